@@ -1,0 +1,37 @@
+"""From the bytes of a photograph to a named species; knows nothing of Flask or Celery."""
+
+from dataclasses import dataclass
+
+#: The file names of the model pair; training writes them, the app reads them.
+MODEL_FILE = "bird_classify_finetune_IV3_final.h5"
+LABELS_FILE = "class_indices.npy"
+
+
+class PairError(ValueError):
+    """The model pair cannot be used; the message is one line: which file, what is wrong, what to do."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One species that the photograph may show.
+
+    :param label: the species.
+    :param confidence: softmax, 0 to 1.
+    """
+
+    label: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Identification:
+    """What the network says of one photograph.
+
+    :param label: the likeliest species.
+    :param confidence: its softmax, 0 to 1.
+    :param candidates: the five likeliest species, descending; fewer if the model knows fewer.
+    """
+
+    label: str
+    confidence: float
+    candidates: tuple[Candidate, ...]

@@ -1,0 +1,137 @@
+"""The model pair, loaded, checked, traced and warmed up: pixels in, ``Identification`` out."""
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
+
+import h5py
+import keras
+import numpy as np
+import tensorflow as tf
+
+from . import Candidate, Identification, PairError, keras2
+from .labels import load_labels
+from .photo import IMAGE_SIZE
+
+log = logging.getLogger(__name__)
+
+CANDIDATES = 5  # how many species an Identification lists
+
+
+class Classifier:
+    """A fine-tuned network and its labels, ready to answer.
+
+    :param model_file: a whole Keras model, as Keras 2 or 3 saved it.
+    :param labels_file: the ``.npy`` with its ``{label: index}``.
+    :raises PairError: a file is missing or unusable, or the two do not belong together.
+    """
+
+    def __init__(self, model_file: Path, labels_file: Path) -> None:
+        self.labels = load_labels(labels_file)
+        let_gpu_memory_grow()
+        model = load_network(model_file)
+        outputs = max(2, model.output_shape[-1])  # one sigmoid tells two classes apart
+        if outputs != len(self.labels):
+            raise PairError(
+                f"{model_file} tells {outputs} classes apart, but {labels_file} holds {len(self.labels)} labels. "
+                "Put in the two files of one training."
+            )
+        self._probabilities = traced(model)
+        # The first traced call takes about a second: make it before the first person waits for it.
+        self.classify(np.zeros((IMAGE_SIZE, IMAGE_SIZE, 3), dtype="uint8"))
+
+    def classify(self, pixels: np.ndarray) -> Identification:
+        """Name the species.
+
+        :param pixels: ``uint8[224, 224, 3]``, RGB.
+        """
+        probabilities = self._probabilities(pixels[np.newaxis]).numpy()[0]
+        best = np.argsort(probabilities)[::-1][:CANDIDATES]
+        candidates = tuple(Candidate(self.labels[index], float(probabilities[index])) for index in best)
+        return Identification(candidates[0].label, candidates[0].confidence, candidates)
+
+
+def let_gpu_memory_grow() -> None:
+    """Have TensorFlow take GPU memory as it needs it, not all of it at once (``allow_growth``)."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def load_network(path: Path) -> keras.Model:
+    """Load a whole network for pictures, without its optimizer and without running code from the file.
+
+    :raises PairError: the file is missing, is not a whole Keras model, needs code that is not here, or
+        does not turn one RGB picture into one row of class scores.
+    """
+    check_model_file(path)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "modern.h5"
+            source = copy if keras2.write_modern_copy(path, copy) else path
+            model = keras.models.load_model(source, compile=False, safe_mode=True)
+    # Keras names no exception of its own: whatever it raises here, the file is the reason.
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise PairError(f"{path} cannot be loaded by Keras {keras.__version__}: {reason}") from error
+    pictures, scores = model.input_shape, model.output_shape
+    if not isinstance(pictures, tuple) or len(pictures) != 4 or pictures[3] != 3:
+        raise PairError(f"{path} does not take RGB pictures: its input is {pictures}, not (None, 224, 224, 3).")
+    if not isinstance(scores, tuple) or len(scores) != 2:
+        raise PairError(
+            f"{path} does not give one score for each class: its output is {scores}. Save it with its head."
+        )
+    return model
+
+
+def check_model_file(path: Path) -> None:
+    """Say what is wrong with a file that is plainly not a whole model.
+
+    :raises PairError: it is missing, is not HDF5, or holds weights without a network.
+    """
+    if not path.is_file():
+        raise PairError(f"{path} is missing. Put your fine-tuned model there, or run python -m training DATA.")
+    if not h5py.is_hdf5(path):
+        raise PairError(f"{path} is not an HDF5 file, or is cut short. Save the network with model.save('name.h5').")
+    with h5py.File(path) as file:
+        if "model_config" not in file.attrs:
+            raise PairError(f"{path} holds weights without the network. Save it with model.save, not save_weights.")
+
+
+def traced(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
+    """The network as one graph: ``uint8[1, 224, 224, 3]`` -> ``float32[1, classes]`` that sum to 1.
+
+    Calling it takes a third of ``model.predict``'s time on a CPU.
+    """
+    activation = getattr(model.layers[-1], "activation", None)
+    size = model.input_shape[1:3]
+    if size not in ((IMAGE_SIZE, IMAGE_SIZE), (None, None)):
+        log.warning(
+            "The network takes %d×%d pictures: the %d×%d pixels are resized for it.", *size, IMAGE_SIZE, IMAGE_SIZE
+        )
+
+    @tf.function(input_signature=[tf.TensorSpec((1, IMAGE_SIZE, IMAGE_SIZE, 3), tf.uint8)])
+    def probabilities(pixels: tf.Tensor) -> tf.Tensor:
+        rgb = tf.cast(pixels, tf.float32) / 255.0
+        if None not in size:
+            rgb = tf.image.resize(rgb, size)  # the same picture if it has that size already
+        return as_probabilities(tf.cast(model(rgb, training=False), tf.float32), activation)
+
+    return probabilities
+
+
+def as_probabilities(scores: tf.Tensor, activation: Callable | None) -> tf.Tensor:
+    """What a head says, as one probability a class.
+
+    :param scores: ``float32[1, n]``; n is 1 for a head with one sigmoid, which speaks of the second of two classes.
+    :param activation: of the network's last layer. A linear one was trained with ``from_logits=True``.
+    :return: ``float32[1, classes]``.
+    """
+    logits = activation is keras.activations.linear
+    if scores.shape[-1] == 1:
+        second = tf.sigmoid(scores) if logits else scores
+        return tf.concat([1 - second, second], axis=-1)
+    return tf.nn.softmax(scores) if logits else scores

@@ -1,0 +1,134 @@
+"""``class_indices.npy``, read without running what is inside it.
+
+The file is a NumPy object array around one dict ``{label: index}``, which NumPy stores as a pickle,
+and a pickle may name any function to be called when it is read. Here every name that NumPy writes is
+answered by a stand-in of our own and every other name is refused, so nothing that the file asks for
+is ever imported or called (https://docs.python.org/3/library/pickle.html#restricting-globals).
+"""
+
+import io
+import pickle
+import pickletools
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from . import PairError
+
+MAX_FILE_SIZE = 16 * 2**20  # bytes; a hundred thousand labels take about 3 MB
+
+
+def load_labels(path: Path) -> tuple[str, ...]:
+    """The labels in the order of the network's outputs.
+
+    :param path: a ``.npy`` file holding one dict ``{label: index}``.
+    :raises PairError: the file is missing, is not such a file, or its indices are not 0 to n - 1.
+    """
+    class_indices = _read_dict(path)
+    if not all(isinstance(label, str) for label in class_indices):
+        raise PairError(f"{path} does not map names to numbers. {_HOW_TO_SAVE}")
+    labels = sorted(class_indices, key=lambda label: _as_index(class_indices[label]))
+    if len(labels) < 2 or [_as_index(class_indices[label]) for label in labels] != list(range(len(labels))):
+        raise PairError(f"{path} does not number its {len(labels)} labels from 0 without gaps. {_HOW_TO_SAVE}")
+    return tuple(labels)
+
+
+_HOW_TO_SAVE = "Save it with np.save(path, {label: index})."
+
+
+def _as_index(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else -1
+
+
+def _read_dict(path: Path) -> dict:
+    try:
+        if path.stat().st_size > MAX_FILE_SIZE:
+            raise PairError(f"{path} is larger than {MAX_FILE_SIZE // 2**20} MB, too large for a list of labels.")
+        with path.open("rb") as file:
+            content = _read_object_array(file)
+    except FileNotFoundError as error:
+        raise PairError(f"{path} is missing. Put the model's class_indices.npy there.") from error
+    except OSError as error:
+        raise PairError(f"{path} cannot be read: {error.strerror}.") from error
+    except pickle.UnpicklingError as error:
+        raise PairError(f"{path} is refused: {error}. {_HOW_TO_SAVE}") from error
+    # A hand-made pickle can misuse any opcode; whatever that raises, the file is not one that NumPy wrote.
+    except Exception as error:
+        if isinstance(error, PairError):
+            raise
+        raise PairError(f"{path} is not a file that NumPy saved. {_HOW_TO_SAVE}") from error
+    if not isinstance(content, dict):
+        raise PairError(f"{path} does not hold a dict. {_HOW_TO_SAVE}")
+    return content
+
+
+def _read_object_array(file: BinaryIO) -> object:
+    """The one element of the object array in a ``.npy`` file (format version 1.0 or 2.0)."""
+    version = np.lib.format.read_magic(file)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    _shape, _fortran_order, dtype = read_header[version](file)
+    if dtype != np.dtype(object):
+        raise pickle.UnpicklingError("it holds numbers or text, not a dict")
+    pickled = file.read()
+    for opcode, argument, _position in pickletools.genops(pickled):
+        # The C unpickler allocates its memo up to the largest number that is named here.
+        if opcode.name in ("PUT", "LONG_BINPUT") and argument > len(pickled):
+            raise pickle.UnpicklingError("its pickle asks for more memory than it is long")
+    array = _LabelsUnpickler(io.BytesIO(pickled)).load()
+    (element,) = array.elements
+    return element
+
+
+class _Array:
+    """Stands in for ``numpy.ndarray``: keeps the elements."""
+
+    elements: list
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _version, _shape, _dtype, _fortran_order, self.elements = state
+
+
+class _DType:
+    """Stands in for ``numpy.dtype``: keeps kind and byte order."""
+
+    def __init__(self, descriptor: str, *_flags: object) -> None:
+        self.kind = descriptor[0]
+        self.big_endian = False
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.big_endian = state[1] == ">"
+
+
+def _scalar(dtype: _DType, data: bytes) -> int | str:
+    """Stands in for ``numpy.core.multiarray.scalar``: an integer or a string."""
+    if dtype.kind == "U":
+        return data.decode("utf-32-be" if dtype.big_endian else "utf-32-le").rstrip("\0")
+    if dtype.kind in "iu":
+        return int.from_bytes(data, "big" if dtype.big_endian else "little", signed=dtype.kind == "i")
+    raise pickle.UnpicklingError("an index in it is not a whole number")
+
+
+def _latin1(text: str, _encoding: str) -> bytes:
+    """Stands in for ``_codecs.encode``, by which pickle protocol 2 writes bytes."""
+    return text.encode("latin-1")
+
+
+_STAND_INS = {
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _DType,
+    ("numpy.core.multiarray", "_reconstruct"): lambda *_arguments: _Array(),
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("_codecs", "encode"): _latin1,
+}
+
+
+class _LabelsUnpickler(pickle.Unpickler):
+    """Reads what ``np.save`` writes for a dict, without NumPy."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        # NumPy 2 renamed numpy.core to numpy._core.
+        stand_in = _STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
+        if stand_in is None:
+            raise pickle.UnpicklingError(f"its pickle names {module}.{name}, which a list of labels does not need")
+        return stand_in

@@ -1,0 +1,1 @@
+"""Your labelled photographs in, the model pair out: ``python -m training DATA``."""

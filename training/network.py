@@ -1,0 +1,75 @@
+"""The network: InceptionV3 with a head for your labels, and the file that it is saved in."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from inference.photo import IMAGE_SIZE
+
+DROPOUT = 0.3  # share of pooled features dropped in training
+
+
+def inception(weights: str | None) -> keras.Model:
+    """InceptionV3 (Szegedy et al. 2015, arXiv:1512.00567) without its top, for pictures of any size.
+
+    :param weights: ``"imagenet"``, None for a random start, or the path of a weights file.
+    """
+    return keras.applications.InceptionV3(weights=weights, include_top=False, input_shape=(None, None, 3))
+
+
+def classification_head(classes: int) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+    """Global average pooling, dropout and softmax; every call shares the same weights."""
+    layers = [
+        keras.layers.GlobalAveragePooling2D(name="pool"),
+        keras.layers.Dropout(DROPOUT, name="dropout"),
+        keras.layers.Dense(classes, activation="softmax", name="species"),
+    ]
+
+    def head(features: keras.KerasTensor) -> keras.KerasTensor:
+        for layer in layers:
+            features = layer(features)
+        return features
+
+    return head
+
+
+def whole_network(base: keras.Model, head: Callable, size: int | None) -> keras.Model:
+    """Pictures in, probabilities out.
+
+    :param base: what ``inception`` made.
+    :param head: what ``classification_head`` made.
+    :param size: width and height of a picture in pixels; None for any.
+    :return: ``float32[n, size, size, 3]``, RGB in [0, 1] -> ``float32[n, classes]``.
+    """
+    pictures = keras.Input((size, size, 3), name="rgb")
+    scaled = keras.layers.Rescaling(2.0, offset=-1.0)(pictures)  # InceptionV3 was trained on [-1, 1]
+    # training=False keeps BatchNormalization in inference mode, in fine-tuning too.
+    return keras.Model(pictures, head(base(scaled, training=False)))
+
+
+def save_pair(base: keras.Model, head: Callable, class_indices: dict[str, int], model: Path, labels: Path) -> None:
+    """Write the network (kernels as float16, half the size) and ``{label: index}``."""
+    full = model.with_suffix(".full.h5")
+    whole_network(base, head, IMAGE_SIZE).save(full)
+    _halve_kernels(full, model)
+    full.unlink()
+    np.save(labels, class_indices)
+
+
+def _halve_kernels(source: Path, target: Path) -> None:
+    """Copy a saved network with every kernel as float16; Keras casts them back when it loads the file."""
+    with h5py.File(source) as old, h5py.File(target, "w") as new:
+        new.attrs.update(old.attrs)
+
+        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Group):
+                copied = new.create_group(name)
+            else:
+                values = item[()]
+                copied = new.create_dataset(name, data=values.astype("float16") if name.endswith("kernel") else values)
+            copied.attrs.update(item.attrs)
+
+        old.visititems(copy)
