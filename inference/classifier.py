@@ -6,15 +6,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is no error; read when TensorFlow is imported
 
-import h5py
 import keras
 import numpy as np
 import tensorflow as tf
 
-from . import Candidate, Identification, PairError, keras2
+from . import Candidate, Identification, PairError
 from .labels import load_labels
+from .model_file import check_model_file, write_modern_copy
 from .photo import IMAGE_SIZE
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def load_network(path: Path) -> keras.Model:
     try:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "modern.h5"
-            source = copy if keras2.write_modern_copy(path, copy) else path
+            source = copy if write_modern_copy(path, copy) else path
             model = keras.models.load_model(source, compile=False, safe_mode=True)
     # Keras names no exception of its own: whatever it raises here, the file is the reason.
     except Exception as error:
@@ -85,20 +85,6 @@ def load_network(path: Path) -> keras.Model:
             f"{path} does not give one score for each class: its output is {scores}. Save it with its head."
         )
     return model
-
-
-def check_model_file(path: Path) -> None:
-    """Say what is wrong with a file that is plainly not a whole model.
-
-    :raises PairError: it is missing, is not HDF5, or holds weights without a network.
-    """
-    if not path.is_file():
-        raise PairError(f"{path} is missing. Put your fine-tuned model there, or run python -m training DATA.")
-    if not h5py.is_hdf5(path):
-        raise PairError(f"{path} is not an HDF5 file, or is cut short. Save the network with model.save('name.h5').")
-    with h5py.File(path) as file:
-        if "model_config" not in file.attrs:
-            raise PairError(f"{path} holds weights without the network. Save it with model.save, not save_weights.")
 
 
 def traced(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:

@@ -34,6 +34,10 @@ def load_labels(path: Path) -> tuple[str, ...]:
     return tuple(labels)
 
 
+class _RefusedError(Exception):
+    """The file asks for something that a list of labels does not need; the message says what."""
+
+
 _HOW_TO_SAVE = "Save it with np.save(path, {label: index})."
 
 
@@ -51,12 +55,12 @@ def _read_dict(path: Path) -> dict:
         raise PairError(f"{path} is missing. Put the model's class_indices.npy there.") from error
     except OSError as error:
         raise PairError(f"{path} cannot be read: {error.strerror}.") from error
-    except pickle.UnpicklingError as error:
+    except _RefusedError as error:
         raise PairError(f"{path} is refused: {error}. {_HOW_TO_SAVE}") from error
+    except PairError:
+        raise
     # A hand-made pickle can misuse any opcode; whatever that raises, the file is not one that NumPy wrote.
     except Exception as error:
-        if isinstance(error, PairError):
-            raise
         raise PairError(f"{path} is not a file that NumPy saved. {_HOW_TO_SAVE}") from error
     if not isinstance(content, dict):
         raise PairError(f"{path} does not hold a dict. {_HOW_TO_SAVE}")
@@ -69,12 +73,12 @@ def _read_object_array(file: BinaryIO) -> object:
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     _shape, _fortran_order, dtype = read_header[version](file)
     if dtype != np.dtype(object):
-        raise pickle.UnpicklingError("it holds numbers or text, not a dict")
+        raise _RefusedError("it holds numbers or text, not a dict")
     pickled = file.read()
     for opcode, argument, _position in pickletools.genops(pickled):
         # The C unpickler allocates its memo up to the largest number that is named here.
         if opcode.name in ("PUT", "LONG_BINPUT") and argument > len(pickled):
-            raise pickle.UnpicklingError("its pickle asks for more memory than it is long")
+            raise _RefusedError("its pickle asks for more memory than it is long")
     array = _LabelsUnpickler(io.BytesIO(pickled)).load()
     (element,) = array.elements
     return element
@@ -106,7 +110,7 @@ def _scalar(dtype: _DType, data: bytes) -> int | str:
         return data.decode("utf-32-be" if dtype.big_endian else "utf-32-le").rstrip("\0")
     if dtype.kind in "iu":
         return int.from_bytes(data, "big" if dtype.big_endian else "little", signed=dtype.kind == "i")
-    raise pickle.UnpicklingError("an index in it is not a whole number")
+    raise _RefusedError("an index in it is not a whole number")
 
 
 def _latin1(text: str, _encoding: str) -> bytes:
@@ -130,5 +134,5 @@ class _LabelsUnpickler(pickle.Unpickler):
         # NumPy 2 renamed numpy.core to numpy._core.
         stand_in = _STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
         if stand_in is None:
-            raise pickle.UnpicklingError(f"its pickle names {module}.{name}, which a list of labels does not need")
+            raise _RefusedError(f"its pickle names {module}.{name}, which a list of labels does not need")
         return stand_in

@@ -79,7 +79,7 @@ def open_photo(file: str | Path | BinaryIO) -> Photo:
 def _to_rgb(image: Image.Image) -> Image.Image:
     """The picture in mode ``RGB``: transparency on white, 16 bits a channel scaled to 8."""
     if image.mode.startswith("I"):  # 16-bit greyscale; convert() alone would clip it to white
-        image = image.point(lambda level: level / 256).convert("L")
+        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype("uint8"))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -1,13 +1,15 @@
-"""Models that Keras 2 saved, in words that Keras 3 understands.
+"""The ``.h5`` itself: checked, and put into words that Keras 3 understands, without TensorFlow.
 
-Keras 3 reads most of them itself. The rest fail on a few things in the description of the network,
-which this module rewrites; the weights stay as they are.
+Keras 3 reads most models that Keras 2 saved. The rest fail on a few things in the description of the
+network, which are rewritten here; the weights stay as they are.
 """
 
 import json
 from pathlib import Path
 
 import h5py
+
+from . import PairError
 
 # Arithmetic with a constant, as in ``inception_v3.preprocess_input``: TensorFlow's name of it, and the
 # scale and offset that do the same.
@@ -19,6 +21,24 @@ _ARITHMETIC = {
 }
 
 _MODELS = ("Functional", "Model", "Sequential")
+
+
+def check_model_file(path: Path) -> None:
+    """Say what is wrong with a file that is plainly not a whole model.
+
+    :raises PairError: it is missing, is not HDF5, or holds weights without a network.
+    """
+    if not path.is_file():
+        raise PairError(f"{path} is missing. Put your fine-tuned model there, or run python -m training DATA.")
+    try:
+        with h5py.File(path) as file:
+            whole = "model_config" in file.attrs
+    except OSError as error:
+        raise PairError(
+            f"{path} is not an HDF5 file, or is cut short. Save the network with model.save('name.h5')."
+        ) from error
+    if not whole:
+        raise PairError(f"{path} holds weights without the network. Save it with model.save, not save_weights.")
 
 
 def write_modern_copy(model_file: Path, copy: Path) -> bool:

@@ -1,0 +1,38 @@
+PYTHON ?= python3
+PORT ?= 5000
+BIN := .venv/bin
+
+.PHONY: run test lint bench screenshot
+
+# Set everything up and serve http://127.0.0.1:5000
+run: .venv/production
+	@PORT=$(PORT) $(BIN)/python application.py
+
+# Set everything up and run the tests
+test: .venv/development
+	$(BIN)/python -m pytest
+
+lint: .venv/development
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+# How much faster an answer is than with the plain recipe
+bench: .venv/development
+	$(BIN)/python -m benchmarks.plain_recipe
+
+# Take the picture in the README again; needs Chromium
+screenshot: .venv/development
+	$(BIN)/python -m docs.screenshot
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "Python 3.11, 3.12 or 3.13 is needed (TensorFlow has no newer build). Name yours: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+
+.venv/production: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/development: requirements-dev.txt .venv/production
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,237 @@
+"""Name the bird in a photograph: the Flask module, and the WSGI object ``application``."""
+
+import base64
+import contextlib
+import logging
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flask import Flask, flash, redirect, render_template, request, url_for
+from flask.helpers import get_debug_flag
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+from werkzeug.serving import is_running_from_reloader, make_server
+from werkzeug.wrappers import Response
+
+from inference import LABELS_FILE, MODEL_FILE, Identification, PairError
+from inference.labels import load_labels
+from inference.model_file import check_model_file
+from inference.photo import FORMATS, PhotoError, open_photo
+
+if TYPE_CHECKING:
+    from inference.classifier import Classifier
+
+HERE = Path(__file__).parent
+
+# Every setting can be changed from outside: BIRD_MODEL=/elsewhere/birds.h5, and so on.
+DEFAULTS = {
+    "MODEL": str(HERE / "models" / MODEL_FILE),
+    "LABELS": str(HERE / "models" / LABELS_FILE),
+    "UPLOADS": str(HERE / "uploads"),  # emptied when the app starts: use the folder for nothing else
+    "MAX_CONTENT_LENGTH": 10 * 2**20,  # bytes of a whole request
+    "SECRET_KEY": secrets.token_hex(),  # signs the messages between two pages; another after each start will do
+}
+
+DISCARD_LIMIT = 2**30  # bytes of a refused upload that are read before its sender is told
+DISCARD_BLOCK = 2**16  # bytes
+UPLOAD_SUFFIX = ".upload"
+CANNOT_START = 4  # gunicorn starts a worker that ends otherwise again and again
+
+_EXTENSIONS = [f"'{extension}'" for extension in FORMATS]
+UNSUPPORTED_FILE_TYPE = (
+    "The file type you selected: '{extension}' is not supported. "
+    f"Please select a {', '.join(_EXTENSIONS[:-1])}, or a {_EXTENSIONS[-1]} file."
+)
+
+application = Flask(__name__)
+application.config.from_mapping(DEFAULTS)
+application.config.from_prefixed_env("BIRD")
+application.logger.setLevel(logging.INFO)
+
+_loading = threading.Lock()
+
+
+@application.route("/", methods=["GET", "POST"])
+def index() -> str | Response:
+    """Show the form; name the bird in the photograph that was posted."""
+    if request.method != "POST":
+        return render_template("index.html")
+    if "bird_image" not in request.files:
+        return refuse("No file uploaded.")
+    upload = request.files["bird_image"]
+    if not upload.filename:
+        return refuse("No file selected to upload.")
+    extension = Path(upload.filename).suffix.lower()
+    if extension not in FORMATS:
+        return refuse(UNSUPPORTED_FILE_TYPE.format(extension=extension[:20]))
+    try:
+        with lying_in_uploads(upload) as path:
+            identification, thumbnail = classify_image(path)
+    except PhotoError as error:
+        return refuse(str(error))
+    application.logger.info("identified")
+    return render_template("index.html", identification=identification, thumbnail=thumbnail)
+
+
+def classify_image(path: Path) -> tuple[Identification, str]:
+    """Name the bird in a picture file.
+
+    :return: what the network says, and the thumbnail as base64 of a JPEG.
+    :raises PhotoError: the file cannot be used as a photograph.
+    """
+    photo = open_photo(path)
+    return classifier().classify(photo.pixels()), base64.b64encode(photo.thumbnail()).decode("ascii")
+
+
+def refuse(sentence: str) -> Response:
+    """Back to the form, which shows the sentence."""
+    with contextlib.suppress(ClientDisconnected, RequestEntityTooLarge):  # gone, or beyond DISCARD_LIMIT
+        discard_request()
+    application.logger.info("refused: %r", sentence)
+    flash(sentence)
+    return redirect(url_for("index"))
+
+
+@contextlib.contextmanager
+def lying_in_uploads(upload: FileStorage) -> Iterator[Path]:
+    """Keep an upload in the folder ``UPLOADS``, under a random name, as long as the block lasts."""
+    path = Path(application.config["UPLOADS"]) / (secrets.token_hex(16) + UPLOAD_SUFFIX)
+    try:
+        upload.save(path)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@application.errorhandler(RequestEntityTooLarge)
+def http_413(_error: RequestEntityTooLarge) -> Response:
+    """Say that the request is larger than ``MAX_CONTENT_LENGTH``, or its form has too many parts."""
+    return refuse("Uploaded file too large.")
+
+
+def discard_request() -> None:
+    """Read what the client still has to send, ``DISCARD_LIMIT`` at most, and forget it.
+
+    A server that answers and hangs up while a browser is still sending makes it show "connection
+    reset" instead of the answer.
+
+    :raises RequestEntityTooLarge: it is more than that.
+    :raises ClientDisconnected: the client has hung up.
+    """
+    request.max_content_length = DISCARD_LIMIT
+    if request.content_length is None:
+        # A body of unknown length has used up the stream that was limited to MAX_CONTENT_LENGTH.
+        vars(request).pop("stream", None)
+    while request.stream.read(DISCARD_BLOCK):
+        pass
+
+
+@application.errorhandler(HTTPException)
+def http_error(error: HTTPException) -> Response:
+    """Any other error, as a page that looks like the others."""
+    response = error.get_response()
+    response.set_data(render_template("error.html", error=error))
+    return response
+
+
+@application.context_processor
+def page_context() -> dict[str, object]:
+    """What every page may name."""
+    return {"extensions": list(FORMATS), "species_known": len(classifier().labels)}
+
+
+@cache
+def _load_classifier() -> "Classifier":
+    model, labels = Path(application.config["MODEL"]), Path(application.config["LABELS"])
+    # What can be said of the files without TensorFlow is said before the seconds that its import takes.
+    load_labels(labels)
+    check_model_file(model)
+    from inference.classifier import Classifier
+
+    return Classifier(model, labels)
+
+
+def classifier() -> "Classifier":
+    """The one classifier of this process."""
+    with _loading:
+        return _load_classifier()
+
+
+def start() -> None:
+    """Check the settings, sweep ``uploads/`` and load the model, or end with one line that says why not."""
+    try:
+        check_settings()
+        sweep_uploads(Path(application.config["UPLOADS"]))
+        classifier()
+    except (PairError, SettingError) as error:
+        print(f"application: {error}", file=sys.stderr)
+        sys.exit(CANNOT_START)
+
+
+class SettingError(ValueError):
+    """A setting cannot be used; the message says which and why."""
+
+
+def check_settings() -> None:
+    """:raises SettingError: a setting is not of its kind."""
+    limit = application.config["MAX_CONTENT_LENGTH"]
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit <= 0:
+        raise SettingError(f"BIRD_MAX_CONTENT_LENGTH must be a number of bytes, not {limit!r}.")
+    for name in ("MODEL", "LABELS", "UPLOADS", "SECRET_KEY"):
+        application.config[name] = str(application.config[name])  # BIRD_SECRET_KEY=123 reads as a number
+        if not application.config[name]:
+            raise SettingError(f"BIRD_{name} is empty. Set it, or leave it out for the default.")
+
+
+def sweep_uploads(folder: Path) -> None:
+    """Remove what a killed process left behind.
+
+    :raises SettingError: the folder cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"*{UPLOAD_SUFFIX}"):
+            left.unlink(missing_ok=True)
+    except OSError as error:
+        raise SettingError(f"BIRD_UPLOADS={folder} cannot be used: {error.strerror}.") from error
+    if not os.access(folder, os.W_OK):
+        raise SettingError(f"BIRD_UPLOADS={folder} cannot be written to.")
+
+
+def port() -> int:
+    """The ``PORT`` of the environment.
+
+    :raises SettingError: it is not a port number.
+    """
+    text = os.environ.get("PORT", "5000")
+    if not text.isdecimal() or not 0 < int(text) < 2**16:
+        raise SettingError(f"PORT must be a number from 1 to 65535, not {text!r}.")
+    return int(text)
+
+
+def serve() -> None:
+    """Run Flask's own server on this machine's loopback address."""
+    try:
+        number = port()
+    except SettingError as error:
+        sys.exit(f"application: {error}")
+    if get_debug_flag():
+        application.run(port=number)
+        return
+    with make_server("127.0.0.1", number, application, threaded=True) as server:
+        print(f"http://127.0.0.1:{number}", flush=True)
+        server.serve_forever()
+
+
+# In debug mode Flask's reloader runs this file twice; only its child answers requests.
+if not get_debug_flag() or is_running_from_reloader():
+    start()
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,373 @@
+"""application.py: the page, what it refuses, and how the app starts, on real servers."""
+
+import base64
+import http.client
+import io
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from html import unescape
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import application as app_module
+from inference import LABELS_FILE, MODEL_FILE
+from inference.photo import FORMATS
+
+from . import servers
+from .drawings import encoded
+from .test_labels import RunsCode
+
+MIB = 2**20
+
+
+def post(client, content: bytes, name: str, field: str = "bird_image"):
+    return client.post("/", data={field: (io.BytesIO(content), name)}, follow_redirects=True)
+
+
+def sentence_on(page: str) -> str:
+    """The one message that a page shows."""
+    (sentence,) = re.findall(r'<p class="message" role="alert">(.*?)</p>', page)
+    return unescape(sentence)
+
+
+def leftovers(uploads: Path) -> list[str]:
+    return [path.name for path in uploads.iterdir()]
+
+
+def test_the_names_that_the_outside_relies_on_are_there():
+    assert all(callable(getattr(app_module, name)) for name in ("application", "index", "classify_image", "http_413"))
+
+
+def test_the_page_shows_a_form_that_works_without_javascript(client):
+    page = client.get("/").text
+    assert 'method="post"' in page
+    assert 'enctype="multipart/form-data"' in page
+    assert 'name="bird_image"' in page
+    assert "<script" not in page
+    assert "knows 121 species" in page
+
+
+def test_a_photo_is_answered_with_thumbnail_species_and_confidence(client, uploads, goldfinch):
+    answer = post(client, goldfinch, "goldfinch.jpg")
+    assert answer.status_code == 200
+    assert 'name="bird_image"' in answer.text
+    (thumbnail,) = re.findall(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)", answer.text)
+    with Image.open(io.BytesIO(base64.b64decode(thumbnail))) as image:
+        assert (image.format, image.size) == ("JPEG", (400, 300))
+    (species,) = re.findall(r"Predicted : (.*?)<", answer.text)
+    (percent,) = re.findall(r"Confidence \[0-100\]% : (\d+(?:\.\d{1,4})?) %", answer.text)
+    identification, _thumbnail = app_module.classify_image(io.BytesIO(goldfinch))
+    assert unescape(species) == identification.label
+    assert float(percent) == pytest.approx(100 * identification.confidence, abs=0.01)
+    assert leftovers(uploads) == []
+
+
+def test_the_upload_lies_in_uploads_under_another_name_while_it_is_identified(client, uploads, goldfinch, monkeypatch):
+    seen = []
+
+    def classify_image(path: Path):
+        seen.append((path, leftovers(uploads), path.read_bytes()))
+        raise app_module.PhotoError("stopped here")
+
+    monkeypatch.setattr(app_module, "classify_image", classify_image)
+    assert sentence_on(post(client, goldfinch, "goldfinch.jpg").text) == "stopped here"
+    ((path, names, content),) = seen
+    assert path.parent == uploads
+    assert names == [path.name]
+    assert "goldfinch" not in path.name
+    assert content == goldfinch
+    assert leftovers(uploads) == []
+
+
+def test_an_accident_while_identifying_leaves_no_file_and_shows_no_traceback(client, uploads, goldfinch, monkeypatch):
+    def classify_image(path: Path):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(app_module, "classify_image", classify_image)
+    monkeypatch.setitem(app_module.application.config, "PROPAGATE_EXCEPTIONS", False)
+    answer = post(client, goldfinch, "goldfinch.jpg")
+    assert answer.status_code == 500
+    assert "server" in sentence_on(answer.text)
+    assert "secret detail" not in answer.text
+    assert leftovers(uploads) == []
+
+
+def test_a_post_without_the_field_is_refused(client):
+    answer = client.post("/", follow_redirects=True)
+    assert sentence_on(answer.text) == "No file uploaded."
+    answer = client.post("/", data=b"x" * 1000, content_type="image/jpeg", follow_redirects=True)
+    assert sentence_on(answer.text) == "No file uploaded."
+    assert sentence_on(post(client, b"x", "bird.jpg", field="other").text) == "No file uploaded."
+
+
+def test_a_form_without_a_chosen_file_is_refused(client):
+    boundary = "b"
+    body = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="bird_image"; filename=""\r\n\r\n\r\n--{boundary}--\r\n'
+    )
+    answer = client.post(
+        "/", data=body, content_type=f"multipart/form-data; boundary={boundary}", follow_redirects=True
+    )
+    assert sentence_on(answer.text) == "No file selected to upload."
+
+
+@pytest.mark.parametrize(
+    ("name", "extension"),
+    [("bird.txt", ".txt"), ("bird.BMP", ".bmp"), ("bird", ""), ("bird.jpg.exe", ".exe"), ("a.<b>&", ".<b>&")],
+)
+def test_a_file_type_that_is_not_supported_is_refused_by_name(client, uploads, goldfinch, name, extension):
+    assert sentence_on(post(client, goldfinch, name).text) == (
+        f"The file type you selected: '{extension}' is not supported. "
+        "Please select a '.jpg', '.jpeg', '.gif', or a '.png' file."
+    )
+    assert leftovers(uploads) == []
+
+
+@pytest.mark.parametrize("name", ["bird.JPG", "bird.jpeg", "../../bird.png", "a\0b.gif", "x" * 5000 + ".jpg"])
+def test_the_name_of_a_file_is_only_asked_for_its_extension(client, uploads, goldfinch, name):
+    assert "Predicted : " in post(client, goldfinch, name).text
+    assert leftovers(uploads) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"<html>", "is not a picture"), (b"", "is not a picture"), (None, "is damaged or cut short")],
+)
+def test_a_file_that_is_no_whole_picture_is_refused(client, uploads, goldfinch, content, sentence):
+    content = goldfinch[: len(goldfinch) // 2] if content is None else content
+    assert sentence in sentence_on(post(client, content, "bird.jpg").text)
+    assert leftovers(uploads) == []
+
+
+def test_other_addresses_and_methods_get_a_page_too(client):
+    answer = client.get("/nothing")
+    assert answer.status_code == 404
+    assert "not found" in sentence_on(answer.text)
+    answer = client.put("/")
+    assert answer.status_code == 405
+    assert "POST" in answer.headers["Allow"]
+
+
+def test_labels_with_markup_are_escaped(client, goldfinch, monkeypatch):
+    classifier = app_module.classifier()
+    monkeypatch.setattr(classifier, "labels", tuple(f"<b>{label}</b>" for label in classifier.labels))
+    page = post(client, goldfinch, "bird.jpg").text
+    assert "Predicted : &lt;b&gt;" in page
+    assert "<b>" not in page
+
+
+def browser_like_post(address: str, size: int, *, chunked: bool = False) -> tuple[int, str]:
+    """Send a whole form before reading the answer, as a browser does; its status and where it leads."""
+    part = b'--b\r\nContent-Disposition: form-data; name="bird_image"; filename="bird.jpg"\r\n\r\n'
+    body = part + b"x" * size + b"\r\n--b--\r\n"
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    chunks = [body[start : start + 50_000] for start in range(0, len(body), 50_000)]
+    connection.request(
+        "POST",
+        "/",
+        body=iter(chunks) if chunked else body,
+        headers={"Content-Type": "multipart/form-data; boundary=b"}
+        | ({} if chunked else {"Content-Length": len(body)}),
+        encode_chunked=chunked,
+    )
+    answer = connection.getresponse()
+    answer.read()
+    cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    connection.request("GET", answer.headers["Location"], headers={"Cookie": cookie})
+    page = connection.getresponse().read().decode()
+    connection.close()
+    return answer.status, sentence_on(page)
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length known", "chunked"])
+@pytest.mark.parametrize("size", [10 * MIB, 12 * MIB, 100 * MIB])
+def test_a_file_too_large_is_refused_with_a_sentence_not_a_broken_connection(server, size, chunked):
+    address, uploads = server
+    assert browser_like_post(address, size, chunked=chunked) == (302, "Uploaded file too large.")
+    assert leftovers(uploads) == []
+
+
+def test_a_file_just_small_enough_is_read(server):
+    address, _uploads = server
+    status, sentence = browser_like_post(address, 10 * MIB - 1000)
+    assert (status, sentence) == (302, "The file is not a picture. Please choose another one.")
+
+
+def test_curl_gets_an_answer(server, goldfinch, tmp_path):
+    address, uploads = server
+    path = tmp_path / "goldfinch.jpg"
+    path.write_bytes(goldfinch)
+    status, page = servers.post_like_curl(address, path)
+    assert status == 200
+    assert "Predicted : " in page
+    status, page = servers.post_like_curl(address, path, "goldfinch.txt")
+    assert "'.txt' is not supported" in sentence_on(page)
+    assert leftovers(uploads) == []
+
+
+def abort_upload(address: str, declared: int, sent: int) -> None:
+    """Announce a form of ``declared`` bytes, send fewer, and hang up."""
+    url = urlsplit(address)
+    with socket.create_connection((url.hostname, url.port)) as connection:
+        head = f"POST / HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        part = '--b\r\nContent-Disposition: form-data; name="bird_image"; filename="bird.jpg"\r\n\r\n'
+        connection.sendall(f"{head}Content-Length: {declared}\r\n\r\n{part}".encode() + b"x" * sent)
+
+
+@pytest.mark.parametrize("command", [servers.FLASK, servers.GUNICORN], ids=["flask", "gunicorn"])
+def test_any_mixture_of_requests_leaves_uploads_empty(tmp_path, goldfinch, command):
+    uploads = tmp_path / "uploads"
+    photo, page = tmp_path / "bird.jpg", tmp_path / "page.jpg"
+    photo.write_bytes(goldfinch)
+    page.write_text("<html>")
+    with servers.running(command, uploads) as address:
+        jobs = [
+            lambda: servers.post_like_curl(address, photo)[0],
+            lambda: servers.post_like_curl(address, page)[0],
+            lambda: abort_upload(address, 2 * MIB, MIB),
+            lambda: abort_upload(address, 20 * MIB, MIB),
+            lambda: browser_like_post(address, 12 * MIB)[0],
+        ]
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda number: jobs[number % len(jobs)](), range(40)))
+        assert sorted({answer for answer in answers if answer is not None}) == [200, 302]
+        assert servers.post_like_curl(address, photo)[0] == 200
+        deadline = time.monotonic() + 10
+        while leftovers(uploads) and time.monotonic() < deadline:
+            time.sleep(0.1)  # an aborted request may still be ending
+        assert leftovers(uploads) == []
+
+
+def test_a_restart_sweeps_what_a_killed_process_left(tmp_path):
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    (uploads / f"0123{app_module.UPLOAD_SUFFIX}").touch()
+    (uploads / ".gitkeep").touch()
+    app_module.sweep_uploads(uploads)
+    assert leftovers(uploads) == [".gitkeep"]
+
+
+def test_the_last_line_that_is_printed_is_the_address_and_the_app_then_answers_quickly(tmp_path, goldfinch):
+    port = servers.free_port()
+    photo = tmp_path / "bird.jpg"
+    photo.write_bytes(goldfinch)
+    with subprocess.Popen(
+        servers.FLASK,
+        cwd=servers.ROOT,
+        env=servers.environment(port, tmp_path / "uploads"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        lines = []
+        reader = threading.Thread(target=lambda: lines.extend(process.stdout), daemon=True)
+        reader.start()
+        while not any("http://" in line for line in lines):
+            assert process.poll() is None, lines
+            time.sleep(0.05)
+        time.sleep(1)
+        assert lines[-1] == f"http://127.0.0.1:{port}\n"
+        times = []
+        for _ in range(6):
+            begun = time.perf_counter()
+            assert servers.post_like_curl(f"http://127.0.0.1:{port}", photo)[0] == 200
+            times.append(time.perf_counter() - begun)
+        process.terminate()
+    # Without the warm-up the first answer takes over ten times as long as the others.
+    assert times[0] < 5 * np.median(times[1:])
+
+
+@pytest.mark.parametrize("command", [[*servers.FLASK], [sys.executable, "-m", "flask", "--app", "application", "run"]])
+def test_debug_mode_loads_the_model_once(tmp_path, command):
+    # python's own import log tells which processes imported TensorFlow, the reloader's parent or its child
+    port = servers.free_port()
+    log = tmp_path / "log"
+    settings = {"FLASK_DEBUG": "1", "PYTHONVERBOSE": "1", "FLASK_RUN_PORT": str(port)}
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=servers.ROOT,
+            env=servers.environment(port, tmp_path / "uploads", **settings),
+            stderr=output,
+            stdout=output,
+            start_new_session=True,
+        )
+        try:
+            servers.wait_until_it_answers(f"http://127.0.0.1:{port}", process)
+        finally:
+            os.killpg(process.pid, 15)
+            process.wait(timeout=20)
+    printed = log.read_text(errors="replace")
+    assert "Debugger is active" in printed
+    assert printed.count("import 'inference.classifier'") == 1
+
+
+def test_debug_mode_is_off(client):
+    assert app_module.application.debug is False
+
+
+def one_line_refusal(uploads: Path, **settings: str) -> str:
+    """Start where it must fail: exit code not 0, no traceback; the one line that the app prints."""
+    ended = servers.start_and_fail(uploads, port=servers.free_port(), **settings)
+    assert ended.returncode not in (0, 1)
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("application: ")]
+    return line
+
+
+def test_a_missing_model_stops_the_start(uploads, tmp_path):
+    line = one_line_refusal(uploads, BIRD_MODEL=str(tmp_path / "none.h5"))
+    assert line == (
+        f"application: {tmp_path}/none.h5 is missing. Put your fine-tuned model there, or run python -m training DATA."
+    )
+
+
+def test_labels_of_the_wrong_length_stop_the_start(uploads, tmp_path):
+    np.save(tmp_path / "labels.npy", {"a": 0, "b": 1})
+    line = one_line_refusal(uploads, BIRD_LABELS=str(tmp_path / "labels.npy"))
+    assert f"{MODEL_FILE} tells 121 classes apart, but {tmp_path}/labels.npy holds 2 labels." in line
+
+
+def test_labels_that_run_code_stop_the_start_and_run_nothing(uploads, tmp_path):
+    np.save(tmp_path / LABELS_FILE, {"a": 0, "b": RunsCode(tmp_path / "ran")})
+    line = one_line_refusal(uploads, BIRD_LABELS=str(tmp_path / LABELS_FILE))
+    assert "is refused: its pickle names pathlib" in line
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"BIRD_MAX_CONTENT_LENGTH": "10MB"}, "BIRD_MAX_CONTENT_LENGTH must be a number of bytes, not '10MB'."),
+        ({"BIRD_MODEL": ""}, "BIRD_MODEL is empty."),
+        ({"BIRD_UPLOADS": "/dev/null/uploads"}, "BIRD_UPLOADS=/dev/null/uploads cannot be used: Not a directory."),
+    ],
+)
+def test_a_setting_that_cannot_be_used_stops_the_start(uploads, settings, sentence):
+    assert sentence in one_line_refusal(uploads, **settings)
+
+
+def test_another_pair_drops_in(tmp_path):
+    keras2 = servers.ROOT / "tests" / "keras2"
+    photo = tmp_path / "bird.png"
+    photo.write_bytes(encoded(Image.new("RGB", (300, 200), "teal"), "PNG"))
+    settings = {"BIRD_MODEL": str(keras2 / "model.h5"), "BIRD_LABELS": str(keras2 / "class_indices.npy")}
+    with servers.running(servers.FLASK, tmp_path / "uploads", **settings) as address:
+        _status, page = servers.post_like_curl(address, photo)
+    assert re.search(r"Predicted : bird \d<", page)
+    assert "knows 10 species" in page
+
+
+def test_the_list_of_extensions_in_the_page_is_the_one_that_is_accepted(client):
+    assert f'accept="{",".join(FORMATS)}"' in client.get("/").text

@@ -1,0 +1,175 @@
+"""inference/classifier.py and model_file.py: the pair, loaded, checked and asked."""
+
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from inference import LABELS_FILE, MODEL_FILE, PairError, classifier
+from inference.classifier import Classifier
+from inference.photo import open_photo
+
+from .servers import ROOT
+
+KERAS2 = Path(__file__).parent / "keras2"
+PIXELS = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), dtype="uint8")
+
+
+def small_network(classes: int, activation: str | None = "softmax", size: int | None = 224) -> keras.Model:
+    """A network that tells pictures apart by their colours."""
+    keras.utils.set_random_seed(1)
+    return keras.Sequential(
+        [
+            keras.Input((size, size, 3)),
+            keras.layers.Conv2D(4, 16, strides=16, activation="relu"),
+            keras.layers.Flatten() if size else keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(classes, activation=activation),
+        ]
+    )
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Saves a network and so many labels; gives the paths of both."""
+
+    def save(network: keras.Model, labels: int) -> tuple[Path, Path]:
+        network.save(tmp_path / "model.h5")
+        np.save(tmp_path / "labels.npy", {f"bird {index}": index for index in range(labels)})
+        return tmp_path / "model.h5", tmp_path / "labels.npy"
+
+    return save
+
+
+def confidences(pair: tuple[Path, Path], pixels: np.ndarray) -> dict[str, float]:
+    candidates = Classifier(*pair).classify(pixels).candidates
+    return {candidate.label: candidate.confidence for candidate in candidates}
+
+
+def test_an_answer_is_what_keras_predicts_for_the_pixels_divided_by_255(saved):
+    network = small_network(8)
+    pair = saved(network, 8)
+    answer = Classifier(*pair).classify(PIXELS[0])
+    (expected,) = network.predict(PIXELS[:1] / np.float32(255), verbose=0)
+    best = np.argsort(expected)[::-1][:5]
+    assert [candidate.label for candidate in answer.candidates] == [f"bird {index}" for index in best]
+    np.testing.assert_allclose([candidate.confidence for candidate in answer.candidates], expected[best], atol=1e-6)
+    assert (answer.label, answer.confidence) == (answer.candidates[0].label, answer.candidates[0].confidence)
+
+
+def test_a_head_without_activation_answers_in_probabilities(saved):
+    network = small_network(3, activation=None)
+    found = confidences(saved(network, 3), PIXELS[0])
+    (logits,) = network.predict(PIXELS[:1] / np.float32(255), verbose=0)
+    expected = np.exp(logits) / np.exp(logits).sum()
+    np.testing.assert_allclose([found[f"bird {index}"] for index in range(3)], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_a_head_with_one_sigmoid_tells_two_classes_apart(saved, activation):
+    network = small_network(1, activation)
+    found = confidences(saved(network, 2), PIXELS[0])
+    ((score,),) = network.predict(PIXELS[:1] / np.float32(255), verbose=0)
+    second = score if activation else 1 / (1 + np.exp(-score))
+    assert found == pytest.approx({"bird 0": 1 - second, "bird 1": second}, abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [None, 224, 299])
+def test_a_network_for_pictures_of_another_size_answers_too(saved, size):
+    found = confidences(saved(small_network(3, size=size), 3), PIXELS[0])
+    assert sum(found.values()) == pytest.approx(1)
+
+
+def test_the_optimizers_state_in_a_model_is_no_hindrance(saved):
+    network = small_network(3)
+    network.compile("adam", "categorical_crossentropy")
+    network.fit(PIXELS / np.float32(255), np.eye(3)[[0, 1, 2, 0]], verbose=0)
+    pair = saved(network, 3)
+    with h5py.File(pair[0]) as file:
+        assert "optimizer_weights" in file
+    assert len(confidences(pair, PIXELS[0])) == 3
+
+
+def test_a_pair_that_keras_2_saved_answers_as_it_did_there():
+    pair = Classifier(KERAS2 / "model.h5", KERAS2 / "class_indices.npy")
+    for pixels, expected in zip(PIXELS, np.load(KERAS2 / "answers.npy"), strict=True):
+        best = np.argsort(expected)[::-1][:5]
+        answer = pair.classify(pixels)
+        assert [candidate.label for candidate in answer.candidates] == [f"bird {index}" for index in best]
+        np.testing.assert_allclose([candidate.confidence for candidate in answer.candidates], expected[best], atol=1e-4)
+
+
+def test_a_model_and_labels_of_different_trainings_are_refused(saved):
+    with pytest.raises(PairError, match=r"model\.h5 tells 8 classes apart, but \S*labels\.npy holds 7 labels"):
+        Classifier(*saved(small_network(8), 7))
+
+
+def test_files_that_are_no_whole_model_are_refused(saved, tmp_path):
+    model, labels = saved(small_network(3), 3)
+    content = model.read_bytes()
+    model.write_bytes(content[: len(content) // 2])
+    with pytest.raises(PairError, match="not an HDF5 file, or is cut short"):
+        Classifier(model, labels)
+    model.write_bytes(b"not a model")
+    with pytest.raises(PairError, match="not an HDF5 file, or is cut short"):
+        Classifier(model, labels)
+    model.unlink()
+    with pytest.raises(PairError, match="is missing"):
+        Classifier(model, labels)
+    with h5py.File(model, "w") as file:
+        file.create_group("model_weights")
+    with pytest.raises(PairError, match="weights without the network"):
+        Classifier(model, labels)
+    with h5py.File(model, "w") as file:
+        file.attrs["model_config"] = "{}"
+    with pytest.raises(PairError, match="cannot be loaded by Keras"):
+        Classifier(model, labels)
+
+
+def test_networks_that_do_not_score_pictures_are_refused(saved):
+    for network, sentence in [
+        (keras.Sequential([keras.Input((7,)), keras.layers.Dense(3)]), "does not take RGB pictures"),
+        (keras.Sequential([keras.Input((224, 224, 3)), keras.layers.Dense(3)]), "one score for each class"),
+    ]:
+        with pytest.raises(PairError, match=sentence):
+            Classifier(*saved(network, 3))
+
+
+def test_code_inside_a_model_is_refused(saved):
+    network = keras.Sequential([keras.Input((224, 224, 3)), keras.layers.Lambda(lambda x: x), keras.layers.Flatten()])
+    pair = saved(network, 3)
+    with pytest.raises(PairError, match=r"cannot be loaded by Keras .*Lambda"):
+        Classifier(*pair)
+
+
+def test_every_gpu_gets_memory_growth(monkeypatch):
+    # A stand-in for TensorFlow's list of GPUs: there is none where these tests run.
+    grown = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"{kind}:0", f"{kind}:1"])
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, grow: grown.append((gpu, grow)))
+    classifier.let_gpu_memory_grow()
+    assert grown == [("GPU:0", True), ("GPU:1", True)]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Classifier:
+    """The pair in ``models/``."""
+    return Classifier(ROOT / "models" / MODEL_FILE, ROOT / "models" / LABELS_FILE)
+
+
+def test_the_model_that_ships_knows_121_species_and_keeps_its_kernels_in_half_precision(shipped):
+    assert len(shipped.labels) == 121
+    with h5py.File(ROOT / "models" / MODEL_FILE) as file:
+        kernels = []
+        file.visititems(lambda name, item: kernels.append(item.dtype) if name.endswith("kernel") else None)
+    assert len(kernels) == 95  # 94 convolutions and the head
+    assert set(kernels) == {np.dtype("float16")}
+
+
+def test_the_model_that_ships_names_real_photographs(shipped, birds):
+    pictures = [sorted(species.iterdir())[0] for species in sorted((birds / "test").iterdir())]
+    right = [shipped.classify(open_photo(path).pixels()).label == path.parent.name for path in pictures]
+    assert len(right) == 121
+    assert np.mean(right) >= 0.85

@@ -1,0 +1,139 @@
+"""inference/photo.py: from bytes to an upright picture, its pixels and its thumbnail."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inference import photo
+from inference.photo import PhotoError, open_photo
+
+from .drawings import encoded
+
+TRANSPOSED_FOR_ORIENTATION = {  # what a camera that writes this EXIF orientation has done to the picture
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def halves(mode: str = "RGB", left: object = (200, 30, 30), right: object = (30, 30, 200)) -> Image.Image:
+    """A picture of 60 × 40 pixels in two colours."""
+    image = Image.new(mode, (60, 40), left)
+    image.paste(right, (30, 0, 60, 40))
+    return image
+
+
+def opened(image: Image.Image, file_format: str, **options: object) -> Image.Image:
+    return open_photo(io.BytesIO(encoded(image, file_format, **options))).image
+
+
+def colours(image: Image.Image) -> list[tuple[int, int, int]]:
+    """The colour in the middle of the left and of the right half."""
+    return [
+        image.getpixel((image.width // 4, image.height // 2)),
+        image.getpixel((image.width * 3 // 4, image.height // 2)),
+    ]
+
+
+def assert_close(image: Image.Image, expected: list[tuple[int, int, int]]) -> None:
+    assert image.mode == "RGB"
+    np.testing.assert_allclose(colours(image), expected, atol=4)
+
+
+@pytest.mark.parametrize("orientation", TRANSPOSED_FOR_ORIENTATION)
+def test_a_sideways_phone_photo_is_turned_upright(orientation):
+    upright = halves()
+    transpose = TRANSPOSED_FOR_ORIENTATION[orientation]
+    stored = upright.transpose(transpose) if transpose is not None else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = opened(stored, "JPEG", exif=exif, quality=95, subsampling=0)
+    assert image.size == upright.size
+    assert_close(image, colours(upright))
+
+
+@pytest.mark.parametrize(
+    ("image", "file_format", "expected"),
+    [
+        (halves("L", 40, 220), "PNG", [(40, 40, 40), (220, 220, 220)]),
+        (halves("1", 0, 1), "PNG", [(0, 0, 0), (255, 255, 255)]),
+        (
+            Image.fromarray(np.asarray(halves("L", 40, 220)).astype("uint16") * 257),
+            "PNG",
+            [(40, 40, 40), (220, 220, 220)],
+        ),
+        (halves().convert("CMYK"), "JPEG", [(200, 30, 30), (30, 30, 200)]),
+        (halves().quantize(4), "PNG", [(200, 30, 30), (30, 30, 200)]),
+        (halves().quantize(4), "GIF", [(200, 30, 30), (30, 30, 200)]),
+        (halves("LA", (40, 255), (40, 0)), "PNG", [(40, 40, 40), (255, 255, 255)]),
+    ],
+    ids=["grey", "black and white", "16 bit", "CMYK", "palette", "GIF", "grey with alpha"],
+)
+def test_every_kind_of_colour_becomes_rgb(image, file_format, expected):
+    assert_close(opened(image, file_format), expected)
+
+
+def test_transparency_is_shown_on_white():
+    assert_close(opened(halves("RGBA", (200, 30, 30, 255), (0, 0, 0, 0)), "PNG"), [(200, 30, 30), (255, 255, 255)])
+    palette = halves().quantize(2)
+    clear = palette.getpixel((45, 20))
+    assert_close(opened(palette, "GIF", transparency=clear), [(200, 30, 30), (255, 255, 255)])
+
+
+def test_of_an_animation_the_first_frame_is_taken():
+    later = [halves(left=(0, 255, 0), right=(0, 255, 0)) for _ in range(3)]
+    assert_close(opened(halves(), "GIF", save_all=True, append_images=later), [(200, 30, 30), (30, 30, 200)])
+
+
+def test_pixels_are_the_whole_picture_squeezed_into_the_networks_square(goldfinch):
+    opened_photo = open_photo(io.BytesIO(goldfinch))
+    pixels = opened_photo.pixels()
+    assert (pixels.shape, pixels.dtype) == ((224, 224, 3), np.uint8)
+    plain = Image.open(io.BytesIO(goldfinch)).resize((224, 224), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(pixels, np.asarray(plain))
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((1200, 900), (400, 300)), ((100, 3000), (13, 400)), ((60, 40), (60, 40))]
+)
+def test_a_thumbnail_keeps_the_aspect_and_is_never_larger_than_400_pixels(size, expected):
+    jpeg = open_photo(io.BytesIO(encoded(Image.new("RGB", size), "PNG"))).thumbnail()
+    with Image.open(io.BytesIO(jpeg)) as thumbnail:
+        assert (thumbnail.format, thumbnail.size) == ("JPEG", expected)
+
+
+def test_a_thumbnail_carries_nothing_of_the_files_metadata():
+    exif = Image.Exif()
+    exif[0x010F] = "secret camera"
+    file = encoded(halves(), "JPEG", exif=exif, comment=b"secret comment", icc_profile=b"secret profile")
+    assert file.count(b"secret") == 3
+    assert b"secret" not in open_photo(io.BytesIO(file)).thumbnail()
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>bird</html>", b"\xff\xd8\xff", encoded(halves(), "BMP")])
+def test_a_file_that_is_no_picture_of_an_accepted_format_is_refused(content):
+    with pytest.raises(PhotoError, match="not a picture"):
+        open_photo(io.BytesIO(content))
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF"])
+def test_a_file_cut_short_is_refused(file_format):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype="uint8"))
+    content = encoded(noise, file_format)
+    with pytest.raises(PhotoError, match="damaged or cut short"):
+        open_photo(io.BytesIO(content[: len(content) // 2]))
+
+
+def test_a_picture_with_too_many_pixels_is_refused_by_its_header(monkeypatch):
+    monkeypatch.setattr(photo, "MAX_PIXELS", 60 * 40 - 1)
+    content = encoded(halves(), "PNG")
+    header_only = content[:60]  # decoding would fail, so it was not tried
+    with pytest.raises(PhotoError, match="million pixels"):
+        open_photo(io.BytesIO(header_only))
