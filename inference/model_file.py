@@ -1,7 +1,7 @@
-"""The ``.h5`` itself: checked, and put into words that Keras 3 understands, without TensorFlow.
+"""The ``.h5`` itself: checked, and put into words that this Keras understands, without TensorFlow.
 
-Keras 3 reads most models that Keras 2 saved. The rest fail on a few things in the description of the
-network, which are rewritten here; the weights stay as they are.
+Keras 3 reads most models that Keras 2 and earlier releases of Keras 3 saved. The rest fail on a few
+things in the description of the network, which are rewritten here; the weights stay as they are.
 """
 
 import json
@@ -11,14 +11,20 @@ import h5py
 
 from . import PairError
 
-# Arithmetic with a constant, as in ``inception_v3.preprocess_input``: TensorFlow's name of it, and the
-# scale and offset that do the same.
+# Arithmetic of a picture and a constant, as in ``inception_v3.preprocess_input``: the name that Keras 2
+# (TensorFlow's function) or Keras 3 (its operation) gives it, and the scale and offset that do the same.
 _ARITHMETIC = {
     "math.multiply": lambda constant: (constant, 0.0),
     "math.truediv": lambda constant: (1.0 / constant, 0.0),
     "math.subtract": lambda constant: (1.0, -constant),
     "__operators__.add": lambda constant: (1.0, constant),
 }
+_ARITHMETIC["Multiply"] = _ARITHMETIC["math.multiply"]
+_ARITHMETIC["TrueDivide"] = _ARITHMETIC["Divide"] = _ARITHMETIC["math.truediv"]
+_ARITHMETIC["Subtract"] = _ARITHMETIC["math.subtract"]
+_ARITHMETIC["Add"] = _ARITHMETIC["math.add"] = _ARITHMETIC["__operators__.add"]
+_COMMUTATIVE = ("math.multiply", "Multiply", "__operators__.add", "math.add", "Add")
+_CASTS = ("cast", "Cast")  # from one float to another, of mixed precision: nothing to do in float32
 
 _MODELS = ("Functional", "Model", "Sequential")
 
@@ -42,23 +48,22 @@ def check_model_file(path: Path) -> None:
 
 
 def write_modern_copy(model_file: Path, copy: Path) -> bool:
-    """Copy a whole model, without its optimizer, so that Keras 3 can load it.
+    """Copy a whole model, without its optimizer, so that this Keras can load it.
 
     :param model_file: an ``.h5`` with a ``model_config``.
     :param copy: is written only if the description had to be changed.
     :return: whether it was.
     """
     with h5py.File(model_file) as old:
-        if not str(old.attrs.get("keras_version", "")).startswith("2."):
-            return False
         config = json.loads(old.attrs["model_config"])
         modern = _modern(config)
         if modern == config:
             return False
         with h5py.File(copy, "w") as new:
             new.attrs["model_config"] = json.dumps(modern)
-            new.attrs["keras_version"] = old.attrs["keras_version"]
-            new.attrs["backend"] = "tensorflow"
+            for name in ("keras_version", "backend"):
+                if name in old.attrs:
+                    new.attrs[name] = old.attrs[name]
             old.copy("model_weights", new)
     return True
 
@@ -70,18 +75,18 @@ def _modern(node: object) -> object:
     if not isinstance(node, dict):
         return node
     layer = {key: _modern(value) for key, value in node.items()}
-    config = layer.get("config")
+    config, kind = layer.get("config"), layer.get("class_name")
     if not isinstance(config, dict):
         return layer
-    if isinstance(config.get("dtype"), dict):
-        config["dtype"] = "float32"  # of mixed precision, what the weights are stored as
-    if layer.get("class_name") == "BatchNormalization" and isinstance(config.get("axis"), list):
+    if "mixed" in str(config.get("dtype")):
+        config["dtype"] = "float32"  # what the weights of mixed precision are stored as
+    if kind == "BatchNormalization" and isinstance(config.get("axis"), list):
         (config["axis"],) = config["axis"]
-    if layer.get("class_name") == "DepthwiseConv2D":
+    if kind == "DepthwiseConv2D":
         config.pop("groups", None)
-    if layer.get("class_name") in _MODELS and "output_layers" in config:
+    if kind in _MODELS and "output_layers" in config:
         _renumber_calls(config)
-    if layer.get("class_name") == "TFOpLambda" and config.get("function") in _ARITHMETIC:
+    if len(layer.get("inbound_nodes", [])) == 1:
         _replace_arithmetic(layer)
     return layer
 
@@ -92,22 +97,44 @@ def _renumber_calls(graph: dict) -> None:
     :param graph: the ``config`` of a functional model.
     """
     for ends in ("input_layers", "output_layers"):
-        if len(graph[ends]) == 1:  # a lone tensor, which Keras 3 would make a list of one
+        if len(graph[ends]) == 1:  # a lone tensor, which would become a list of one
             (graph[ends],) = graph[ends]
     inner_models = {layer["name"] for layer in graph["layers"] if layer["class_name"] in _MODELS}
     for layer in graph["layers"]:
         for call in layer["inbound_nodes"]:
-            for reference in call:
+            if isinstance(call, dict):  # Keras 3 counts from 0
+                continue
+            for reference in call if isinstance(call[0], list) else [call]:
                 if reference[0] in inner_models:
                     reference[1] = max(0, reference[1] - 1)
 
 
 def _replace_arithmetic(layer: dict) -> None:
-    """Make a ``TFOpLambda`` that computes with one picture and one constant a ``Rescaling`` layer."""
-    calls = layer.get("inbound_nodes", [])
-    if len(calls) != 1 or not isinstance(calls[0][-1].get("y"), (int, float)):
+    """Make an operation on one picture and one constant a ``Rescaling`` layer; leave every other as it is."""
+    (call,) = layer["inbound_nodes"]
+    if isinstance(call, dict):  # Keras 3
+        operation, operands = layer["class_name"], call["args"]
+    elif layer["class_name"] == "TFOpLambda":
+        operation, operands = layer["config"].get("function"), _keras2_operands(call)
+    else:
         return
-    scale, offset = _ARITHMETIC[layer["config"]["function"]](calls[0][-1]["y"])
+    if operation in _COMMUTATIVE and isinstance(operands[0], int | float):
+        operands = operands[::-1]
+    picture, *constants = operands
+    if operation in _CASTS:
+        scale, offset = 1.0, 0.0
+    elif operation in _ARITHMETIC and [type(constant) in (int, float) for constant in constants] == [True]:
+        scale, offset = _ARITHMETIC[operation](constants[0])
+    else:
+        return
+    name = layer["config"].get("name", layer["name"]).replace(".", "_")
     layer["class_name"] = "Rescaling"
-    layer["config"] = {"name": layer["config"]["name"].replace(".", "_"), "scale": scale, "offset": offset}
-    layer["inbound_nodes"] = [[[*calls[0][:3], {}]]]
+    layer["config"] = {"name": name, "scale": scale, "offset": offset}
+    layer["inbound_nodes"] = [{"args": [picture], "kwargs": {}} if isinstance(call, dict) else [[*picture, {}]]]
+
+
+def _keras2_operands(call: list) -> list:
+    """The one or two operands of ``[layer, call, tensor, {"y": operand}]``; a constant in the first place is marked."""
+    layer, index, tensor, keywords = call
+    first = tensor if layer == "_CONSTANT_VALUE" else [layer, index, tensor]
+    return [first, keywords["y"]] if "y" in keywords else [first]

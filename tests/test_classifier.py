@@ -101,6 +101,34 @@ def test_a_pair_that_keras_2_saved_answers_as_it_did_there():
         np.testing.assert_allclose([candidate.confidence for candidate in answer.candidates], expected[best], atol=1e-4)
 
 
+def preprocessing_inside() -> keras.Model:
+    """``preprocess_input`` and a network inside the network: Keras saves the first but cannot load it."""
+    inner = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 16, strides=16)])
+    pictures = keras.Input((224, 224, 3))
+    features = inner(keras.applications.inception_v3.preprocess_input(255.0 * pictures), training=False)
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    return keras.Model(pictures, keras.layers.Dense(3, activation="softmax")(pooled))
+
+
+def mixed_precision() -> keras.Model:
+    """A network that computes in float16 and answers in float32."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        pictures = keras.Input((224, 224, 3))
+        features = keras.layers.Flatten()(keras.layers.Conv2D(4, 16, strides=16)(pictures))
+        return keras.Model(pictures, keras.layers.Dense(3, activation="softmax", dtype="float32")(features))
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("build", [preprocessing_inside, mixed_precision])
+def test_what_keras_3_scripts_build_answers_as_it_did_there(saved, build):
+    network = build()
+    found = confidences(saved(network, 3), PIXELS[0])
+    (expected,) = network.predict(PIXELS[:1] / np.float32(255), verbose=0)
+    np.testing.assert_allclose([found[f"bird {index}"] for index in range(3)], expected, atol=2e-3)
+
+
 def test_a_model_and_labels_of_different_trainings_are_refused(saved):
     with pytest.raises(PairError, match=r"model\.h5 tells 8 classes apart, but \S*labels\.npy holds 7 labels"):
         Classifier(*saved(small_network(8), 7))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from inference.classifier import LABELS_FILE, MODEL_FILE
+from inference import LABELS_FILE, MODEL_FILE
 
 from . import network, recipe
 from .data import DataError, read_class_indices, read_split
@@ -20,8 +20,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     keras.utils.set_random_seed(0)
     try:
-        train_pair(options.data, options.weights, options.output)
-    except DataError as error:
+        train_pair(options.data, options.weights, options.output, options.epochs)
+    except (DataError, network.WeightsError) as error:
         sys.exit(f"training: {error}")
 
 
@@ -36,10 +36,22 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--output", type=Path, default=Path("models"), help="folder for the pair (default: %(default)s)"
     )
+    parser.add_argument(
+        "--epochs",
+        type=_at_least_one,
+        default=recipe.FINE_TUNING_EPOCHS,
+        help="passes over the pictures in the second stage (default: %(default)s)",
+    )
     return parser.parse_args()
 
 
-def train_pair(data: Path, weights: str, output: Path) -> None:
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def train_pair(data: Path, weights: str, output: Path, epochs: int) -> None:
     """Train on ``data``, write the model and its labels into ``output``, print the accuracy on every split."""
     class_indices = read_class_indices(data)
     splits = {name: read_split(data / name, class_indices) for name in ("train", "validation")}
@@ -60,7 +72,7 @@ def train_pair(data: Path, weights: str, output: Path) -> None:
         freeze_through(base, recipe.FROZEN_IN_FINE_TUNING)
         learning_rate = recipe.FINE_TUNING_LEARNING_RATE
     whole = network.whole_network(base, head, size=None)
-    recipe.fine_tune(whole, learning_rate, splits["train"], splits["validation"], output / "best.weights.h5")
+    recipe.fine_tune(whole, learning_rate, splits["train"], splits["validation"], output / "best.weights.h5", epochs)
 
     model = output / MODEL_FILE
     network.save_pair(base, head, class_indices, model, output / LABELS_FILE)

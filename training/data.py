@@ -34,7 +34,7 @@ class Split:
 def read_class_indices(data: Path) -> dict[str, int]:
     """Number the folders of ``data/train`` in alphabetical order.
 
-    :raises DataError: there is no ``train`` folder, or it holds fewer than two labels.
+    :raises DataError: there is no ``train`` folder, it holds fewer than two labels, or one has no picture.
     """
     train = data / "train"
     if not train.is_dir():
@@ -42,6 +42,9 @@ def read_class_indices(data: Path) -> dict[str, int]:
     labels = sorted(folder.name for folder in train.iterdir() if folder.is_dir())
     if len(labels) < 2:
         raise DataError(f"{train} holds {len(labels)} label folders; training needs two or more.")
+    empty = [label for label in labels if not _pictures(train / label)]
+    if empty:
+        raise DataError(f"{train} holds labels without pictures: {', '.join(empty)}.")
     return {label: index for index, label in enumerate(labels)}
 
 
@@ -50,14 +53,21 @@ def read_split(folder: Path, class_indices: dict[str, int]) -> Split:
 
     :raises DataError: there are none, or a label is not among ``class_indices``.
     """
-    pictures = sorted(path for path in folder.glob("*/*") if path.suffix.lower() in FORMATS)
-    unknown = sorted({path.parent.name for path in pictures} - class_indices.keys())
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder. Put pictures into {folder}/<label>/.")
+    labels = sorted(path for path in folder.iterdir() if path.is_dir())
+    unknown = [label.name for label in labels if label.name not in class_indices]
     if unknown:
         raise DataError(f"{folder} holds labels that train does not: {', '.join(unknown)}.")
+    pictures = [path for label in labels for path in _pictures(label)]
     if not pictures:
         raise DataError(f"{folder} holds no pictures. Put them into {folder}/<label>/.")
     targets = np.array([class_indices[path.parent.name] for path in pictures], dtype="int32")
     return Split(pictures, targets)
+
+
+def _pictures(label: Path) -> list[Path]:
+    return sorted(path for path in label.iterdir() if path.suffix.lower() in FORMATS)
 
 
 def one_hot(targets: np.ndarray, classes: int) -> np.ndarray:

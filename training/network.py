@@ -12,12 +12,21 @@ from inference.photo import IMAGE_SIZE
 DROPOUT = 0.3  # share of pooled features dropped in training
 
 
+class WeightsError(ValueError):
+    """The weights to start from cannot be had; the message says why."""
+
+
 def inception(weights: str | None) -> keras.Model:
     """InceptionV3 (Szegedy et al. 2015, arXiv:1512.00567) without its top, for pictures of any size.
 
     :param weights: ``"imagenet"``, None for a random start, or the path of a weights file.
+    :raises WeightsError: they cannot be had.
     """
-    return keras.applications.InceptionV3(weights=weights, include_top=False, input_shape=(None, None, 3))
+    try:
+        return keras.applications.InceptionV3(weights=weights, include_top=False, input_shape=(None, None, 3))
+    # Keras raises a plain Exception for a failed download, and whatever h5py does for a bad file.
+    except Exception as error:
+        raise WeightsError(f"The weights {weights} cannot be loaded: {error}") from error
 
 
 def classification_head(classes: int) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
@@ -52,10 +61,11 @@ def whole_network(base: keras.Model, head: Callable, size: int | None) -> keras.
 
 def save_pair(base: keras.Model, head: Callable, class_indices: dict[str, int], model: Path, labels: Path) -> None:
     """Write the network (kernels as float16, half the size) and ``{label: index}``."""
-    full = model.with_suffix(".full.h5")
+    full, half = model.with_suffix(".full.h5"), model.with_suffix(".half.h5")
     whole_network(base, head, IMAGE_SIZE).save(full)
-    _halve_kernels(full, model)
+    _halve_kernels(full, half)
     full.unlink()
+    half.replace(model)  # whoever reads the pair meets the old file or the new one, never half of it
     np.save(labels, class_indices)
 
 

@@ -68,7 +68,7 @@ def fine_tune(
     train: Split,
     validation: Split,
     checkpoint: Path,
-    epochs: int = FINE_TUNING_EPOCHS,
+    epochs: int,
 ) -> None:
     """Stage two: every trainable layer on augmented pictures; ends with the best epoch's weights.
 

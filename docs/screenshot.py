@@ -1,0 +1,31 @@
+"""Take the picture of the page that the README shows: python -m docs.screenshot"""
+
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from tests import servers
+from tests.drawings import draw_goldfinch
+from tests.test_browser import CHROMIUM, OFFLINE
+
+SCREENSHOT = Path(__file__).with_name("screenshot.png")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        drawing = Path(folder) / "goldfinch.jpg"
+        draw_goldfinch().save(drawing)
+        with servers.running(servers.FLASK, Path(folder) / "uploads") as address, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+            page = browser.new_page(viewport={"width": 800, "height": 760})
+            page.goto(address)
+            page.get_by_label("A photo of a bird").set_input_files(drawing)
+            page.get_by_role("button", name="Name the bird").click()
+            page.get_by_text("Predicted").wait_for()
+            page.screenshot(path=SCREENSHOT)
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()
