@@ -10,12 +10,12 @@ import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from flask import Flask, flash, redirect, render_template, request, url_for
 from flask.helpers import get_debug_flag
-from werkzeug.datastructures import FileStorage
-from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from werkzeug.serving import is_running_from_reloader, make_server
 from werkzeug.wrappers import Response
 
@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 DEFAULTS = {
     "MODEL": str(HERE / "models" / MODEL_FILE),
     "LABELS": str(HERE / "models" / LABELS_FILE),
-    "UPLOADS": str(HERE / "uploads"),  # emptied when the app starts: use the folder for nothing else
+    "UPLOADS": str(HERE / "uploads"),  # leftovers in it are swept when the app starts
     "MAX_CONTENT_LENGTH": 10 * 2**20,  # bytes of a whole request
     "SECRET_KEY": secrets.token_hex(),  # signs the messages between two pages; another after each start will do
 }
@@ -52,6 +52,7 @@ UNSUPPORTED_FILE_TYPE = (
 application = Flask(__name__)
 application.config.from_mapping(DEFAULTS)
 application.config.from_prefixed_env("BIRD")
+application.config["DEBUG"] = get_debug_flag()  # Flask's own switch, and no BIRD_DEBUG
 application.logger.setLevel(logging.INFO)
 
 _loading = threading.Lock()
@@ -62,49 +63,69 @@ def index() -> str | Response:
     """Show the form; name the bird in the photograph that was posted."""
     if request.method != "POST":
         return render_template("index.html")
-    if "bird_image" not in request.files:
+    files = received_files()
+    if "bird_image" not in files:
         return refuse("No file uploaded.")
-    upload = request.files["bird_image"]
+    upload = files["bird_image"]
     if not upload.filename:
         return refuse("No file selected to upload.")
     extension = Path(upload.filename).suffix.lower()
     if extension not in FORMATS:
         return refuse(UNSUPPORTED_FILE_TYPE.format(extension=extension[:20]))
     try:
-        with lying_in_uploads(upload) as path:
-            identification, thumbnail = classify_image(path)
+        with lying_in_uploads(upload) as file:
+            identification, thumbnail = classify_image(file)
     except PhotoError as error:
         return refuse(str(error))
     application.logger.info("identified")
     return render_template("index.html", identification=identification, thumbnail=thumbnail)
 
 
-def classify_image(path: Path) -> tuple[Identification, str]:
+def classify_image(file: str | Path | BinaryIO) -> tuple[Identification, str]:
     """Name the bird in a picture file.
 
+    :param file: a path or an open binary file.
     :return: what the network says, and the thumbnail as base64 of a JPEG.
     :raises PhotoError: the file cannot be used as a photograph.
     """
-    photo = open_photo(path)
+    photo = open_photo(file)
     return classifier().classify(photo.pixels()), base64.b64encode(photo.thumbnail()).decode("ascii")
+
+
+def received_files() -> MultiDict[str, FileStorage]:
+    """The files of the form that was posted.
+
+    :raises BadRequest: the body is not what its head announced.
+    """
+    try:
+        return request.files
+    except HTTPException:
+        raise
+    # Every server has exceptions of its own for a body that it cannot make sense of.
+    except Exception as error:
+        raise BadRequest("The upload broke off or is malformed. Please send it again.") from error
 
 
 def refuse(sentence: str) -> Response:
     """Back to the form, which shows the sentence."""
-    with contextlib.suppress(ClientDisconnected, RequestEntityTooLarge):  # gone, or beyond DISCARD_LIMIT
-        discard_request()
-    application.logger.info("refused: %r", sentence)
+    discard_request()
+    application.logger.info("refused")
     flash(sentence)
     return redirect(url_for("index"))
 
 
 @contextlib.contextmanager
-def lying_in_uploads(upload: FileStorage) -> Iterator[Path]:
-    """Keep an upload in the folder ``UPLOADS``, under a random name, as long as the block lasts."""
+def lying_in_uploads(upload: FileStorage) -> Iterator[BinaryIO]:
+    """Keep an upload in the folder ``UPLOADS``, under a random name, as long as the block lasts.
+
+    :return: the file, open for reading. It stays readable if another start sweeps the folder meanwhile.
+    """
     path = Path(application.config["UPLOADS"]) / (secrets.token_hex(16) + UPLOAD_SUFFIX)
     try:
-        upload.save(path)
-        yield path
+        with path.open("w+b") as file:
+            upload.save(file)
+            file.seek(0)
+            yield file
     finally:
         path.unlink(missing_ok=True)
 
@@ -120,16 +141,15 @@ def discard_request() -> None:
 
     A server that answers and hangs up while a browser is still sending makes it show "connection
     reset" instead of the answer.
-
-    :raises RequestEntityTooLarge: it is more than that.
-    :raises ClientDisconnected: the client has hung up.
     """
     request.max_content_length = DISCARD_LIMIT
     if request.content_length is None:
         # A body of unknown length has used up the stream that was limited to MAX_CONTENT_LENGTH.
         vars(request).pop("stream", None)
-    while request.stream.read(DISCARD_BLOCK):
-        pass
+    # It ends at the limit, or with the exception of this server for a client that is gone.
+    with contextlib.suppress(Exception):
+        while request.stream.read(DISCARD_BLOCK):
+            pass
 
 
 @application.errorhandler(HTTPException)
@@ -167,6 +187,7 @@ def start() -> None:
     """Check the settings, sweep ``uploads/`` and load the model, or end with one line that says why not."""
     try:
         check_settings()
+        port()
         sweep_uploads(Path(application.config["UPLOADS"]))
         classifier()
     except (PairError, SettingError) as error:
@@ -217,10 +238,7 @@ def port() -> int:
 
 def serve() -> None:
     """Run Flask's own server on this machine's loopback address."""
-    try:
-        number = port()
-    except SettingError as error:
-        sys.exit(f"application: {error}")
+    number = port()
     if get_debug_flag():
         application.run(port=number)
         return
@@ -229,8 +247,13 @@ def serve() -> None:
         server.serve_forever()
 
 
-# In debug mode Flask's reloader runs this file twice; only its child answers requests.
-if not get_debug_flag() or is_running_from_reloader():
+def is_reloaders_parent() -> bool:
+    """Whether Flask's reloader is about to run this file again in a process that answers the requests."""
+    served_by_flask = __name__ == "__main__" or "FLASK_RUN_FROM_CLI" in os.environ
+    return served_by_flask and get_debug_flag() and not is_running_from_reloader()
+
+
+if not is_reloaders_parent():
     start()
 
 if __name__ == "__main__":

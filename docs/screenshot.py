@@ -18,7 +18,7 @@ def main() -> None:
         draw_goldfinch().save(drawing)
         with servers.running(servers.FLASK, Path(folder) / "uploads") as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
-            page = browser.new_page(viewport={"width": 800, "height": 760})
+            page = browser.new_page(viewport={"width": 800, "height": 640})
             page.goto(address)
             page.get_by_label("A photo of a bird").set_input_files(drawing)
             page.get_by_role("button", name="Name the bird").click()

@@ -16,7 +16,9 @@ import numpy as np
 
 from . import PairError
 
-MAX_FILE_SIZE = 16 * 2**20  # bytes; a hundred thousand labels take about 3 MB
+MAX_FILE_SIZE = 4 * 2**20  # bytes; a hundred thousand labels take about 3 MB
+MAX_SCALAR_SIZE = 1024  # bytes of a label that is a NumPy string, four a character
+MAX_INNER_TUPLES = 8  # NumPy writes two: shapes
 
 
 def load_labels(path: Path) -> tuple[str, ...]:
@@ -75,13 +77,27 @@ def _read_object_array(file: BinaryIO) -> object:
     if dtype != np.dtype(object):
         raise _RefusedError("it holds numbers or text, not a dict")
     pickled = file.read()
+    _check_opcodes(pickled)
+    array = _LabelsUnpickler(io.BytesIO(pickled)).load()
+    (element,) = array.elements
+    return element
+
+
+def _check_opcodes(pickled: bytes) -> None:
+    """:raises _RefusedError: reading the pickle would take far more memory or stack than its length."""
+    inner_tuples, after_tuple = 0, False
     for opcode, argument, _position in pickletools.genops(pickled):
         # The C unpickler allocates its memo up to the largest number that is named here.
         if opcode.name in ("PUT", "LONG_BINPUT") and argument > len(pickled):
             raise _RefusedError("its pickle asks for more memory than it is long")
-    array = _LabelsUnpickler(io.BytesIO(pickled)).load()
-    (element,) = array.elements
-    return element
+        if opcode.name in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
+            continue
+        # Tuples that are not the arguments of a call may lie in each other, as deep as the file is long,
+        # and Python hashes a key by recursion.
+        inner_tuples += after_tuple and opcode.name not in ("REDUCE", "BUILD")
+        if inner_tuples > MAX_INNER_TUPLES:
+            raise _RefusedError("its pickle holds tuples, which a list of labels does not need")
+        after_tuple = opcode.name in ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "FROZENSET")
 
 
 class _Array:
@@ -106,6 +122,8 @@ class _DType:
 
 def _scalar(dtype: _DType, data: bytes) -> int | str:
     """Stands in for ``numpy.core.multiarray.scalar``: an integer or a string."""
+    if len(data) > MAX_SCALAR_SIZE:
+        raise _RefusedError("a label in it is too long")
     if dtype.kind == "U":
         return data.decode("utf-32-be" if dtype.big_endian else "utf-32-le").rstrip("\0")
     if dtype.kind in "iu":
@@ -113,17 +131,11 @@ def _scalar(dtype: _DType, data: bytes) -> int | str:
     raise _RefusedError("an index in it is not a whole number")
 
 
-def _latin1(text: str, _encoding: str) -> bytes:
-    """Stands in for ``_codecs.encode``, by which pickle protocol 2 writes bytes."""
-    return text.encode("latin-1")
-
-
 _STAND_INS = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _DType,
     ("numpy.core.multiarray", "_reconstruct"): lambda *_arguments: _Array(),
     ("numpy.core.multiarray", "scalar"): _scalar,
-    ("_codecs", "encode"): _latin1,
 }
 
 
@@ -134,5 +146,5 @@ class _LabelsUnpickler(pickle.Unpickler):
         # NumPy 2 renamed numpy.core to numpy._core.
         stand_in = _STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
         if stand_in is None:
-            raise _RefusedError(f"its pickle names {module}.{name}, which a list of labels does not need")
+            raise _RefusedError(f"its pickle names {f'{module}.{name}'!r:.80}, which a list of labels does not need")
         return stand_in

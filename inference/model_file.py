@@ -39,6 +39,8 @@ def check_model_file(path: Path) -> None:
     try:
         with h5py.File(path) as file:
             whole = "model_config" in file.attrs
+    except PermissionError as error:
+        raise PairError(f"{path} may not be read by this user. Change its permissions.") from error
     except OSError as error:
         raise PairError(
             f"{path} is not an HDF5 file, or is cut short. Save the network with model.save('name.h5')."
@@ -99,14 +101,25 @@ def _renumber_calls(graph: dict) -> None:
     for ends in ("input_layers", "output_layers"):
         if len(graph[ends]) == 1:  # a lone tensor, which would become a list of one
             (graph[ends],) = graph[ends]
-    inner_models = {layer["name"] for layer in graph["layers"] if layer["class_name"] in _MODELS}
-    for layer in graph["layers"]:
-        for call in layer["inbound_nodes"]:
-            if isinstance(call, dict):  # Keras 3 counts from 0
-                continue
-            for reference in call if isinstance(call[0], list) else [call]:
-                if reference[0] in inner_models:
-                    reference[1] = max(0, reference[1] - 1)
+    calls = [call for layer in graph["layers"] for call in layer["inbound_nodes"]]
+    if any(isinstance(call, dict) for call in calls):  # Keras 3 counts from 0
+        return
+    references = [reference for call in calls for reference in _leaves(call)]
+    _count_from_0(references, graph, _MODELS)
+    # Here Keras 3 does the same itself, but for a Sequential.
+    _count_from_0(_leaves(graph["output_layers"]), graph, ("Sequential",))
+
+
+def _leaves(references: list) -> list[list]:
+    """The references ``[layer, call, tensor, ...]`` in one of them, or in a list of them."""
+    return [references] if isinstance(references[0], str) else references
+
+
+def _count_from_0(references: list[list], graph: dict, kinds: tuple[str, ...]) -> None:
+    names = {layer["name"] for layer in graph["layers"] if layer["class_name"] in kinds}
+    for reference in references:
+        if reference[0] in names:
+            reference[1] = max(0, reference[1] - 1)
 
 
 def _replace_arithmetic(layer: dict) -> None:

@@ -1,12 +1,13 @@
 """From bytes to an upright RGB picture, the model's pixels and the thumbnail."""
 
 import io
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 #: File name extensions that may be uploaded, each with the Pillow decoder that reads such files.
 #: No other decoder is ever tried, whatever the bytes look like.
@@ -21,8 +22,29 @@ THUMBNAIL_QUALITY = 85  # JPEG quality
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError)
 
 
+# EXIF 2.32, tag 0x0112: what turns a picture stored with that orientation upright; 1 is upright.
+_TRANSPOSE_BY_ORIENTATION = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
 class PhotoError(ValueError):
     """The file cannot be used as a photograph; the message is a sentence for the person who sent it."""
+
+
+class TooManyPixelsError(PhotoError):
+    """The picture has more than ``MAX_PIXELS`` pixels."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The picture has more than {MAX_PIXELS // 1_000_000} million pixels. Please send a smaller one."
+        )
 
 
 @dataclass(frozen=True)
@@ -61,19 +83,27 @@ def open_photo(file: str | Path | BinaryIO) -> Photo:
     try:
         with Image.open(file, formats=sorted(set(FORMATS.values()))) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise PhotoError(
-                    f"The picture has more than {MAX_PIXELS // 1_000_000} million pixels. Please send a smaller one."
-                )
+                raise TooManyPixelsError
             image.load()  # of an animation, the first frame
-            return Photo(_to_rgb(ImageOps.exif_transpose(image)))
+            return Photo(_to_rgb(_upright(image)))
     except PhotoError:
         raise
     except Image.DecompressionBombError as error:
-        raise PhotoError("The picture is too large. Please send a smaller one.") from error
+        raise TooManyPixelsError from error
     except Image.UnidentifiedImageError as error:
         raise PhotoError("The file is not a picture. Please choose another one.") from error
     except _DECODER_ERRORS as error:
         raise PhotoError("The picture is damaged or cut short. Please choose another one.") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture as the camera was held, by EXIF's tag "Orientation"; as it is stored if EXIF is damaged."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        transpose = _TRANSPOSE_BY_ORIENTATION.get(orientation)
+    except (*_DECODER_ERRORS, struct.error, TypeError):
+        transpose = None
+    return image if transpose is None else image.transpose(transpose)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -13,7 +13,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FLASK = [sys.executable, "application.py"]
-GUNICORN = [sys.executable, "-m", "gunicorn", "--threads", "4", "application:application"]  # listens on PORT
+GUNICORN = [
+    sys.executable,
+    "-m",
+    "gunicorn",
+    "--threads",
+    "4",
+    "--timeout",
+    "120",
+    "application:application",
+]  # listens on PORT
 START_LIMIT = 120  # seconds; TensorFlow's import alone takes many on a busy machine
 
 
@@ -59,7 +68,7 @@ def wait_until_it_answers(address: str, process: subprocess.Popen) -> None:
     raise RuntimeError(f"the app did not answer within {START_LIMIT} s")
 
 
-def start_and_fail(uploads: Path, *, port: int | str = 0, **settings: str) -> subprocess.CompletedProcess[str]:
+def start_and_fail(uploads: Path, *, port: int, **settings: str) -> subprocess.CompletedProcess[str]:
     """Start the app where it cannot start; what it printed, and its exit code."""
     return subprocess.run(
         FLASK,
@@ -71,10 +80,14 @@ def start_and_fail(uploads: Path, *, port: int | str = 0, **settings: str) -> su
     )
 
 
-def post_like_curl(address: str, path: Path, file_name: str | None = None) -> tuple[int, str]:
-    """``curl -L -F bird_image=@path``: the last answer's status, and its page."""
-    name = f";filename={file_name}" if file_name else ""
-    command = ["curl", "-sS", "-L", "-b", "", "-F", f"bird_image=@{path}{name}", "-w", "\n%{http_code}", address]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    page, _, status = answer.rpartition("\n")
-    return int(status), page
+def post_photo(address: str, content: bytes, name: str = "bird.jpg") -> tuple[int, str]:
+    """Post a file as a browser does, redirect and cookie included: the last answer's status, and its page."""
+    head = f'--b\r\nContent-Disposition: form-data; name="bird_image"; filename="{name}"\r\n\r\n'
+    form = urllib.request.Request(
+        address,
+        data=head.encode() + content + b"\r\n--b--\r\n",
+        headers={"Content-Type": "multipart/form-data; boundary=b"},
+    )
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(form, timeout=60) as answer:
+        return answer.status, answer.read().decode()

@@ -5,6 +5,7 @@ import http.client
 import io
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -75,8 +76,8 @@ def test_a_photo_is_answered_with_thumbnail_species_and_confidence(client, uploa
 def test_the_upload_lies_in_uploads_under_another_name_while_it_is_identified(client, uploads, goldfinch, monkeypatch):
     seen = []
 
-    def classify_image(path: Path):
-        seen.append((path, leftovers(uploads), path.read_bytes()))
+    def classify_image(file: io.BufferedIOBase):
+        seen.append((Path(file.name), leftovers(uploads), file.read()))
         raise app_module.PhotoError("stopped here")
 
     monkeypatch.setattr(app_module, "classify_image", classify_image)
@@ -90,7 +91,7 @@ def test_the_upload_lies_in_uploads_under_another_name_while_it_is_identified(cl
 
 
 def test_an_accident_while_identifying_leaves_no_file_and_shows_no_traceback(client, uploads, goldfinch, monkeypatch):
-    def classify_image(path: Path):
+    def classify_image(file: io.BufferedIOBase):
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(app_module, "classify_image", classify_image)
@@ -203,16 +204,25 @@ def test_a_file_just_small_enough_is_read(server):
     assert (status, sentence) == (302, "The file is not a picture. Please choose another one.")
 
 
-def test_curl_gets_an_answer(server, goldfinch, tmp_path):
+def test_plain_curl_gets_an_answer(server, goldfinch, tmp_path):
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
     address, uploads = server
     path = tmp_path / "goldfinch.jpg"
     path.write_bytes(goldfinch)
-    status, page = servers.post_like_curl(address, path)
-    assert status == 200
+    command = ["curl", "-sS", "-F", f"bird_image=@{path}", address]
+    page = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     assert "Predicted : " in page
-    status, page = servers.post_like_curl(address, path, "goldfinch.txt")
-    assert "'.txt' is not supported" in sentence_on(page)
     assert leftovers(uploads) == []
+
+
+def test_a_body_that_is_not_what_its_head_announces_is_the_clients_mistake(tmp_path):
+    with servers.running(servers.GUNICORN, tmp_path / "uploads") as address:
+        url = urlsplit(address)
+        head = f"POST / HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        with socket.create_connection((url.hostname, url.port), timeout=60) as connection:
+            connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\nno chunk\r\n".encode())
+            assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
 
 
 def abort_upload(address: str, declared: int, sent: int) -> None:
@@ -227,13 +237,10 @@ def abort_upload(address: str, declared: int, sent: int) -> None:
 @pytest.mark.parametrize("command", [servers.FLASK, servers.GUNICORN], ids=["flask", "gunicorn"])
 def test_any_mixture_of_requests_leaves_uploads_empty(tmp_path, goldfinch, command):
     uploads = tmp_path / "uploads"
-    photo, page = tmp_path / "bird.jpg", tmp_path / "page.jpg"
-    photo.write_bytes(goldfinch)
-    page.write_text("<html>")
     with servers.running(command, uploads) as address:
         jobs = [
-            lambda: servers.post_like_curl(address, photo)[0],
-            lambda: servers.post_like_curl(address, page)[0],
+            lambda: servers.post_photo(address, goldfinch)[0],
+            lambda: servers.post_photo(address, b"<html>")[0],
             lambda: abort_upload(address, 2 * MIB, MIB),
             lambda: abort_upload(address, 20 * MIB, MIB),
             lambda: browser_like_post(address, 12 * MIB)[0],
@@ -241,7 +248,7 @@ def test_any_mixture_of_requests_leaves_uploads_empty(tmp_path, goldfinch, comma
         with ThreadPoolExecutor(8) as pool:
             answers = list(pool.map(lambda number: jobs[number % len(jobs)](), range(40)))
         assert sorted({answer for answer in answers if answer is not None}) == [200, 302]
-        assert servers.post_like_curl(address, photo)[0] == 200
+        assert "Predicted : " in servers.post_photo(address, goldfinch)[1]
         deadline = time.monotonic() + 10
         while leftovers(uploads) and time.monotonic() < deadline:
             time.sleep(0.1)  # an aborted request may still be ending
@@ -259,8 +266,6 @@ def test_a_restart_sweeps_what_a_killed_process_left(tmp_path):
 
 def test_the_last_line_that_is_printed_is_the_address_and_the_app_then_answers_quickly(tmp_path, goldfinch):
     port = servers.free_port()
-    photo = tmp_path / "bird.jpg"
-    photo.write_bytes(goldfinch)
     with subprocess.Popen(
         servers.FLASK,
         cwd=servers.ROOT,
@@ -280,7 +285,7 @@ def test_the_last_line_that_is_printed_is_the_address_and_the_app_then_answers_q
         times = []
         for _ in range(6):
             begun = time.perf_counter()
-            assert servers.post_like_curl(f"http://127.0.0.1:{port}", photo)[0] == 200
+            assert servers.post_photo(f"http://127.0.0.1:{port}", goldfinch)[0] == 200
             times.append(time.perf_counter() - begun)
         process.terminate()
     # Without the warm-up the first answer takes over ten times as long as the others.
@@ -312,8 +317,22 @@ def test_debug_mode_loads_the_model_once(tmp_path, command):
     assert printed.count("import 'inference.classifier'") == 1
 
 
-def test_debug_mode_is_off(client):
-    assert app_module.application.debug is False
+def test_debug_mode_without_a_reloader_checks_the_pair_at_the_start(uploads, tmp_path):
+    command = [sys.executable, "-c", "import application"]  # as gunicorn does
+    settings = {"FLASK_DEBUG": "1", "BIRD_MODEL": str(tmp_path / "none.h5")}
+    ended = subprocess.run(
+        command, cwd=servers.ROOT, env=servers.environment(1, uploads, **settings), capture_output=True, text=True
+    )
+    assert ended.returncode == app_module.CANNOT_START
+    assert "none.h5 is missing" in ended.stderr
+
+
+def test_debug_mode_is_off_unless_asked_for_with_flasks_own_switch(uploads):
+    command = [sys.executable, "-c", "import application; print(application.application.debug)"]
+    for settings, debug in [({}, "False"), ({"BIRD_DEBUG": "true"}, "False"), ({"FLASK_DEBUG": "1"}, "True")]:
+        environment = servers.environment(5000, uploads, **settings)
+        ended = subprocess.run(command, cwd=servers.ROOT, env=environment, capture_output=True, text=True, check=True)
+        assert ended.stdout == f"{debug}\n"
 
 
 def one_line_refusal(uploads: Path, **settings: str) -> str:
@@ -342,7 +361,7 @@ def test_labels_of_the_wrong_length_stop_the_start(uploads, tmp_path):
 def test_labels_that_run_code_stop_the_start_and_run_nothing(uploads, tmp_path):
     np.save(tmp_path / LABELS_FILE, {"a": 0, "b": RunsCode(tmp_path / "ran")})
     line = one_line_refusal(uploads, BIRD_LABELS=str(tmp_path / LABELS_FILE))
-    assert "is refused: its pickle names pathlib" in line
+    assert "is refused: its pickle names 'pathlib" in line
     assert not (tmp_path / "ran").exists()
 
 
@@ -350,6 +369,7 @@ def test_labels_that_run_code_stop_the_start_and_run_nothing(uploads, tmp_path):
     ("settings", "sentence"),
     [
         ({"BIRD_MAX_CONTENT_LENGTH": "10MB"}, "BIRD_MAX_CONTENT_LENGTH must be a number of bytes, not '10MB'."),
+        ({"PORT": "http"}, "PORT must be a number from 1 to 65535, not 'http'."),
         ({"BIRD_MODEL": ""}, "BIRD_MODEL is empty."),
         ({"BIRD_UPLOADS": "/dev/null/uploads"}, "BIRD_UPLOADS=/dev/null/uploads cannot be used: Not a directory."),
     ],
@@ -360,11 +380,10 @@ def test_a_setting_that_cannot_be_used_stops_the_start(uploads, settings, senten
 
 def test_another_pair_drops_in(tmp_path):
     keras2 = servers.ROOT / "tests" / "keras2"
-    photo = tmp_path / "bird.png"
-    photo.write_bytes(encoded(Image.new("RGB", (300, 200), "teal"), "PNG"))
+    photo = encoded(Image.new("RGB", (300, 200), "teal"), "PNG")
     settings = {"BIRD_MODEL": str(keras2 / "model.h5"), "BIRD_LABELS": str(keras2 / "class_indices.npy")}
     with servers.running(servers.FLASK, tmp_path / "uploads", **settings) as address:
-        _status, page = servers.post_like_curl(address, photo)
+        _status, page = servers.post_photo(address, photo, "bird.png")
     assert re.search(r"Predicted : bird \d<", page)
     assert "knows 10 species" in page
 

@@ -59,8 +59,15 @@ def test_an_answer_is_what_keras_predicts_for_the_pixels_divided_by_255(saved):
     assert (answer.label, answer.confidence) == (answer.candidates[0].label, answer.candidates[0].confidence)
 
 
-def test_a_head_without_activation_answers_in_probabilities(saved):
-    network = small_network(3, activation=None)
+def head_inside() -> keras.Model:
+    """A network whose head, without activation, is a model of its own."""
+    head = keras.Sequential([keras.Input((14, 14, 4)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    return keras.Sequential([keras.Input((224, 224, 3)), keras.layers.Conv2D(4, 16, strides=16), head])
+
+
+@pytest.mark.parametrize("build", [lambda: small_network(3, activation=None), head_inside])
+def test_a_head_without_activation_answers_in_probabilities(saved, build):
+    network = build()
     found = confidences(saved(network, 3), PIXELS[0])
     (logits,) = network.predict(PIXELS[:1] / np.float32(255), verbose=0)
     expected = np.exp(logits) / np.exp(logits).sum()

@@ -71,7 +71,7 @@ def train_pair(data: Path, weights: str, output: Path, epochs: int) -> None:
         recipe.train_head(base, head, frozen_through, splits["train"], splits["validation"])
         freeze_through(base, recipe.FROZEN_IN_FINE_TUNING)
         learning_rate = recipe.FINE_TUNING_LEARNING_RATE
-    whole = network.whole_network(base, head, size=None)
+    whole = network.whole_network(base, head, size=None, normalise=weights == "none")
     recipe.fine_tune(whole, learning_rate, splits["train"], splits["validation"], output / "best.weights.h5", epochs)
 
     model = output / MODEL_FILE

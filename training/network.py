@@ -45,18 +45,19 @@ def classification_head(classes: int) -> Callable[[keras.KerasTensor], keras.Ker
     return head
 
 
-def whole_network(base: keras.Model, head: Callable, size: int | None) -> keras.Model:
+def whole_network(base: keras.Model, head: Callable, size: int | None, *, normalise: bool = False) -> keras.Model:
     """Pictures in, probabilities out.
 
     :param base: what ``inception`` made.
     :param head: what ``classification_head`` made.
     :param size: width and height of a picture in pixels; None for any.
+    :param normalise: let BatchNormalization learn in training. A network that starts random needs it; one that
+        was trained before keeps what it knows of the pictures' statistics.
     :return: ``float32[n, size, size, 3]``, RGB in [0, 1] -> ``float32[n, classes]``.
     """
     pictures = keras.Input((size, size, 3), name="rgb")
     scaled = keras.layers.Rescaling(2.0, offset=-1.0)(pictures)  # InceptionV3 was trained on [-1, 1]
-    # training=False keeps BatchNormalization in inference mode, in fine-tuning too.
-    return keras.Model(pictures, head(base(scaled, training=False)))
+    return keras.Model(pictures, head(base(scaled, training=None if normalise else False)))
 
 
 def save_pair(base: keras.Model, head: Callable, class_indices: dict[str, int], model: Path, labels: Path) -> None:
@@ -65,8 +66,10 @@ def save_pair(base: keras.Model, head: Callable, class_indices: dict[str, int], 
     whole_network(base, head, IMAGE_SIZE).save(full)
     _halve_kernels(full, half)
     full.unlink()
-    half.replace(model)  # whoever reads the pair meets the old file or the new one, never half of it
-    np.save(labels, class_indices)
+    new_labels = labels.with_suffix(".new.npy")
+    np.save(new_labels, class_indices)
+    half.replace(model)  # whoever reads the pair now meets whole files
+    new_labels.replace(labels)
 
 
 def _halve_kernels(source: Path, target: Path) -> None:

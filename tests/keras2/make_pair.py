@@ -1,7 +1,7 @@
 """Make the pair in this folder, with Keras 2.15: python -m pip install tensorflow-cpu==2.15.1 && python make_pair.py
 
 The network is a small one of the kind that fine-tuning scripts of that time saved: augmentation, a
-preprocessing in TensorFlow arithmetic, a network inside the network, and the optimizer's state.
+preprocessing in TensorFlow arithmetic, networks inside the network, and the optimizer's state.
 """
 
 from pathlib import Path
@@ -27,10 +27,10 @@ base = keras.Model(base_input, features, name="base")
 inputs = keras.Input((224, 224, 3))
 augmented = layers.RandomFlip("horizontal")(inputs)
 outputs = base(preprocess_input(augmented * 255.0), training=False)
-outputs = layers.GlobalAveragePooling2D()(outputs)
-outputs = layers.Dropout(0.2)(outputs)
-outputs = layers.Dense(CLASSES, activation="softmax")(outputs)
-model = keras.Model(inputs, outputs)
+head = keras.Sequential(
+    [layers.GlobalAveragePooling2D(), layers.Dropout(0.2), layers.Dense(CLASSES, activation="softmax")], name="head"
+)
+model = keras.Model(inputs, head(outputs))
 model.compile(keras.optimizers.Adam(0.05), "categorical_crossentropy", metrics=["accuracy"])
 model.fit(pictures, np.eye(CLASSES)[:4], epochs=5, verbose=0)
 
