@@ -126,17 +126,22 @@ def _replace_arithmetic(layer: dict) -> None:
     """Make an operation on one picture and one constant a ``Rescaling`` layer; leave every other as it is."""
     (call,) = layer["inbound_nodes"]
     if isinstance(call, dict):  # Keras 3
-        operation, operands = layer["class_name"], call["args"]
+        operation = layer["class_name"]
     elif layer["class_name"] == "TFOpLambda":
-        operation, operands = layer["config"].get("function"), _keras2_operands(call)
-    else:
+        operation = layer["config"].get("function")
+    else:  # of Keras 2, a layer: its Add adds two pictures
+        return
+    if operation not in _ARITHMETIC and operation not in _CASTS:
+        return
+    operands = call["args"] if isinstance(call, dict) else _keras2_operands(call)
+    if not operands:  # given by name
         return
     if operation in _COMMUTATIVE and isinstance(operands[0], int | float):
         operands = operands[::-1]
     picture, *constants = operands
     if operation in _CASTS:
         scale, offset = 1.0, 0.0
-    elif operation in _ARITHMETIC and [type(constant) in (int, float) for constant in constants] == [True]:
+    elif [type(constant) in (int, float) for constant in constants] == [True]:
         scale, offset = _ARITHMETIC[operation](constants[0])
     else:
         return

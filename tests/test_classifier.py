@@ -117,6 +117,14 @@ def preprocessing_inside() -> keras.Model:
     return keras.Model(pictures, keras.layers.Dense(3, activation="softmax")(pooled))
 
 
+def called_by_name() -> keras.Model:
+    """A network whose layers were given their pictures as ``inputs=``."""
+    pictures = keras.Input((224, 224, 3))
+    features = keras.layers.Conv2D(4, 16, strides=16)(inputs=pictures)
+    pooled = keras.layers.GlobalAveragePooling2D()(inputs=features)
+    return keras.Model(pictures, keras.layers.Dense(3, activation="softmax")(inputs=pooled))
+
+
 def mixed_precision() -> keras.Model:
     """A network that computes in float16 and answers in float32."""
     keras.config.set_dtype_policy("mixed_float16")
@@ -128,7 +136,7 @@ def mixed_precision() -> keras.Model:
         keras.config.set_dtype_policy("float32")
 
 
-@pytest.mark.parametrize("build", [preprocessing_inside, mixed_precision])
+@pytest.mark.parametrize("build", [preprocessing_inside, called_by_name, mixed_precision])
 def test_what_keras_3_scripts_build_answers_as_it_did_there(saved, build):
     network = build()
     found = confidences(saved(network, 3), PIXELS[0])

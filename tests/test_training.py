@@ -111,6 +111,16 @@ def test_the_command_says_what_is_wrong_in_one_line(tmp_path, data):
     ended = train(tmp_path)
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith(f"training: {tmp_path}/train is not a folder.")
+    for split in ("train", "validation"):
+        for label in ("a", "b"):
+            make_pictures(tmp_path / split, label, 1, "blue")
+    (tmp_path / "validation" / "b" / "0.jpg").write_bytes(b"no picture")
+    ended = train(tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith(
+        f"training: {tmp_path}/validation/b/0.jpg: The file is not a picture"
+    )
+    assert "Traceback" not in ended.stderr
     ended = train(data, "--weights", tmp_path / "none.weights.h5", "--output", tmp_path / "models")
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith(

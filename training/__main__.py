@@ -10,7 +10,7 @@ import keras
 from inference import LABELS_FILE, MODEL_FILE
 
 from . import network, recipe
-from .data import DataError, read_class_indices, read_split
+from .data import DataError, check_pictures, read_class_indices, read_split
 
 log = logging.getLogger("training")
 
@@ -59,6 +59,8 @@ def train_pair(data: Path, weights: str, output: Path, epochs: int) -> None:
         splits["test"] = read_split(data / "test", class_indices)
     for name, split in splits.items():
         log.info("%s: %d pictures of %d labels", name, len(split.paths), len(set(split.targets)))
+    for split in splits.values():
+        check_pictures(split)
     output.mkdir(parents=True, exist_ok=True)
 
     base = network.inception(None if weights == "none" else weights)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from inference.photo import FORMATS, PhotoError, open_photo
+from inference.photo import FORMATS, Photo, PhotoError, open_photo
 
 CROP_AREA = (0.35, 1.0)  # share of the picture that an augmented crop keeps
 CROP_ASPECT = (3 / 4, 4 / 3)  # its width to height, relative to the picture's own
@@ -68,6 +68,22 @@ def read_split(folder: Path, class_indices: dict[str, int]) -> Split:
 
 def _pictures(label: Path) -> list[Path]:
     return sorted(path for path in label.iterdir() if path.suffix.lower() in FORMATS)
+
+
+def check_pictures(split: Split) -> None:
+    """Open every picture once: TensorFlow would bury what is wrong with one in an error of its own.
+
+    :raises DataError: a picture cannot be read.
+    """
+    for path in split.paths:
+        _open(path)
+
+
+def _open(path: Path) -> Photo:
+    try:
+        return open_photo(path)
+    except PhotoError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def one_hot(targets: np.ndarray, classes: int) -> np.ndarray:
@@ -133,11 +149,7 @@ class Batches(keras.utils.PyDataset):
             np.random.default_rng((self.seed, self.epoch)).shuffle(self.order)
 
     def _pixels(self, number: int) -> np.ndarray:
-        path = self.split.paths[number]
-        try:
-            photo = open_photo(path)
-        except PhotoError as error:
-            raise DataError(f"{path}: {error}") from error
+        photo = _open(self.split.paths[number])
         if not self.augmented:
             return photo.pixels(self.size)
         # A generator of its own for each picture and epoch: the result does not depend on threads.

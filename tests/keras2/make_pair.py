@@ -22,6 +22,7 @@ features = layers.Conv2D(8, 7, strides=7, use_bias=False)(base_input)
 features = layers.BatchNormalization(scale=False)(features)
 features = layers.Activation("relu")(features)
 features = layers.DepthwiseConv2D(5, strides=5)(features)
+features = layers.Add()([features, layers.Activation("relu")(features)])
 base = keras.Model(base_input, features, name="base")
 
 inputs = keras.Input((224, 224, 3))
