@@ -12,8 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from flask import Flask, flash, redirect, render_template, request, url_for
+from flask import Flask, flash, make_response, redirect, render_template, request, url_for
 from flask.helpers import get_debug_flag
+from secure import ContentSecurityPolicy, ReferrerPolicy, Secure, XContentTypeOptions, XFrameOptions
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from werkzeug.serving import is_running_from_reloader, make_server
@@ -22,7 +23,8 @@ from werkzeug.wrappers import Response
 from inference import LABELS_FILE, MODEL_FILE, Identification, PairError
 from inference.labels import load_labels
 from inference.model_file import check_model_file
-from inference.photo import FORMATS, PhotoError, open_photo
+from inference.photo import FORMATS, MAX_PIXELS, PhotoError
+from inference.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from inference.classifier import Classifier
@@ -35,6 +37,9 @@ DEFAULTS = {
     "LABELS": str(HERE / "models" / LABELS_FILE),
     "UPLOADS": str(HERE / "uploads"),  # leftovers in it are swept when the app starts
     "MAX_CONTENT_LENGTH": 10 * 2**20,  # bytes of a whole request
+    "MAX_FORM_MEMORY_SIZE": 64 * 2**10,  # bytes of all fields that are no files
+    "MAX_FORM_PARTS": 100,  # fields and files
+    "MAX_PIXELS": MAX_PIXELS,  # of a photo; reading more than 50 million may take too much memory
     "SECRET_KEY": secrets.token_hex(),  # signs the messages between two pages; another after each start will do
 }
 
@@ -49,12 +54,27 @@ UNSUPPORTED_FILE_TYPE = (
     f"Please select a {', '.join(_EXTENSIONS[:-1])}, or a {_EXTENSIONS[-1]} file."
 )
 
+# The page and its style come from here, a thumbnail from the page itself, and nothing from anywhere else.
+SECURITY_HEADERS = Secure(
+    csp=ContentSecurityPolicy()
+    .default_src("'none'")
+    .style_src("'self'")
+    .img_src("'self'", "data:")
+    .form_action("'self'")
+    .base_uri("'none'")
+    .frame_ancestors("'none'"),
+    xcto=XContentTypeOptions().nosniff(),
+    xfo=XFrameOptions().deny(),
+    referrer=ReferrerPolicy().no_referrer(),
+)
+
 application = Flask(__name__)
 application.config.from_mapping(DEFAULTS)
 application.config.from_prefixed_env("BIRD")
 application.config["DEBUG"] = get_debug_flag()  # Flask's own switch, and no BIRD_DEBUG
 application.logger.setLevel(logging.INFO)
 
+sandbox = Sandbox(application.config["MAX_PIXELS"])
 _loading = threading.Lock()
 
 
@@ -71,14 +91,17 @@ def index() -> str | Response:
         return refuse("No file selected to upload.")
     extension = Path(upload.filename).suffix.lower()
     if extension not in FORMATS:
-        return refuse(UNSUPPORTED_FILE_TYPE.format(extension=extension[:20]))
+        shown = "".join(filter(str.isprintable, extension[:20]))  # no NUL, no mark that turns the text around
+        return refuse(UNSUPPORTED_FILE_TYPE.format(extension=shown))
     try:
         with lying_in_uploads(upload) as file:
             identification, thumbnail = classify_image(file)
     except PhotoError as error:
         return refuse(str(error))
     application.logger.info("identified")
-    return render_template("index.html", identification=identification, thumbnail=thumbnail)
+    answer = make_response(render_template("index.html", identification=identification, thumbnail=thumbnail))
+    answer.cache_control.no_store = True  # it carries the photo
+    return answer
 
 
 def classify_image(file: str | Path | BinaryIO) -> tuple[Identification, str]:
@@ -88,8 +111,9 @@ def classify_image(file: str | Path | BinaryIO) -> tuple[Identification, str]:
     :return: what the network says, and the thumbnail as base64 of a JPEG.
     :raises PhotoError: the file cannot be used as a photograph.
     """
-    photo = open_photo(file)
-    return classifier().classify(photo.pixels()), base64.b64encode(photo.thumbnail()).decode("ascii")
+    with open(file, "rb") if isinstance(file, str | Path) else contextlib.nullcontext(file) as opened:
+        pixels, thumbnail = sandbox.read(opened)
+    return classifier().classify(pixels), base64.b64encode(thumbnail).decode("ascii")
 
 
 def received_files() -> MultiDict[str, FileStorage]:
@@ -132,7 +156,9 @@ def lying_in_uploads(upload: FileStorage) -> Iterator[BinaryIO]:
 
 @application.errorhandler(RequestEntityTooLarge)
 def http_413(_error: RequestEntityTooLarge) -> Response:
-    """Say that the request is larger than ``MAX_CONTENT_LENGTH``, or its form has too many parts."""
+    """Say that the request is larger than ``MAX_CONTENT_LENGTH``, or its form holds more than a photo."""
+    if (request.content_length or sys.maxsize) <= application.config["MAX_CONTENT_LENGTH"]:
+        return refuse("The upload holds too many or too long fields. Please send one photo and nothing else.")
     return refuse("Uploaded file too large.")
 
 
@@ -157,6 +183,13 @@ def http_error(error: HTTPException) -> Response:
     """Any other error, as a page that looks like the others."""
     response = error.get_response()
     response.set_data(render_template("error.html", error=error))
+    return response
+
+
+@application.after_request
+def secure_headers(response: Response) -> Response:
+    """Tell the browser what a page of this site never does."""
+    SECURITY_HEADERS.set_headers(response)
     return response
 
 
@@ -189,6 +222,7 @@ def start() -> None:
         check_settings()
         port()
         sweep_uploads(Path(application.config["UPLOADS"]))
+        sandbox.start()  # it gets ready while the model is loaded
         classifier()
     except (PairError, SettingError) as error:
         print(f"application: {error}", file=sys.stderr)
@@ -201,9 +235,11 @@ class SettingError(ValueError):
 
 def check_settings() -> None:
     """:raises SettingError: a setting is not of its kind."""
-    limit = application.config["MAX_CONTENT_LENGTH"]
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit <= 0:
-        raise SettingError(f"BIRD_MAX_CONTENT_LENGTH must be a number of bytes, not {limit!r}.")
+    limits = {"MAX_CONTENT_LENGTH": "bytes", "MAX_FORM_MEMORY_SIZE": "bytes", "MAX_FORM_PARTS": "parts"}
+    for name, unit in (limits | {"MAX_PIXELS": "pixels"}).items():
+        limit = application.config[name]
+        if not isinstance(limit, int) or isinstance(limit, bool) or limit <= 0:
+            raise SettingError(f"BIRD_{name} must be a number of {unit}, not {limit!r}.")
     for name in ("MODEL", "LABELS", "UPLOADS", "SECRET_KEY"):
         application.config[name] = str(application.config[name])  # BIRD_SECRET_KEY=123 reads as a number
         if not application.config[name]:

@@ -1,26 +1,47 @@
-"""From bytes to an upright RGB picture, the model's pixels and the thumbnail."""
+"""From bytes to an upright sRGB picture, the model's pixels and the thumbnail."""
 
 import io
-import struct
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image
+import pillow_heif
+import simplejpeg
+from PIL import AvifImagePlugin, ExifTags, Image, ImageCms, WebPImagePlugin
 
 #: File name extensions that may be uploaded, each with the Pillow decoder that reads such files.
 #: No other decoder is ever tried, whatever the bytes look like.
-FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".gif": "GIF", ".png": "PNG"}
+FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".gif": "GIF",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".heic": "HEIF",
+    ".heif": "HEIF",
+    ".avif": "AVIF",
+}
+_DECODERS = sorted(set(FORMATS.values()))
 
 IMAGE_SIZE = 224  # pixels, both sides of the square that the network sees
-MAX_PIXELS = 50_000_000  # ~ a 50 MP camera; larger is refused before decoding
+MAX_PIXELS = 50_000_000  # ~ a 50 MP camera; larger is refused before decoding, unless told otherwise
+#: Two decoders hold several copies of a picture at a time: 15 and 11 bytes a pixel, where the others take up to 7.
+MAX_PIXELS_OF = {"WEBP": 24_000_000, "AVIF": 32_000_000}
+MIN_SIDE = 16  # pixels; thinner is a line or a tracking pixel, not a bird
 THUMBNAIL_SIZE = 400  # pixels, the longer side at most
 THUMBNAIL_QUALITY = 85  # JPEG quality
 
-# What Pillow's decoders raise for files that are damaged or are something else.
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError)
+# A larger picture is first averaged down to between one and two times this, which is three times what the
+# network sees: then LANCZOS gives what it gives of the whole (Pillow's ``reducing_gap``).
+_KEPT_SIDE = 3 * IMAGE_SIZE
+_STRIP = 2**20  # pixels that are converted at a time
+# Some cameras leave a byte before the end of a JPEG. More of them are what is left of a damaged one.
+_HARMLESS_PADDING = re.compile(r": [12] extraneous bytes before marker 0xd9")
 
+_SRGB = ImageCms.createProfile("sRGB")
+_COLOR_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # Pillow's mode: an ICC profile's, and TurboJPEG's
 
 # EXIF 2.32, tag 0x0112: what turns a picture stored with that orientation upright; 1 is upright.
 _TRANSPOSE_BY_ORIENTATION = {
@@ -33,28 +54,63 @@ _TRANSPOSE_BY_ORIENTATION = {
     8: Image.Transpose.ROTATE_90,
 }
 
+pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # each further thread takes memory of its own
+assert WebPImagePlugin  # importing it tells Pillow of the format
+Image.preinit()  # GIF, JPEG, PNG
+Image.MAX_IMAGE_PIXELS = None  # max_pixels does it, with a sentence
+
 
 class PhotoError(ValueError):
     """The file cannot be used as a photograph; the message is a sentence for the person who sent it."""
 
 
-class TooManyPixelsError(PhotoError):
-    """The picture has more than ``MAX_PIXELS`` pixels."""
+class NotAPictureError(PhotoError):
+    """The bytes do not begin as a picture of an accepted format does."""
 
     def __init__(self) -> None:
-        super().__init__(
-            f"The picture has more than {MAX_PIXELS // 1_000_000} million pixels. Please send a smaller one."
-        )
+        super().__init__("The file is not a picture. Please choose another one.")
+
+
+class DamagedError(PhotoError):
+    """The file begins as a picture, but is not a whole one."""
+
+    def __init__(self) -> None:
+        super().__init__("The picture is damaged or cut short. Please choose another one.")
+
+
+class TooManyPixelsError(PhotoError):
+    """The picture has more than ``limit`` pixels."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The picture has more than {limit / 1e6:g} million pixels. Please send a smaller one.")
+
+
+class TooThinError(PhotoError):
+    """A side of the picture has fewer than ``MIN_SIDE`` pixels."""
+
+    def __init__(self) -> None:
+        super().__init__(f"The picture is less than {MIN_SIDE} pixels wide or high. Please send a larger one.")
+
+
+class TooCostlyError(PhotoError):
+    """Reading the picture takes more memory or time than one may take."""
+
+    def __init__(self) -> None:
+        super().__init__("The picture takes too much memory or time to read. Please send a smaller one.")
 
 
 @dataclass(frozen=True)
 class Photo:
     """A photograph as its taker saw it.
 
-    :param image: the upright picture in mode ``RGB``, without metadata.
+    :param image: the upright picture in mode ``RGB``, sRGB, without metadata. Each side of a large picture
+        is reduced by itself, to at least ``3 * IMAGE_SIZE`` pixels.
+    :param size: width and height of the upright picture in the file.
     """
 
     image: Image.Image
+    size: tuple[int, int]
 
     def pixels(self, size: int = IMAGE_SIZE) -> np.ndarray:
         """The whole picture as the network takes it; the aspect is not kept.
@@ -66,54 +122,182 @@ class Photo:
 
     def thumbnail(self) -> bytes:
         """A JPEG of at most ``THUMBNAIL_SIZE`` pixels a side, aspect kept, without metadata."""
-        small = self.image.copy()
-        small.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE), Image.Resampling.LANCZOS)
+        scale = min(1, THUMBNAIL_SIZE / max(self.size))
+        small = self.image.resize([max(1, round(scale * side)) for side in self.size], Image.Resampling.LANCZOS)
         jpeg = io.BytesIO()
         small.save(jpeg, "JPEG", quality=THUMBNAIL_QUALITY)
         return jpeg.getvalue()
 
 
-def open_photo(file: str | Path | BinaryIO) -> Photo:
+def open_photo(file: str | Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Photo:
     """Read a picture file and turn it upright.
 
     :param file: a path or an open binary file. The bytes decide the format, not the name.
-    :raises PhotoError: the file is not a picture of an accepted format, is damaged, or has more
-        than ``MAX_PIXELS`` pixels.
+    :param max_pixels: a picture with more is refused by its header, before it is decoded.
+    :raises PhotoError: the file is not a picture of an accepted format, is damaged, has too many
+        pixels, or is thinner than ``MIN_SIDE``.
     """
+    content = Path(file).read_bytes() if isinstance(file, str | Path) else file.read()
+    if not _begins_as_a_picture(content):
+        raise NotAPictureError
     try:
-        with Image.open(file, formats=sorted(set(FORMATS.values()))) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise TooManyPixelsError
-            image.load()  # of an animation, the first frame
-            return Photo(_to_rgb(_upright(image)))
+        return _decode(content, max_pixels)
     except PhotoError:
         raise
-    except Image.DecompressionBombError as error:
-        raise TooManyPixelsError from error
-    except Image.UnidentifiedImageError as error:
-        raise PhotoError("The file is not a picture. Please choose another one.") from error
-    except _DECODER_ERRORS as error:
-        raise PhotoError("The picture is damaged or cut short. Please choose another one.") from error
+    except MemoryError as error:
+        raise TooCostlyError from error
+    # A decoder that meets damage raises whatever it stumbled over: there is no list of it.
+    except Exception as error:
+        raise DamagedError from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The picture as the camera was held, by EXIF's tag "Orientation"; as it is stored if EXIF is damaged."""
+def _begins_as_a_picture(content: bytes) -> bool:
+    return any(Image.OPEN[decoder][1](content[:16]) is True for decoder in _DECODERS)
+
+
+def _decode(content: bytes, max_pixels: int) -> Photo:
+    if content.startswith(b"RIFF"):
+        _check_size(_webp_size(content), "WEBP", max_pixels)  # Pillow takes memory for it while opening
+    with Image.open(io.BytesIO(content), formats=_DECODERS) as image:
+        _check_size(image.size, image.format, max_pixels)
+        size = image.size
+        reduced = _reduced(_load(image, content))
+        transpose = _transpose(image)
+        image = _to_srgb(reduced, image.info.get("icc_profile"))
+    if transpose is not None:
+        turned = transpose.name in ("TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270")
+        image, size = image.transpose(transpose), size[::-1] if turned else size
+    image.info = {}  # a JPEG comment or a colour profile would be written into the thumbnail
+    return Photo(image, size)
+
+
+def _check_size(size: tuple[int, int], decoder: str, max_pixels: int) -> None:
+    limit = min(max_pixels, MAX_PIXELS_OF.get(decoder, max_pixels))
+    if size[0] * size[1] > limit:
+        raise TooManyPixelsError(limit)
+    if min(size) < MIN_SIDE:
+        raise TooThinError
+
+
+def _webp_size(content: bytes) -> tuple[int, int]:
+    """Width and height in the header of a WebP file (RFC 9649, sections 2.5 to 2.7)."""
+    chunk = content[12:16]
+    if chunk == b"VP8X":
+        return 1 + int.from_bytes(content[24:27], "little"), 1 + int.from_bytes(content[27:30], "little")
+    if chunk == b"VP8L":
+        bits = int.from_bytes(content[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if chunk == b"VP8 ":
+        width, height = (int.from_bytes(content[start : start + 2], "little") & 0x3FFF for start in (26, 28))
+        return width, height
+    raise DamagedError
+
+
+def _load(image: Image.Image, content: bytes) -> Image.Image:
+    """The decoded picture, of an animation the first frame; a large JPEG at reduced scale.
+
+    :raises Exception: the file is damaged, even where the decoder would go on.
+    """
+    if image.format in ("JPEG", "MPO"):  # MPO is a JPEG with further pictures behind it
+        return _load_jpeg(image, content)
+    if image.format == "PNG":
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as unread:
+            unread.verify()  # the checksums, which load() does not look at
+    if image.format == "GIF":
+        _check_gif_is_whole(content)
+    image.load()
+    return image
+
+
+def _load_jpeg(image: Image.Image, content: bytes) -> Image.Image:
+    """Decode with TurboJPEG: it tells when it goes on over damage, which Pillow keeps to itself."""
     try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-        transpose = _TRANSPOSE_BY_ORIENTATION.get(orientation)
-    except (*_DECODER_ERRORS, struct.error, TypeError):
-        transpose = None
-    return image if transpose is None else image.transpose(transpose)
+        simplejpeg.decode_jpeg_header(content, strict=False)
+    except ValueError:  # a layout of colours that TurboJPEG does not know, but its library does
+        image.draft(image.mode, (_KEPT_SIDE, _KEPT_SIDE))
+        image.load()
+        return image
+    options = {"colorspace": _COLOR_SPACES[image.mode], "min_width": _KEPT_SIDE, "min_height": _KEPT_SIDE}
+    try:
+        pixels = simplejpeg.decode_jpeg(content, **options)
+    except ValueError as error:
+        if "memory" in str(error):
+            raise TooCostlyError from error
+        if not _HARMLESS_PADDING.search(str(error)):
+            raise
+        pixels = simplejpeg.decode_jpeg(content, strict=False, **options)
+    if image.mode == "CMYK":
+        pixels = 255 - pixels  # Adobe's convention, which everybody follows: 0 is full ink
+    return Image.fromarray(pixels.squeeze(), image.mode)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """The picture in mode ``RGB``: transparency on white, 16 bits a channel scaled to 8."""
+def _check_gif_is_whole(content: bytes) -> None:
+    """:raises DamagedError: the blocks of the file do not end with the trailer (GIF89a, appendix A)."""
+
+    def color_table(flags: int) -> int:
+        return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+    try:
+        position = 13 + color_table(content[10])
+        while content[position] != 0x3B:
+            if content[position] == 0x21:  # extension
+                position += 2
+            elif content[position] == 0x2C:  # image
+                position += 10 + color_table(content[position + 9]) + 1
+            else:
+                raise DamagedError
+            while content[position]:  # sub-blocks
+                position += content[position] + 1
+            position += 1
+    except IndexError as error:
+        raise DamagedError from error
+
+
+def _transpose(image: Image.Image) -> Image.Transpose | None:
+    """What turns the picture as the camera was held, by EXIF's tag "Orientation"; nothing if EXIF is damaged."""
+    try:
+        return _TRANSPOSE_BY_ORIENTATION.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # as in open_photo; here the picture is good without it
+        return None
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """The opaque picture, each side divided by a whole number so that it is just above ``_KEPT_SIDE``.
+
+    It goes strip by strip, for a second copy of 50 million pixels would be too much.
+    """
+    factors = tuple(max(1, side // _KEPT_SIDE) for side in image.size)
+    if factors == (1, 1):
+        return _opaque(image)
+    height = max(1, _STRIP // image.width // factors[1]) * factors[1]
+    strips = [
+        _opaque(image.crop((0, top, image.width, min(top + height, image.height)))).reduce(factors)
+        for top in range(0, image.height, height)
+    ]
+    reduced = Image.new(strips[0].mode, (strips[0].width, sum(strip.height for strip in strips)))
+    for number, strip in enumerate(strips):
+        reduced.paste(strip, (0, number * strips[0].height))
+    return reduced
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """The picture in mode ``L``, ``RGB`` or ``CMYK``: transparency on white, 16 bits a channel scaled to 8."""
     if image.mode.startswith("I"):  # 16-bit greyscale; convert() alone would clip it to white
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype("uint8"))
+        return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype("uint8"))
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    image = image.convert("RGB")
-    image.info = {}  # a JPEG comment or a colour profile would be written into the thumbnail
-    return image
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image if image.mode in _COLOR_SPACES else image.convert("RGB")
+
+
+def _to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
+    """The picture in mode ``RGB`` and sRGB's colours; a profile that is damaged or of another mode is ignored."""
+    if icc_profile:
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+            is_srgb = ImageCms.getProfileDescription(profile).startswith("sRGB")
+            if not is_srgb and profile.profile.xcolor_space.strip() == _COLOR_SPACES[image.mode]:
+                return ImageCms.profileToProfile(image, profile, _SRGB, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            pass
+    return image.convert("RGB")

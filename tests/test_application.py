@@ -129,7 +129,7 @@ def test_a_form_without_a_chosen_file_is_refused(client):
 def test_a_file_type_that_is_not_supported_is_refused_by_name(client, uploads, goldfinch, name, extension):
     assert sentence_on(post(client, goldfinch, name).text) == (
         f"The file type you selected: '{extension}' is not supported. "
-        "Please select a '.jpg', '.jpeg', '.gif', or a '.png' file."
+        "Please select a '.jpg', '.jpeg', '.gif', '.png', '.webp', '.heic', '.heif', or a '.avif' file."
     )
     assert leftovers(uploads) == []
 

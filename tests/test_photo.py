@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from inference import photo
 from inference.photo import PhotoError, open_photo
 
 from .drawings import encoded
@@ -136,7 +135,7 @@ def test_a_thumbnail_carries_nothing_of_the_files_metadata():
     assert b"secret" not in open_photo(io.BytesIO(file)).thumbnail()
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>bird</html>", b"\xff\xd8\xff", encoded(halves(), "BMP")])
+@pytest.mark.parametrize("content", [b"", b"<html>bird</html>", b"\xff\xd8", encoded(halves(), "BMP")])
 def test_a_file_that_is_no_picture_of_an_accepted_format_is_refused(content):
     with pytest.raises(PhotoError, match="not a picture"):
         open_photo(io.BytesIO(content))
@@ -150,9 +149,8 @@ def test_a_file_cut_short_is_refused(file_format):
         open_photo(io.BytesIO(content[: len(content) // 2]))
 
 
-def test_a_picture_with_too_many_pixels_is_refused_by_its_header(monkeypatch):
-    monkeypatch.setattr(photo, "MAX_PIXELS", 60 * 40 - 1)
+def test_a_picture_with_too_many_pixels_is_refused_by_its_header():
     content = encoded(halves(), "PNG")
     header_only = content[:60]  # decoding would fail, so it was not tried
-    with pytest.raises(PhotoError, match="million pixels"):
-        open_photo(io.BytesIO(header_only))
+    with pytest.raises(PhotoError, match=r"more than 0\.002 million pixels"):
+        open_photo(io.BytesIO(header_only), max_pixels=2000)

@@ -1,0 +1,192 @@
+"""Photographs from strangers are read in a process of its own, which may take so much memory and time and no more.
+
+A decoder that crashes, loops or explodes takes that process with it, and not the app. One photograph is
+read at a time, so the limits hold for the app as a whole. ``python -m inference.sandbox`` is that process.
+"""
+
+import contextlib
+import io
+import json
+import mmap
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from .photo import IMAGE_SIZE, MAX_PIXELS, DamagedError, PhotoError, TooCostlyError, open_photo
+
+MEMORY_LIMIT = 370 * 2**20  # bytes that reading one photograph may take
+PROCESSOR_LIMIT = 2.5  # seconds of processor time for it
+PATIENCE = 20  # seconds on the clock, for a machine that is busy with other things
+
+RETIREMENT = 64 * 2**20  # bytes that it may have gained, from photographs that are gone, before another one starts
+
+_RETIRED = 0  # exit code
+_LENGTH = struct.Struct(">Q")
+_PIXELS = (IMAGE_SIZE, IMAGE_SIZE, 3)
+# Killed for want of patience or memory, or out of processor time; Windows has no such signals.
+_TOO_COSTLY = [-getattr(signal, name) for name in ("SIGKILL", "SIGPROF") if hasattr(signal, name)]
+
+
+class Sandbox:
+    """The process that reads photographs. It starts when it is first needed, and again when one has ended it.
+
+    :param max_pixels: a picture with more pixels is refused.
+    """
+
+    def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
+        self.max_pixels = max_pixels
+        self._process: subprocess.Popen | None = None
+        self._one_at_a_time = threading.Lock()
+
+    def start(self) -> None:
+        """Start the process, unless it runs. It reads from a moment later on; this does not wait for it."""
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __spec__.name, str(self.max_pixels)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                cwd=Path(__file__).parent.parent,
+                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # each of its threads would take memory
+                start_new_session=True,  # Ctrl-C in the terminal is for the app
+            )
+
+    def read(self, file: BinaryIO) -> tuple[np.ndarray, bytes]:
+        """What ``open_photo`` makes of a file.
+
+        :param file: is read from its start.
+        :return: the pixels ``uint8[224, 224, 3]`` and the thumbnail, a JPEG.
+        :raises PhotoError: the file cannot be used as a photograph.
+        """
+        with self._one_at_a_time:
+            self.start()
+            while (reply := self._ask(file)) is None:
+                self._bury()
+        pixels, thumbnail = reply
+        return np.frombuffer(pixels, "uint8").reshape(_PIXELS), thumbnail
+
+    def _ask(self, file: BinaryIO) -> tuple[bytes, bytes] | None:
+        """The pixels and the thumbnail; nothing if the process ended.
+
+        :raises PhotoError: the file cannot be used as a photograph.
+        """
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        questions, answers = self._process.stdin, self._process.stdout
+        with _killed_after(PATIENCE, self._process):
+            try:
+                questions.write(_LENGTH.pack(size))
+                shutil.copyfileobj(file, questions)
+                questions.flush()
+            except BrokenPipeError:
+                return None
+            head = answers.readline()
+            if not head.endswith(b"\n"):
+                return None
+            reply = json.loads(head)
+            if "refused" in reply:
+                raise PhotoError(reply["refused"])
+            pixels, thumbnail = (answers.read(size) for size in reply["sizes"])
+        return pixels, thumbnail
+
+    def _bury(self) -> None:
+        """Start another process in the place of one that ended.
+
+        :raises PhotoError: the photograph ended it.
+        :raises RuntimeError: it failed by itself.
+        """
+        status = self._process.wait()
+        self._process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):  # what it did not read any more
+            self._process.stdin.close()
+        self.start()
+        if status == _RETIRED:
+            return
+        if status in _TOO_COSTLY:
+            raise TooCostlyError
+        if status < 0:  # a crash inside a decoder
+            raise DamagedError
+        raise RuntimeError(f"the process that reads photographs ended with exit code {status}")
+
+
+@contextlib.contextmanager
+def _killed_after(seconds: float, process: subprocess.Popen) -> Iterator[None]:
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def main() -> None:
+    """Read photographs from standard input until it closes; answer each on standard output."""
+    max_pixels = int(sys.argv[1])
+    # The app may have photographs to answer yet; when it has not, it closes the input.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    warnings.simplefilter("ignore")  # Pillow's, on damaged metadata
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a decoder may print is not an answer
+    at_start = _memory()
+    _limit_memory(at_start + MEMORY_LIMIT)
+    while _memory() < at_start + RETIREMENT and (length := sys.stdin.buffer.read(_LENGTH.size)):
+        with _limited_processor_time():
+            reply = _answer(sys.stdin.buffer.read(*_LENGTH.unpack(length)), max_pixels)
+        answers.write(reply)
+        answers.flush()
+
+
+def _answer(content: bytes, max_pixels: int) -> bytes:
+    """One line of JSON; behind it, if the photograph could be read, its pixels and its thumbnail."""
+    try:
+        photo = open_photo(io.BytesIO(content), max_pixels)
+        payload = photo.pixels().tobytes(), photo.thumbnail()
+    except MemoryError:
+        return _refusal(TooCostlyError())
+    except PhotoError as error:
+        return _refusal(error)
+    return json.dumps({"sizes": [len(part) for part in payload]}).encode() + b"\n" + b"".join(payload)
+
+
+def _refusal(error: PhotoError) -> bytes:
+    return json.dumps({"refused": str(error)}).encode() + b"\n"
+
+
+def _memory() -> int:
+    """The bytes of "data + stack" of this process, by proc(5); 0 where there is no such file."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[5]) * mmap.PAGESIZE if statm.exists() else 0
+
+
+def _limit_memory(limit: int) -> None:
+    """Refuse this process memory beyond ``limit`` bytes, of the kind that ``_memory`` counts (Linux alone)."""
+    if sys.platform == "linux":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
+
+
+@contextlib.contextmanager
+def _limited_processor_time() -> Iterator[None]:
+    """End this process by ``SIGPROF`` if the block takes longer than ``PROCESSOR_LIMIT``; not on Windows."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    signal.setitimer(signal.ITIMER_PROF, PROCESSOR_LIMIT)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+if __name__ == "__main__":
+    main()
