@@ -2,7 +2,7 @@ PYTHON ?= python3
 PORT ?= 5000
 BIN := .venv/bin
 
-.PHONY: run test lint bench screenshot
+.PHONY: run test lint fuzz bench screenshot
 
 # Set everything up and serve http://127.0.0.1:5000
 run: .venv/production
@@ -15,6 +15,10 @@ test: .venv/development
 lint: .venv/development
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+# Post 50,000 mutilated files to the running app
+fuzz: .venv/development
+	$(BIN)/python -m tests.fuzz 50000
 
 # How much faster an answer is than with the plain recipe
 bench: .venv/development

@@ -37,7 +37,7 @@ DEFAULTS = {
     "LABELS": str(HERE / "models" / LABELS_FILE),
     "UPLOADS": str(HERE / "uploads"),  # leftovers in it are swept when the app starts
     "MAX_CONTENT_LENGTH": 10 * 2**20,  # bytes of a whole request
-    "MAX_FORM_MEMORY_SIZE": 64 * 2**10,  # bytes of all fields that are no files
+    "MAX_FORM_MEMORY_SIZE": 500_000,  # bytes of a field that is no file; above Werkzeug's buffer of 64 kB
     "MAX_FORM_PARTS": 100,  # fields and files
     "MAX_PIXELS": MAX_PIXELS,  # of a photo; reading more than 50 million may take too much memory
     "SECRET_KEY": secrets.token_hex(),  # signs the messages between two pages; another after each start will do

@@ -33,9 +33,9 @@ MIN_SIDE = 16  # pixels; thinner is a line or a tracking pixel, not a bird
 THUMBNAIL_SIZE = 400  # pixels, the longer side at most
 THUMBNAIL_QUALITY = 85  # JPEG quality
 
-# A larger picture is first averaged down to between one and two times this, which is three times what the
-# network sees: then LANCZOS gives what it gives of the whole (Pillow's ``reducing_gap``).
-_KEPT_SIDE = 3 * IMAGE_SIZE
+# A larger picture is first averaged down to between one and two times this: then LANCZOS gives nearly what it
+# gives of the whole (Pillow's ``reducing_gap``). At 3 * IMAGE_SIZE more labels changed: benchmarks/reduced_decode.py
+_KEPT_SIDE = 4 * IMAGE_SIZE
 _STRIP = 2**20  # pixels that are converted at a time
 # Some cameras leave a byte before the end of a JPEG. More of them are what is left of a damaged one.
 _HARMLESS_PADDING = re.compile(r": [12] extraneous bytes before marker 0xd9")
@@ -105,7 +105,7 @@ class Photo:
     """A photograph as its taker saw it.
 
     :param image: the upright picture in mode ``RGB``, sRGB, without metadata. Each side of a large picture
-        is reduced by itself, to at least ``3 * IMAGE_SIZE`` pixels.
+        is reduced by itself, to at least ``4 * IMAGE_SIZE`` pixels.
     :param size: width and height of the upright picture in the file.
     """
 
@@ -162,7 +162,7 @@ def _decode(content: bytes, max_pixels: int) -> Photo:
         _check_size(image.size, image.format, max_pixels)
         size = image.size
         reduced = _reduced(_load(image, content))
-        transpose = _transpose(image)
+        transpose = _TRANSPOSE_BY_ORIENTATION.get(_orientation(image, content))
         image = _to_srgb(reduced, image.info.get("icc_profile"))
     if transpose is not None:
         turned = transpose.name in ("TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270")
@@ -253,10 +253,14 @@ def _check_gif_is_whole(content: bytes) -> None:
         raise DamagedError from error
 
 
-def _transpose(image: Image.Image) -> Image.Transpose | None:
-    """What turns the picture as the camera was held, by EXIF's tag "Orientation"; nothing if EXIF is damaged."""
+def _orientation(image: Image.Image, content: bytes) -> int | None:
+    """EXIF's tag "Orientation", if it is still to be obeyed; nothing if EXIF is damaged."""
+    if image.format == "HEIF":
+        # libheif has turned the picture by the boxes that say how; EXIF repeats them, or stands alone.
+        turned = b"irot" in content or b"imir" in content
+        return None if turned else image.info.get("original_orientation")
     try:
-        return _TRANSPOSE_BY_ORIENTATION.get(image.getexif().get(ExifTags.Base.Orientation))
+        return image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # as in open_photo; here the picture is good without it
         return None
 

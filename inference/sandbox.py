@@ -41,17 +41,18 @@ class Sandbox:
     """The process that reads photographs. It starts when it is first needed, and again when one has ended it.
 
     :param max_pixels: a picture with more pixels is refused.
+    :ivar process: it, once it has been started.
     """
 
     def __init__(self, max_pixels: int = MAX_PIXELS) -> None:
         self.max_pixels = max_pixels
-        self._process: subprocess.Popen | None = None
+        self.process: subprocess.Popen | None = None
         self._one_at_a_time = threading.Lock()
 
     def start(self) -> None:
         """Start the process, unless it runs. It reads from a moment later on; this does not wait for it."""
-        if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
+        if self.process is None or self.process.poll() is not None:
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", __spec__.name, str(self.max_pixels)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -81,8 +82,8 @@ class Sandbox:
         """
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
-        questions, answers = self._process.stdin, self._process.stdout
-        with _killed_after(PATIENCE, self._process):
+        questions, answers = self.process.stdin, self.process.stdout
+        with _killed_after(PATIENCE, self.process):
             try:
                 questions.write(_LENGTH.pack(size))
                 shutil.copyfileobj(file, questions)
@@ -104,10 +105,10 @@ class Sandbox:
         :raises PhotoError: the photograph ended it.
         :raises RuntimeError: it failed by itself.
         """
-        status = self._process.wait()
-        self._process.stdout.close()
+        status = self.process.wait()
+        self.process.stdout.close()
         with contextlib.suppress(BrokenPipeError):  # what it did not read any more
-            self._process.stdin.close()
+            self.process.stdin.close()
         self.start()
         if status == _RETIRED:
             return

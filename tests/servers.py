@@ -11,6 +11,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 ROOT = Path(__file__).parent.parent
 FLASK = [sys.executable, "application.py"]
 GUNICORN = [
@@ -91,3 +93,31 @@ def post_photo(address: str, content: bytes, name: str = "bird.jpg") -> tuple[in
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with browser.open(form, timeout=60) as answer:
         return answer.status, answer.read().decode()
+
+
+def processes_at(address: str) -> list[psutil.Process]:
+    """The app that listens there, started here, and the process that reads photographs for it."""
+    port = int(address.rpartition(":")[2])
+    for process in psutil.Process().children():
+        if any(connection.laddr.port == port for connection in process.net_connections("tcp")):
+            return [process, *process.children()]
+    raise LookupError(f"nobody listens at {address}")
+
+
+def memory_at(address: str) -> int:
+    """The memory that the app takes, in bytes."""
+    memory = 0
+    for process in processes_at(address):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            memory += process.memory_info().rss
+    return memory
+
+
+def processor_time_at(address: str) -> float:
+    """The seconds of processor time that the app has taken until now, those of its ended processes included."""
+    app, *readers = processes_at(address)
+    seconds = sum(app.cpu_times()[:4])
+    for reader in readers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            seconds += sum(reader.cpu_times()[:2])
+    return seconds

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
@@ -124,7 +125,18 @@ def test_a_form_without_a_chosen_file_is_refused(client):
 
 @pytest.mark.parametrize(
     ("name", "extension"),
-    [("bird.txt", ".txt"), ("bird.BMP", ".bmp"), ("bird", ""), ("bird.jpg.exe", ".exe"), ("a.<b>&", ".<b>&")],
+    [
+        ("bird.txt", ".txt"),
+        ("bird.BMP", ".bmp"),
+        ("bird", ""),
+        ("bird.jpg.exe", ".exe"),
+        ("a.<b>&", ".<b>&"),
+        ("../../etc/passwd", ""),
+        ("bird.jpg\0.sh", ".sh"),
+        ("bird.g\0if", ".gif"),
+        ("bird.\u202egpj", ".gpj"),  # shown as "bird.jpg"
+        ("bird." + "x" * 5000, "." + "x" * 19),
+    ],
 )
 def test_a_file_type_that_is_not_supported_is_refused_by_name(client, uploads, goldfinch, name, extension):
     assert sentence_on(post(client, goldfinch, name).text) == (
@@ -148,6 +160,38 @@ def test_a_file_that_is_no_whole_picture_is_refused(client, uploads, goldfinch, 
     content = goldfinch[: len(goldfinch) // 2] if content is None else content
     assert sentence in sentence_on(post(client, content, "bird.jpg").text)
     assert leftovers(uploads) == []
+
+
+def test_a_form_of_ten_thousand_parts_is_refused(server, goldfinch):
+    address, uploads = server
+    part = '--b\r\nContent-Disposition: form-data; name="bird_image"; filename="bird.jpg"\r\n\r\n'
+    field = '--b\r\nContent-Disposition: form-data; name="comment"\r\n\r\n'
+    many_parts = (part + "x\r\n") * 10_000 + "--b--\r\n"
+    long_field = field + "x" * 600_000 + "\r\n--b--\r\n"
+    for body in (many_parts, long_field):
+        request = urllib.request.Request(
+            address, body.encode(), {"Content-Type": "multipart/form-data; boundary=b"}, method="POST"
+        )
+        with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(request, timeout=60) as answer:
+            assert sentence_on(answer.read().decode()) == (
+                "The upload holds too many or too long fields. Please send one photo and nothing else."
+            )
+    assert leftovers(uploads) == []
+
+
+def test_every_answer_tells_the_browser_to_load_nothing_from_elsewhere(client, goldfinch):
+    answers = [client.get("/"), client.get("/nothing"), client.get("/static/style.css"), client.post("/")]
+    answers.append(post(client, goldfinch, "bird.jpg"))
+    for answer in answers:
+        policy = dict(rule.strip().split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split(";"))
+        assert policy["default-src"] == "'none'"
+        assert policy["img-src"] == "'self' data:"
+        assert policy["frame-ancestors"] == "'none'"
+        assert "unsafe" not in str(policy)
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answers[-1].headers["Cache-Control"] == "no-store"
 
 
 def test_other_addresses_and_methods_get_a_page_too(client):
@@ -369,6 +413,7 @@ def test_labels_that_run_code_stop_the_start_and_run_nothing(uploads, tmp_path):
     ("settings", "sentence"),
     [
         ({"BIRD_MAX_CONTENT_LENGTH": "10MB"}, "BIRD_MAX_CONTENT_LENGTH must be a number of bytes, not '10MB'."),
+        ({"BIRD_MAX_PIXELS": "50MP"}, "BIRD_MAX_PIXELS must be a number of pixels, not '50MP'."),
         ({"PORT": "http"}, "PORT must be a number from 1 to 65535, not 'http'."),
         ({"BIRD_MODEL": ""}, "BIRD_MODEL is empty."),
         ({"BIRD_UPLOADS": "/dev/null/uploads"}, "BIRD_UPLOADS=/dev/null/uploads cannot be used: Not a directory."),

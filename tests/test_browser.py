@@ -67,8 +67,11 @@ def test_a_person_who_chooses_nothing_or_the_wrong_file_reads_why(server, page, 
 def test_the_page_asks_nobody_else_for_anything_and_fits_a_small_phone(server, page):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
+    complaints = []  # of a style, script or picture that the Content-Security-Policy forbids, too
+    page.on("console", lambda message: complaints.append(message.text))
     page.set_viewport_size({"width": 320, "height": 640})
     page.goto(server[0], wait_until="networkidle")
     assert len(asked) >= 3  # the page, its style, its icon
     assert all(url.startswith(server[0]) for url in asked)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert complaints == []

@@ -11,17 +11,7 @@ from PIL import Image, ImageOps
 from inference.photo import PhotoError, open_photo
 
 from .drawings import encoded
-
-TRANSPOSED_FOR_ORIENTATION = {  # what a camera that writes this EXIF orientation has done to the picture
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
+from .photographs import TRANSPOSED_FOR_ORIENTATION
 
 
 def halves(mode: str = "RGB", left: object = (200, 30, 30), right: object = (30, 30, 200)) -> Image.Image:

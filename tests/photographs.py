@@ -1,0 +1,235 @@
+"""Files as people and troublemakers send them, every one made here."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+import pillow_heif
+from PIL import Image
+
+from inference.photo import FORMATS
+
+from .drawings import draw_goldfinch, encoded
+
+pillow_heif.register_heif_opener()
+
+NOT_A_PICTURE = "The file is not a picture. Please choose another one."
+DAMAGED = "The picture is damaged or cut short. Please choose another one."
+TOO_THIN = "The picture is less than 16 pixels wide or high. Please send a larger one."
+TOO_COSTLY = "The picture takes too much memory or time to read. Please send a smaller one."
+
+TRANSPOSED_FOR_ORIENTATION = {  # what a camera that writes this EXIF orientation has done to the picture
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+def too_many(millions: int) -> str:
+    return f"The picture has more than {millions} million pixels. Please send a smaller one."
+
+
+@cache
+def bird() -> Image.Image:
+    """The picture that most files here show; it is not to be changed."""
+    return draw_goldfinch(450, 360)
+
+
+def exif(orientation: int) -> bytes:
+    """EXIF with an orientation, a camera and a place."""
+    tags = Image.Exif()
+    tags[0x0112], tags[0x010F] = orientation, "secret camera"
+    tags.get_ifd(0x8825).update({1: "N", 2: (47.0, 3.0, 0.0)})
+    return tags.tobytes()
+
+
+def held(orientation: int, file_format: str) -> bytes:
+    """The bird by a camera that was held so."""
+    transpose = TRANSPOSED_FOR_ORIENTATION[orientation]
+    stored = bird() if transpose is None else bird().transpose(transpose)
+    return encoded(stored, file_format, exif=exif(orientation), quality=95)
+
+
+def frames(count: int) -> list[Image.Image]:
+    """The bird, and after it other colours."""
+    return [bird(), *(Image.new("RGB", (450, 360), (0, 255 - number % 200, 0)) for number in range(1, count))]
+
+
+def animated(file_format: str, count: int) -> bytes:
+    first, *others = frames(count)
+    return encoded(first, file_format, save_all=True, append_images=others)
+
+
+def transparent(mode: str) -> Image.Image:
+    image = bird().convert(mode)
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    return image
+
+
+def sixteen_bit(color_type: int) -> bytes:
+    """A PNG of 16 bits a channel, grey (0), RGB (2) or RGBA (6); Pillow writes only the first."""
+    image = bird().convert({0: "L", 2: "RGB", 6: "RGBA"}[color_type])
+    rows = np.asarray(image).astype(">u2") * 257
+    raw = b"".join(b"\0" + row.tobytes() for row in rows)
+    return png(image.size, 16, color_type, zlib.compress(raw))
+
+
+def interlaced() -> bytes:
+    """A PNG in the seven passes of Adam7 (PNG specification, section 8.2); Pillow writes none."""
+    pixels = np.asarray(bird())
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    rows = [row for x, y, step_x, step_y in passes for row in pixels[y::step_y, x::step_x]]
+    return png(bird().size, 8, 2, zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows)), interlace=1)
+
+
+def png(size: tuple[int, int], depth: int, color_type: int, data: bytes, interlace: int = 0) -> bytes:
+    """A PNG file around compressed rows."""
+    header = struct.pack(">IIBBBBB", *size, depth, color_type, 0, 0, interlace)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def display_p3() -> bytes:
+    """An ICC profile (version 2.4) with the primaries of Display P3, for D50, and a gamma of 2.2."""
+
+    def xyz(*values: float) -> bytes:
+        return struct.pack(">4s4x3i", b"XYZ ", *(round(value * 65536) for value in values))
+
+    name = b"Display P3\0"
+    gamma = struct.pack(">4s4xIH2x", b"curv", 1, round(2.2 * 256))
+    tags = {
+        b"desc": struct.pack(">4s4xI", b"desc", len(name)) + name + bytes(78),
+        b"wtpt": xyz(0.9642, 1.0, 0.8249),
+        b"rXYZ": xyz(0.51512, 0.24120, -0.00105),
+        b"gXYZ": xyz(0.29198, 0.69225, 0.04189),
+        b"bXYZ": xyz(0.15710, 0.06657, 0.78407),
+        b"rTRC": gamma,
+        b"gTRC": gamma,
+        b"bTRC": gamma,
+    }
+    table, data = b"", b""
+    for signature, content in tags.items():
+        table += struct.pack(">4sII", signature, 132 + 12 * len(tags) + len(data), len(content))
+        data += content + bytes(-len(content) % 4)
+    size = 132 + len(table) + len(data)
+    head = struct.pack(">I4xI4s4s4s12x4s", size, 0x02400000, b"mntr", b"RGB ", b"XYZ ", b"acsp")
+    head += bytes(28) + xyz(0.9642, 1.0, 0.8249)[8:]
+    return head + bytes(128 - len(head)) + struct.pack(">I", len(tags)) + table + data
+
+
+def padded(jpeg: bytes) -> bytes:
+    """With the byte before the end that some cameras leave there."""
+    return jpeg[:-2] + b"\0" + jpeg[-2:]
+
+
+def smashed(content: bytes, start: float, count: int) -> bytes:
+    """With ``count`` bytes lost in the middle of it, and all the rest in its place."""
+    position = int(start * len(content))
+    return content[:position] + bytes(count) + content[position + count :]
+
+
+def progressive_bomb(scans: int) -> bytes:
+    """A JPEG of 49 megapixels whose scans hold next to nothing, each of which is a walk over all of it."""
+    file = encoded(Image.new("L", (7000, 7000)), "JPEG", progressive=True)
+    end = file.rindex(b"\xff\xda")
+    return file[:end] + file[end:-2] * scans + b"\xff\xd9"
+
+
+def good() -> Iterator[tuple[str, str, bytes]]:
+    """What simply has to work: what it is, its name, the file."""
+    image = bird()
+    yield "JPEG", "bird.jpg", encoded(image, "JPEG")
+    yield "JPEG, progressive", "bird.jpeg", encoded(image, "JPEG", progressive=True)
+    yield "JPEG, CMYK", "bird.jpg", encoded(image.convert("CMYK"), "JPEG", quality=95)
+    yield "JPEG, grey", "bird.jpg", encoded(image.convert("L"), "JPEG")
+    yield "JPEG with a byte of padding", "bird.jpg", padded(encoded(image, "JPEG"))
+    yield "JPEG, further picture behind it (MPO)", "bird.jpg", animated("MPO", 2)
+    yield "JPEG of 12 megapixels", "bird.jpg", encoded(image.resize((4000, 3000)), "JPEG")
+    yield "JPEG of 48 megapixels", "bird.jpg", encoded(image.resize((8064, 6048)), "JPEG")
+    yield "JPEG in Display P3", "bird.jpg", encoded(image, "JPEG", icc_profile=display_p3())
+    yield "JPEG with a damaged profile", "bird.jpg", encoded(image, "JPEG", icc_profile=b"no profile")
+    yield "JPEG named .png", "bird.png", encoded(image, "JPEG")
+    yield "PNG", "bird.png", encoded(image, "PNG")
+    yield "PNG, palette", "bird.png", encoded(image.quantize(200), "PNG")
+    yield "PNG, alpha", "bird.png", encoded(transparent("RGB"), "PNG")
+    yield "PNG, grey with alpha", "bird.png", encoded(transparent("L"), "PNG")
+    yield "PNG, 16 bits, grey", "bird.png", sixteen_bit(0)
+    yield "PNG, 16 bits, RGB", "bird.png", sixteen_bit(2)
+    yield "PNG, 16 bits, RGBA", "bird.png", sixteen_bit(6)
+    yield "PNG, interlaced", "bird.png", interlaced()
+    yield "GIF", "bird.gif", encoded(image, "GIF")
+    yield "GIF of 300 frames", "bird.gif", animated("GIF", 300)
+    yield "WebP", "bird.webp", encoded(image, "WEBP")
+    yield "WebP, lossless, alpha", "bird.webp", encoded(transparent("RGB"), "WEBP", lossless=True)
+    yield "WebP, animated", "bird.webp", animated("WEBP", 20)
+    yield "HEIC", "bird.heic", encoded(image, "HEIF")
+    yield "HEIC, tiles as an iPhone writes them", "bird.HEIC", encoded(image, "HEIF", tile_size=256)
+    yield "HEIC, alpha", "bird.heif", encoded(transparent("RGB"), "HEIF")
+    yield "AVIF", "bird.avif", encoded(image, "AVIF")
+    yield "AVIF, animated", "bird.avif", animated("AVIF", 5)
+    yield "a panorama", "bird.jpg", encoded(image.resize((12000, 1500)), "JPEG")
+    yield "as small as can be", "bird.png", encoded(image.resize((16, 16)), "PNG")
+
+
+def bad() -> Iterator[tuple[str, str, bytes, str]]:
+    """What is refused: what it is, its name, the file, the sentence."""
+    image = bird()
+    yield "nothing", "bird.jpg", b"", NOT_A_PICTURE
+    yield "a web page", "bird.jpg", b"<html><body>bird</body></html>", NOT_A_PICTURE
+    yield "a TIFF named .png", "bird.png", encoded(image, "TIFF"), NOT_A_PICTURE
+    yield "a drawing with code in it", "bird.png", b"<svg onload='alert(1)'></svg>", NOT_A_PICTURE
+    yield "PostScript", "bird.gif", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n", NOT_A_PICTURE
+    for file_format in sorted(set(FORMATS.values())):
+        content = encoded(image, file_format)
+        yield f"half a {file_format}", "bird.jpg", content[: len(content) // 2], DAMAGED
+        yield f"a {file_format} without its last bytes", "bird.jpg", content[:-10], DAMAGED
+    yield "a GIF cut after its first frame", "bird.gif", animated("GIF", 9)[:-100], DAMAGED
+    yield "a JPEG with a hole", "bird.jpg", smashed(encoded(image, "JPEG"), 0.6, 1000), DAMAGED
+    yield (
+        "a progressive JPEG with a hole",
+        "bird.jpg",
+        smashed(encoded(image, "JPEG", progressive=True), 0.8, 99),
+        DAMAGED,
+    )
+    yield "a PNG with a hole", "bird.png", smashed(encoded(image, "PNG"), 0.9, 20), DAMAGED
+    yield (
+        "a PNG with a wrong checksum",
+        "bird.png",
+        encoded(image, "PNG")[:-14] + b"\0\0" + encoded(image, "PNG")[-12:],
+        DAMAGED,
+    )
+    yield "a GIF with a hole", "bird.gif", smashed(encoded(image, "GIF"), 0.7, 300), DAMAGED
+    yield (
+        "a PNG that holds fewer rows than it says",
+        "bird.png",
+        png((500, 500), 8, 2, zlib.compress(bytes(9000))),
+        DAMAGED,
+    )
+    yield "51 megapixels, JPEG", "bird.jpg", encoded(Image.new("L", (8500, 6000)), "JPEG"), too_many(50)
+    yield "51 megapixels, GIF", "bird.gif", encoded(Image.new("P", (8500, 6000)), "GIF"), too_many(50)
+    yield "25 megapixels, WebP", "bird.webp", encoded(Image.new("RGB", (5000, 5000)), "WEBP", method=0), too_many(24)
+    yield (
+        "25 megapixels, WebP, lossless",
+        "bird.webp",
+        encoded(Image.new("RGB", (5000, 5000)), "WEBP", lossless=True, method=0),
+        too_many(24),
+    )
+    yield "33 megapixels, AVIF", "bird.avif", encoded(Image.new("L", (6600, 5000)), "AVIF", speed=10), too_many(32)
+    yield "a PNG of 10 gigapixels", "bird.png", png((100_000, 100_000), 8, 2, zlib.compress(bytes(10**6))), too_many(50)
+    yield "a PNG as wide as can be", "bird.png", png((2**31 - 1, 2**31 - 1), 16, 6, b""), too_many(50)
+    yield "a line", "bird.png", encoded(Image.new("RGB", (15, 400)), "PNG"), TOO_THIN
+    yield "a dot", "bird.gif", encoded(Image.new("RGB", (1, 1)), "GIF"), TOO_THIN
+    yield "a JPEG of 5,000 empty scans", "bird.jpg", progressive_bomb(5000), TOO_COSTLY
+    inks = Image.new("CMYK", (7000, 7000), (9, 90, 40, 0))
+    four_planes = encoded(inks, "JPEG", progressive=True)
+    yield "a progressive JPEG of 49 megapixels in four inks", "bird.jpg", four_planes, TOO_COSTLY

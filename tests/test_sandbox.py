@@ -1,0 +1,103 @@
+"""inference/sandbox.py: the process in which uploads are read, and what becomes of it."""
+
+import io
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import psutil
+import pytest
+
+from inference.photo import DamagedError, TooCostlyError, open_photo
+from inference.sandbox import Sandbox
+
+from .photographs import progressive_bomb
+from .servers import ROOT
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox that has been started."""
+    sandbox = Sandbox()
+    sandbox.start()
+    yield sandbox
+    sandbox.process.kill()
+    sandbox.process.communicate()
+
+
+def test_it_gives_what_open_photo_gives(sandbox, goldfinch):
+    pixels, thumbnail = sandbox.read(io.BytesIO(goldfinch))
+    photo = open_photo(io.BytesIO(goldfinch))
+    np.testing.assert_array_equal(pixels, photo.pixels())
+    assert thumbnail == photo.thumbnail()
+
+
+def test_a_file_is_read_from_its_start(sandbox, goldfinch):
+    file = io.BytesIO(goldfinch)
+    file.seek(1000)
+    sandbox.read(file)
+
+
+def test_photographs_that_come_at_once_are_read_one_after_the_other(sandbox, goldfinch):
+    read = []
+    threads = [threading.Thread(target=lambda: read.append(sandbox.read(io.BytesIO(goldfinch)))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({thumbnail for _pixels, thumbnail in read}) == 1
+    assert len(read) == 8
+
+
+def test_a_file_that_would_take_minutes_is_given_up(sandbox, goldfinch):
+    sandbox.read(io.BytesIO(goldfinch))
+    reader = sandbox.process
+    with pytest.raises(TooCostlyError):
+        sandbox.read(io.BytesIO(progressive_bomb(5000)))
+    assert reader.returncode == -signal.SIGPROF
+    sandbox.read(io.BytesIO(goldfinch))
+
+
+def test_a_crash_in_a_decoder_is_a_damaged_file_and_the_next_one_is_read(sandbox, goldfinch):
+    sandbox.read(io.BytesIO(goldfinch))
+    # No file is known that crashes today's decoders: the signal that a crash would raise stands in for it.
+    threading.Timer(0.5, sandbox.process.send_signal, [signal.SIGSEGV]).start()
+    with pytest.raises(DamagedError):
+        sandbox.read(io.BytesIO(progressive_bomb(5000)))
+    sandbox.read(io.BytesIO(goldfinch))
+
+
+def test_a_process_that_was_killed_between_two_photographs_is_replaced(sandbox, goldfinch):
+    sandbox.read(io.BytesIO(goldfinch))
+    reader = sandbox.process
+    reader.kill()
+    reader.wait()
+    sandbox.read(io.BytesIO(goldfinch))
+    assert sandbox.process is not reader
+
+
+def test_it_goes_on_after_sigterm_for_the_app_may_have_photographs_to_answer_yet(sandbox, goldfinch):
+    sandbox.read(io.BytesIO(goldfinch))
+    reader = sandbox.process
+    reader.terminate()
+    sandbox.read(io.BytesIO(goldfinch))
+    assert sandbox.process is reader
+
+
+def test_it_ends_when_the_app_is_killed():
+    app = subprocess.Popen(
+        [sys.executable, "-c", "from inference.sandbox import Sandbox; Sandbox().start(); input()"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 20
+    while not (readers := psutil.Process(app.pid).children()):
+        assert time.monotonic() < deadline
+    app.kill()
+    app.communicate()
+    _gone, alive = psutil.wait_procs(readers, timeout=20)
+    assert alive == []
