@@ -37,8 +37,13 @@ THUMBNAIL_QUALITY = 85  # JPEG quality
 # gives of the whole (Pillow's ``reducing_gap``). At 3 * IMAGE_SIZE more labels changed: benchmarks/reduced_decode.py
 _KEPT_SIDE = 4 * IMAGE_SIZE
 _STRIP = 2**20  # pixels that are converted at a time
-# Some cameras leave a byte before the end of a JPEG. More of them are what is left of a damaged one.
-_HARMLESS_PADDING = re.compile(r": [12] extraneous bytes before marker 0xd9")
+# TurboJPEG's words for what does no harm: a byte or two before the end of a JPEG, which some cameras leave there
+# (more are what is left of a damaged picture); stray bytes in its head; a sampling of colours that it does not know.
+_HARMLESS = re.compile(
+    r": [12] extraneous bytes before marker 0xd9$"
+    r"|extraneous bytes before marker 0x(c[02]|d[bd]|e.|fe)$"
+    r"|Could not determine subsampling"
+)
 
 _SRGB = ImageCms.createProfile("sRGB")
 _COLOR_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # Pillow's mode: an ICC profile's, and TurboJPEG's
@@ -212,20 +217,17 @@ def _load(image: Image.Image, content: bytes) -> Image.Image:
 def _load_jpeg(image: Image.Image, content: bytes) -> Image.Image:
     """Decode with TurboJPEG: it tells when it goes on over damage, which Pillow keeps to itself."""
     try:
-        simplejpeg.decode_jpeg_header(content, strict=False)
-    except ValueError:  # a layout of colours that TurboJPEG does not know, but its library does
-        image.draft(image.mode, (_KEPT_SIDE, _KEPT_SIDE))
-        image.load()
-        return image
-    options = {"colorspace": _COLOR_SPACES[image.mode], "min_width": _KEPT_SIDE, "min_height": _KEPT_SIDE}
-    try:
-        pixels = simplejpeg.decode_jpeg(content, **options)
+        pixels = simplejpeg.decode_jpeg(
+            content, _COLOR_SPACES[image.mode], min_width=_KEPT_SIDE, min_height=_KEPT_SIDE, strict=True
+        )
     except ValueError as error:
         if "memory" in str(error):
             raise TooCostlyError from error
-        if not _HARMLESS_PADDING.search(str(error)):
+        if not _HARMLESS.search(str(error)):
             raise
-        pixels = simplejpeg.decode_jpeg(content, strict=False, **options)
+        image.draft(image.mode, (_KEPT_SIDE, _KEPT_SIDE))
+        image.load()
+        return image
     if image.mode == "CMYK":
         pixels = 255 - pixels  # Adobe's convention, which everybody follows: 0 is full ink
     return Image.fromarray(pixels.squeeze(), image.mode)
@@ -244,8 +246,9 @@ def _check_gif_is_whole(content: bytes) -> None:
                 position += 2
             elif content[position] == 0x2C:  # image
                 position += 10 + color_table(content[position + 9]) + 1
-            else:
-                raise DamagedError
+            else:  # a stray byte, which every decoder skips
+                position += 1
+                continue
             while content[position]:  # sub-blocks
                 position += content[position] + 1
             position += 1

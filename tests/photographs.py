@@ -132,6 +132,19 @@ def padded(jpeg: bytes) -> bytes:
     return jpeg[:-2] + b"\0" + jpeg[-2:]
 
 
+def unusually_sampled() -> bytes:
+    """A grey JPEG of 464 × 368 pixels whose luma is sampled at 2 × 2 and chroma at 2 × 1; Pillow writes none.
+
+    Every block is empty: in the tables that Pillow writes (ITU-T T.81, annex K) 00 1010 for luma, 00 00 for chroma.
+    """
+    jpeg = bytearray(encoded(Image.new("RGB", (464, 368), (128, 128, 128)), "JPEG", subsampling="4:2:0"))
+    frame = jpeg.index(b"\xff\xc0")
+    jpeg[frame + 14] = jpeg[frame + 17] = 0x21
+    scan = jpeg.index(b"\xff\xda") + 14
+    bits = ("001010" * 4 + "0000" * 4) * (464 // 16 * 368 // 16)
+    return bytes(jpeg[:scan]) + int(bits, 2).to_bytes(len(bits) // 8) + b"\xff\xd9"
+
+
 def smashed(content: bytes, start: float, count: int) -> bytes:
     """With ``count`` bytes lost in the middle of it, and all the rest in its place."""
     position = int(start * len(content))
@@ -153,6 +166,12 @@ def good() -> Iterator[tuple[str, str, bytes]]:
     yield "JPEG, CMYK", "bird.jpg", encoded(image.convert("CMYK"), "JPEG", quality=95)
     yield "JPEG, grey", "bird.jpg", encoded(image.convert("L"), "JPEG")
     yield "JPEG with a byte of padding", "bird.jpg", padded(encoded(image, "JPEG"))
+    yield (
+        "JPEG with stray bytes in its head",
+        "bird.jpg",
+        encoded(image, "JPEG").replace(b"\xff\xdb", b"\0\0\0\xff\xdb", 1),
+    )
+    yield "JPEG whose colours are sampled unusually", "bird.jpg", unusually_sampled()
     yield "JPEG, further picture behind it (MPO)", "bird.jpg", animated("MPO", 2)
     yield "JPEG of 12 megapixels", "bird.jpg", encoded(image.resize((4000, 3000)), "JPEG")
     yield "JPEG of 48 megapixels", "bird.jpg", encoded(image.resize((8064, 6048)), "JPEG")
