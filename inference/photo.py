@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 import pillow_heif
 import simplejpeg
-from PIL import AvifImagePlugin, ExifTags, Image, ImageCms, WebPImagePlugin
+from PIL import AvifImagePlugin, ExifTags, Image, ImageCms, WebPImagePlugin  # noqa: F401  Pillow then knows WebP
 
 #: File name extensions that may be uploaded, each with the Pillow decoder that reads such files.
 #: No other decoder is ever tried, whatever the bytes look like.
@@ -61,7 +61,6 @@ _TRANSPOSE_BY_ORIENTATION = {
 
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # each further thread takes memory of its own
-assert WebPImagePlugin  # importing it tells Pillow of the format
 Image.preinit()  # GIF, JPEG, PNG
 Image.MAX_IMAGE_PIXELS = None  # max_pixels does it, with a sentence
 
@@ -153,7 +152,8 @@ def open_photo(file: str | Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Pho
         raise TooCostlyError from error
     # A decoder that meets damage raises whatever it stumbled over: there is no list of it.
     except Exception as error:
-        raise DamagedError from error
+        # Libraries that run out of memory say so each in its own words.
+        raise (TooCostlyError if "memory" in str(error).lower() else DamagedError) from error
 
 
 def _begins_as_a_picture(content: bytes) -> bool:
@@ -167,11 +167,11 @@ def _decode(content: bytes, max_pixels: int) -> Photo:
         _check_size(image.size, image.format, max_pixels)
         size = image.size
         reduced = _reduced(_load(image, content))
-        transpose = _TRANSPOSE_BY_ORIENTATION.get(_orientation(image, content))
+        orientation = _orientation(image, content)
         image = _to_srgb(reduced, image.info.get("icc_profile"))
-    if transpose is not None:
-        turned = transpose.name in ("TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270")
-        image, size = image.transpose(transpose), size[::-1] if turned else size
+    if orientation in _TRANSPOSE_BY_ORIENTATION:
+        image = image.transpose(_TRANSPOSE_BY_ORIENTATION[orientation])
+        size = size[::-1] if orientation >= 5 else size  # the camera lay on its side
     image.info = {}  # a JPEG comment or a colour profile would be written into the thumbnail
     return Photo(image, size)
 
@@ -221,8 +221,6 @@ def _load_jpeg(image: Image.Image, content: bytes) -> Image.Image:
             content, _COLOR_SPACES[image.mode], min_width=_KEPT_SIDE, min_height=_KEPT_SIDE, strict=True
         )
     except ValueError as error:
-        if "memory" in str(error):
-            raise TooCostlyError from error
         if not _HARMLESS.search(str(error)):
             raise
         image.draft(image.mode, (_KEPT_SIDE, _KEPT_SIDE))

@@ -100,8 +100,16 @@ def processes_at(address: str) -> list[psutil.Process]:
     port = int(address.rpartition(":")[2])
     for process in psutil.Process().children():
         if any(connection.laddr.port == port for connection in process.net_connections("tcp")):
-            return [process, *process.children()]
+            return [process, *filter(_reads_photographs, process.children())]
     raise LookupError(f"nobody listens at {address}")
+
+
+def _reads_photographs(process: psutil.Process) -> bool:
+    """Whether it is what ``Sandbox`` started; until it is, it looks like a second app, with all of its memory."""
+    try:
+        return "inference.sandbox" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
 
 
 def memory_at(address: str) -> int:
