@@ -1,6 +1,7 @@
 """The model pair, loaded, checked, traced and warmed up: pixels in, ``Identification`` out."""
 
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -16,12 +17,15 @@ import tensorflow as tf
 
 from . import Candidate, Identification, PairError
 from .labels import load_labels
-from .model_file import check_model_file, write_modern_copy
+from .model_file import MAX_WEIGHTS, check_model_file, write_modern_copy
 from .photo import IMAGE_SIZE
 
 log = logging.getLogger(__name__)
 
 CANDIDATES = 5  # how many species an Identification lists
+MAX_SIDE = 2048  # pixels of a picture that a network takes; those of keras.applications take up to 600
+MAX_TENSOR = 2**28  # numbers between two layers, 1 GiB: what VGG16 makes of MAX_SIDE × MAX_SIDE pixels
+MAX_REASON = 300  # characters of a reason that Keras or TensorFlow gives
 
 
 class Classifier:
@@ -42,8 +46,9 @@ class Classifier:
                 f"{model_file} tells {outputs} classes apart, but {labels_file} holds {len(self.labels)} labels. "
                 "Put in the two files of one training."
             )
-        self._probabilities = traced(model)
         try:
+            self._probabilities = traced(model)
+            check_tensors(self._probabilities.get_concrete_function().graph)
             # The first traced call takes about a second: make it before the first person waits for it.
             self.classify(np.zeros((IMAGE_SIZE, IMAGE_SIZE, 3), dtype="uint8"))
         # A network can be well described and yet fail on a picture; the file is the reason here too.
@@ -77,14 +82,15 @@ def load_network(path: Path) -> keras.Model:
     try:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "modern.h5"
-            source = copy if write_modern_copy(path, copy) else path
-            model = keras.models.load_model(source, compile=False, safe_mode=True)
+            model = load_described(copy if write_modern_copy(path, copy) else path)
+        pictures, scores = model.input_shape, model.output_shape
     # Keras names no exception of its own: whatever it raises here, the file is the reason.
     except Exception as error:
         raise PairError(f"{path} cannot be loaded by Keras {keras.__version__}: {first_line(error)}") from error
-    pictures, scores = model.input_shape, model.output_shape
     if not isinstance(pictures, tuple) or len(pictures) != 4 or pictures[3] != 3:
         raise PairError(f"{path} does not take RGB pictures: its input is {pictures}, not (None, 224, 224, 3).")
+    if any(side is not None and not 0 < side <= MAX_SIDE for side in pictures[1:3]):
+        raise PairError(f"{path} takes pictures of {pictures[1]}×{pictures[2]} pixels, more than {MAX_SIDE} a side.")
     if not isinstance(scores, tuple) or len(scores) != 2 or scores[1] is None:
         raise PairError(
             f"{path} does not give one score for each class: its output is {scores}. Save it with its head."
@@ -92,9 +98,45 @@ def load_network(path: Path) -> keras.Model:
     return model
 
 
+def load_described(path: Path) -> keras.Model:
+    """Load a network as ``keras.models.load_model`` does, but take memory for it only once it is known to be right.
+
+    Keras makes all the weights that the description asks for, however large, before it compares them with
+    those in the file. In this scope it makes none.
+
+    :raises Exception: of any kind; the file is the reason.
+    """
+    scope = keras.StatelessScope(initialize_variables=False)
+    try:
+        with scope:
+            model = keras.models.load_model(path, compile=False, safe_mode=True)
+        # What is not stored, such as the state of a layer that remembers, was not compared with anything.
+        if sum(math.prod(variable.shape) for variable in model.variables) > MAX_WEIGHTS:
+            raise ValueError("it takes more memory than its weights.")
+    except Exception:
+        keras.utils.clear_session()  # or the next scope that ends would make those weights
+        raise
+    with keras.StatelessScope():
+        pass  # when it ends, the weights are made
+    for variable in model.variables:
+        stored = scope.get_current_value(variable)
+        if stored is not None:
+            variable.assign(stored)
+    return model
+
+
+def check_tensors(graph: tf.Graph) -> None:
+    """:raises ValueError: a picture would become more numbers than ``MAX_TENSOR`` on its way through the network."""
+    for operation in graph.get_operations():
+        for tensor in operation.outputs:
+            if (tensor.shape.num_elements() or 0) > MAX_TENSOR:
+                raise ValueError(f"{operation.name} makes {tensor.shape.num_elements()} numbers of it.")
+
+
 def first_line(error: Exception) -> str:
-    """The first line of what an exception says."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    """The first line of what an exception says, which may be words of the file: no escape sequence gets through."""
+    lines = ("".join(filter(str.isprintable, line)) for line in str(error).splitlines())
+    return next((line[:MAX_REASON] for line in lines if line.strip()), type(error).__name__)
 
 
 def traced(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:

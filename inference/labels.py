@@ -9,6 +9,7 @@ is ever imported or called (https://docs.python.org/3/library/pickle.html#restri
 import io
 import pickle
 import pickletools
+import unicodedata
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,8 +18,13 @@ import numpy as np
 from . import PairError
 
 MAX_FILE_SIZE = 4 * 2**20  # bytes; a hundred thousand labels take about 3 MB
+MAX_LABEL_LENGTH = 255  # characters; the name of a folder of photographs can be that long
 MAX_SCALAR_SIZE = 1024  # bytes of a label that is a NumPy string, four a character
 MAX_INNER_TUPLES = 8  # NumPy writes two: shapes
+
+# Marks that turn the direction of the text after them, the percentage behind the label included
+# (https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters).
+_TURNING_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def load_labels(path: Path) -> tuple[str, ...]:
@@ -33,6 +39,12 @@ def load_labels(path: Path) -> tuple[str, ...]:
     labels = sorted(class_indices, key=lambda label: _as_index(class_indices[label]))
     if len(labels) < 2 or [_as_index(class_indices[label]) for label in labels] != list(range(len(labels))):
         raise PairError(f"{path} does not number its {len(labels)} labels from 0 without gaps. {_HOW_TO_SAVE}")
+    for label in labels:
+        if len(label) > MAX_LABEL_LENGTH or not all(map(_is_text, label)):
+            raise PairError(
+                f"{path} holds the label {label!r:.80}, which is longer than {MAX_LABEL_LENGTH} characters or holds "
+                "some that are not text. Name the species in words."
+            )
     return tuple(labels)
 
 
@@ -41,6 +53,13 @@ class _RefusedError(Exception):
 
 
 _HOW_TO_SAVE = "Save it with np.save(path, {label: index})."
+
+
+def _is_text(character: str) -> bool:
+    """Whether a page can show it: markup it can, and a line break is a space there; an escape or half a pair not."""
+    if character in _TURNING_MARKS:
+        return False
+    return character.isspace() or unicodedata.category(character) not in ("Cc", "Cs")
 
 
 def _as_index(value: object) -> int:
@@ -52,7 +71,8 @@ def _read_dict(path: Path) -> dict:
         if path.stat().st_size > MAX_FILE_SIZE:
             raise PairError(f"{path} is larger than {MAX_FILE_SIZE // 2**20} MB, too large for a list of labels.")
         with path.open("rb") as file:
-            content = _read_object_array(file)
+            # NumPy would set as many bytes aside as a header says that it is long.
+            content = _read_object_array(io.BytesIO(file.read(MAX_FILE_SIZE)))
     except FileNotFoundError as error:
         raise PairError(f"{path} is missing. Put the model's class_indices.npy there.") from error
     except OSError as error:
