@@ -40,29 +40,32 @@ _MODELS = ("Functional", "Model", "Sequential")
 def check_model_file(path: Path) -> None:
     """Say what is wrong with a file that is plainly not a whole model, or is made to do harm.
 
-    It is looked at in a process of its own: HDF5 believes the lengths in a file, and a damaged one can
-    make it take gigabytes, or loop for ever. No more is read than the description, the names and the sizes.
+    No more is read than the description, the names and the sizes.
 
     :raises PairError: it is missing, is not HDF5, holds weights without a network, or leads outside
         itself or into more memory than a network takes.
     """
     if not path.is_file():
         raise PairError(f"{path} is missing. Put your fine-tuned model there, or run python -m training DATA.")
-    if not os.access(path, os.R_OK):
-        raise PairError(f"{path} may not be read by this user. Change its permissions.")
     try:
-        looked = subprocess.run(
-            [sys.executable, "-m", __spec__.name, path.absolute()],
-            capture_output=True,
-            cwd=Path(__file__).parent.parent,
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # each of its threads would take memory
-            timeout=PATIENCE,
-        )
-        fault = json.loads(looked.stdout) if looked.returncode == 0 else _DAMAGED
-    except subprocess.TimeoutExpired:
-        fault = _DAMAGED
-    if fault:
-        raise PairError(f"{path} {fault}")
+        file = h5py.File(path)
+    except PermissionError as error:
+        raise PairError(f"{path} may not be read by this user. Change its permissions.") from error
+    # For a damaged file, h5py has exceptions of many kinds, here and below.
+    except Exception as error:
+        raise PairError(f"{path} is not an HDF5 file, or is cut short. {_HOW_TO_SAVE}") from error
+    with file:
+        try:
+            whole = "model_config" in file.attrs
+            if whole:
+                _description(file)
+                _check_weights(file)
+        except _RefusedError as error:
+            raise PairError(f"{path} is refused: {error}. {_HOW_TO_SAVE}") from error
+        except Exception as error:
+            raise PairError(f"{path} is damaged. {_HOW_TO_SAVE}") from error
+    if not whole:
+        raise PairError(f"{path} holds weights without the network. Save it with model.save, not save_weights.")
 
 
 class _RefusedError(Exception):
@@ -70,37 +73,6 @@ class _RefusedError(Exception):
 
 
 _HOW_TO_SAVE = "Save the network with model.save('name.h5')."
-_DAMAGED = f"is damaged. {_HOW_TO_SAVE}"
-
-
-def main() -> None:
-    """Print what is wrong with the file that the command line names, as JSON, without taking much memory or time."""
-    with contextlib.suppress(ImportError):  # Windows has no such limits
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
-        resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_LIMIT, PROCESSOR_LIMIT))
-    print(json.dumps(_fault(Path(sys.argv[1]))))
-
-
-def _fault(path: Path) -> str | None:
-    """What is wrong with a file, in words that go behind its name; None if nothing is."""
-    try:
-        file = h5py.File(path)
-    # For a damaged file, h5py has exceptions of many kinds, here and below.
-    except Exception:
-        return f"is not an HDF5 file, or is cut short. {_HOW_TO_SAVE}"
-    try:
-        with file:
-            if "model_config" not in file.attrs:
-                return "holds weights without the network. Save it with model.save, not save_weights."
-            _description(file)
-            _check_weights(file)
-    except _RefusedError as error:
-        return f"is refused: {error}. {_HOW_TO_SAVE}"
-    except Exception:
-        return _DAMAGED
-    return None
 
 
 def _description(file: h5py.File) -> object:
@@ -325,7 +297,3 @@ def _keras2_operands(call: list) -> list:
     layer, index, tensor, keywords = call
     first = tensor if layer == "_CONSTANT_VALUE" else [layer, index, tensor]
     return [first, keywords["y"]] if "y" in keywords else [first]
-
-
-if __name__ == "__main__":
-    main()
