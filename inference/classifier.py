@@ -1,7 +1,6 @@
 """The model pair, loaded, checked, traced and warmed up: pixels in, ``Identification`` out."""
 
 import logging
-import math
 import os
 import tempfile
 from collections.abc import Callable
@@ -17,7 +16,7 @@ import tensorflow as tf
 
 from . import Candidate, Identification, PairError
 from .labels import load_labels
-from .model_file import MAX_WEIGHTS, check_model_file, write_modern_copy
+from .model_file import check_model_file, write_modern_copy
 from .photo import IMAGE_SIZE
 
 log = logging.getLogger(__name__)
@@ -110,9 +109,6 @@ def load_described(path: Path) -> keras.Model:
     try:
         with scope:
             model = keras.models.load_model(path, compile=False, safe_mode=True)
-        # What is not stored, such as the state of a layer that remembers, was not compared with anything.
-        if sum(math.prod(variable.shape) for variable in model.variables) > MAX_WEIGHTS:
-            raise ValueError("it takes more memory than its weights.")
     except Exception:
         keras.utils.clear_session()  # or the next scope that ends would make those weights
         raise

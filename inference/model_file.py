@@ -4,9 +4,13 @@ Keras 3 reads most models that Keras 2 and earlier releases of Keras 3 saved. Th
 things in the description of the network, which are rewritten here; the weights stay as they are.
 """
 
+import contextlib
 import itertools
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -17,7 +21,9 @@ from . import PairError
 MAX_DESCRIPTION = 16 * 2**20  # characters of JSON; InceptionV3 takes 0.3 million, and no network many times that
 MAX_ITEMS = 50_000  # layers and weights; the deepest of keras.applications have about 5,000
 MAX_WEIGHTS = 2**30  # numbers, 4 GiB as float32; the largest of keras.applications has 350 million
-MAX_COMPRESSION = 1032  # of a filter that Keras does not use, but others may (https://zlib.net/zlib_tech.html)
+MEMORY_LIMIT = 768 * 2**20  # bytes for looking at all of that: so much JSON can become half a gigabyte
+PROCESSOR_LIMIT = 5  # seconds of processor time for it; an InceptionV3 takes 0.3
+PATIENCE = 60  # seconds on the clock, for a machine that is busy with other things
 
 # Arithmetic of a picture and a constant, as in ``inception_v3.preprocess_input``: the name that Keras 2
 # (TensorFlow's function) or Keras 3 (its operation) gives it, and the scale and offset that do the same.
@@ -40,32 +46,29 @@ _MODELS = ("Functional", "Model", "Sequential")
 def check_model_file(path: Path) -> None:
     """Say what is wrong with a file that is plainly not a whole model, or is made to do harm.
 
-    No more is read than the description, the names and the sizes.
+    It is looked at in a process of its own: HDF5 believes the lengths in a file, and a damaged one can
+    make it take gigabytes, or loop for ever. No more is read than the description, the names and the sizes.
 
     :raises PairError: it is missing, is not HDF5, holds weights without a network, or leads outside
         itself or into more memory than a network takes.
     """
     if not path.is_file():
         raise PairError(f"{path} is missing. Put your fine-tuned model there, or run python -m training DATA.")
+    if not os.access(path, os.R_OK):
+        raise PairError(f"{path} may not be read by this user. Change its permissions.")
     try:
-        file = h5py.File(path)
-    except PermissionError as error:
-        raise PairError(f"{path} may not be read by this user. Change its permissions.") from error
-    # For a damaged file, h5py has exceptions of many kinds, here and below.
-    except Exception as error:
-        raise PairError(f"{path} is not an HDF5 file, or is cut short. {_HOW_TO_SAVE}") from error
-    with file:
-        try:
-            whole = "model_config" in file.attrs
-            if whole:
-                _description(file)
-                _check_weights(file)
-        except _RefusedError as error:
-            raise PairError(f"{path} is refused: {error}. {_HOW_TO_SAVE}") from error
-        except Exception as error:
-            raise PairError(f"{path} is damaged. {_HOW_TO_SAVE}") from error
-    if not whole:
-        raise PairError(f"{path} holds weights without the network. Save it with model.save, not save_weights.")
+        looked = subprocess.run(
+            [sys.executable, "-m", __spec__.name, path.absolute()],
+            capture_output=True,
+            cwd=Path(__file__).parent.parent,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # each of its threads would take memory
+            timeout=PATIENCE,
+        )
+        fault = json.loads(looked.stdout) if looked.returncode == 0 else _DAMAGED
+    except subprocess.TimeoutExpired:
+        fault = _DAMAGED
+    if fault:
+        raise PairError(f"{path} {fault}")
 
 
 class _RefusedError(Exception):
@@ -73,6 +76,37 @@ class _RefusedError(Exception):
 
 
 _HOW_TO_SAVE = "Save the network with model.save('name.h5')."
+_DAMAGED = f"is damaged. {_HOW_TO_SAVE}"
+
+
+def main() -> None:
+    """Print what is wrong with the file that the command line names, as JSON, without taking much memory or time."""
+    with contextlib.suppress(ImportError):  # Windows has no such limits
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
+        resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_LIMIT, PROCESSOR_LIMIT))
+    print(json.dumps(_fault(Path(sys.argv[1]))))
+
+
+def _fault(path: Path) -> str | None:
+    """What is wrong with a file, in words that go behind its name; None if nothing is."""
+    try:
+        file = h5py.File(path)
+    # For a damaged file, h5py has exceptions of many kinds, here and below.
+    except Exception:
+        return f"is not an HDF5 file, or is cut short. {_HOW_TO_SAVE}"
+    try:
+        with file:
+            if "model_config" not in file.attrs:
+                return "holds weights without the network. Save it with model.save, not save_weights."
+            _check_layers(_description(file))
+            _check_weights(file)
+    except _RefusedError as error:
+        return f"is refused: {error}. {_HOW_TO_SAVE}"
+    except Exception:
+        return _DAMAGED
+    return None
 
 
 def _description(file: h5py.File) -> object:
@@ -93,6 +127,19 @@ def _description(file: h5py.File) -> object:
         raise _RefusedError("its model_config is nested too deeply") from None
     except ValueError:
         raise _RefusedError("its model_config is not JSON") from None
+
+
+def _check_layers(config: object) -> None:
+    """:raises _RefusedError: a layer keeps a state, for which Keras takes memory at once, as much as the layer says."""
+    pending = [config]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            if node.get("stateful"):
+                raise _RefusedError("a layer in it remembers the pictures before")
+            pending += node.values()
+        elif isinstance(node, list):
+            pending += node
 
 
 def _check_weights(file: h5py.File) -> None:
@@ -148,9 +195,11 @@ def _count_numbers(path: str, dataset: h5py.Dataset) -> int:
         raise _RefusedError(f"{path!r:.80} in it does not hold numbers")
     if dataset.external or dataset.is_virtual:
         raise _RefusedError(f"{path!r:.80} in it takes its numbers from another file")
+    if dataset.id.get_create_plist().get_nfilters():  # a few bytes could become any number of them
+        raise _RefusedError(f"{path!r:.80} in it is compressed, which Keras does not do")
     numbers = math.prod(dataset.shape)
     declared, stored = numbers * dataset.dtype.itemsize, dataset.id.get_storage_size()
-    if declared > stored * (MAX_COMPRESSION if dataset.id.get_create_plist().get_nfilters() else 1):
+    if declared > stored:  # the rest would be zeros, as many as it says
         raise _RefusedError(f"{path!r:.80} in it is said to take {declared} bytes, and {stored} are there")
     return numbers
 
@@ -297,3 +346,7 @@ def _keras2_operands(call: list) -> list:
     layer, index, tensor, keywords = call
     first = tensor if layer == "_CONSTANT_VALUE" else [layer, index, tensor]
     return [first, keywords["y"]] if "y" in keywords else [first]
+
+
+if __name__ == "__main__":
+    main()

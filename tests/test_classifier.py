@@ -1,5 +1,6 @@
 """inference/classifier.py and model_file.py: the pair, loaded, checked and asked."""
 
+import struct
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from inference import LABELS_FILE, MODEL_FILE, PairError, classifier
 from inference.classifier import Classifier
+from inference.model_file import check_model_file
 from inference.photo import open_photo
 
 from .servers import ROOT
@@ -178,6 +180,45 @@ def test_networks_that_do_not_score_pictures_are_refused(saved):
     ]:
         with pytest.raises(PairError, match=sentence):
             Classifier(*saved(network, 3))
+
+
+def test_a_network_that_makes_gigabytes_of_a_picture_is_refused(saved):
+    network = keras.Sequential(
+        [
+            keras.Input((224, 224, 3)),
+            keras.layers.UpSampling2D(100),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3),
+        ]
+    )
+    with pytest.raises(PairError, match=r"fails on a picture: .* makes 1505280000 numbers of it"):
+        Classifier(*saved(network, 3))
+
+
+def test_a_network_that_remembers_pictures_is_refused(saved):
+    network = keras.Sequential(
+        [
+            keras.Input(batch_shape=(1, 224, 224, 3)),
+            keras.layers.Conv2D(4, 16, strides=16),
+            keras.layers.Reshape((14, 56)),
+            keras.layers.GRU(3, stateful=True),
+        ]
+    )
+    with pytest.raises(PairError, match="a layer in it remembers the pictures before"):
+        Classifier(*saved(network, 3))
+
+
+@pytest.mark.parametrize(("said", "really"), [(0x7FFFFFFF, 5003), (0, 5003)])
+def test_a_file_whose_lengths_are_wrong_is_refused_before_it_takes_memory_or_for_ever(tmp_path, said, really):
+    path = tmp_path / "model.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = "x" * really
+    content = path.read_bytes()
+    # The length is there twice: four bytes where the text belongs to, eight where it lies.
+    assert content.count(struct.pack("<I", really)) == 2
+    path.write_bytes(content.replace(struct.pack("<I", really), struct.pack("<I", said)))
+    with pytest.raises(PairError, match=r"is damaged|not JSON"):
+        check_model_file(path)
 
 
 def test_code_inside_a_model_is_refused(saved):

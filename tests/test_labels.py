@@ -111,6 +111,20 @@ def test_a_file_that_does_not_number_labels_is_refused(labels_file, content, sen
         load_labels(labels_file)
 
 
+def test_labels_may_hold_markup_line_breaks_and_joiners(labels_file):
+    labels = ("<b>Mallard</b> & Co", "Barn Owl\n", "مرغ\u200cعشق", "x" * 255)
+    np.save(labels_file, {label: index for index, label in enumerate(labels)})
+    assert load_labels(labels_file) == labels
+
+
+@pytest.mark.parametrize("label", ["\x1b[2J", "\u202e%99", "\0", "half a pair \ud800", "x" * 256])
+def test_a_label_that_is_not_text_is_refused_and_shown_harmlessly(labels_file, label):
+    np.save(labels_file, {"a": 0, label: 1})
+    with pytest.raises(PairError, match="longer than 255 characters or holds some that are not text") as refusal:
+        load_labels(labels_file)
+    assert str(refusal.value).isprintable()
+
+
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"PK\x03\x04", npy(b""), npy(b"."), npy(b"\x80\x04]\x94.")])
 def test_a_file_that_is_no_npy_file_is_refused(labels_file, content):
     labels_file.write_bytes(content)
