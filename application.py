@@ -37,7 +37,7 @@ DEFAULTS = {
     "LABELS": str(HERE / "models" / LABELS_FILE),
     "UPLOADS": str(HERE / "uploads"),  # leftovers in it are swept when the app starts
     "MAX_CONTENT_LENGTH": 10 * 2**20,  # bytes of a whole request
-    "MAX_FORM_MEMORY_SIZE": 500_000,  # bytes of a field that is no file; above Werkzeug's buffer of 64 kB
+    "MAX_FORM_MEMORY_SIZE": 500_000,  # bytes of a field that is no file
     "MAX_FORM_PARTS": 100,  # fields and files
     "MAX_PIXELS": MAX_PIXELS,  # of a photo; reading more than 50 million may take too much memory
     "SECRET_KEY": secrets.token_hex(),  # signs the messages between two pages; another after each start will do
@@ -45,6 +45,7 @@ DEFAULTS = {
 
 DISCARD_LIMIT = 2**30  # bytes of a refused upload that are read before its sender is told
 DISCARD_BLOCK = 2**16  # bytes
+MIN_FORM_MEMORY_SIZE = 2**17  # bytes; Werkzeug reads forms, files included, in blocks of half of it
 UPLOAD_SUFFIX = ".upload"
 CANNOT_START = 4  # gunicorn starts a worker that ends otherwise again and again
 
@@ -240,6 +241,10 @@ def check_settings() -> None:
         limit = application.config[name]
         if not isinstance(limit, int) or isinstance(limit, bool) or limit <= 0:
             raise SettingError(f"BIRD_{name} must be a number of {unit}, not {limit!r}.")
+    if application.config["MAX_FORM_MEMORY_SIZE"] < MIN_FORM_MEMORY_SIZE:
+        raise SettingError(
+            f"BIRD_MAX_FORM_MEMORY_SIZE must be at least {MIN_FORM_MEMORY_SIZE}, or no photo is received."
+        )
     for name in ("MODEL", "LABELS", "UPLOADS", "SECRET_KEY"):
         application.config[name] = str(application.config[name])  # BIRD_SECRET_KEY=123 reads as a number
         if not application.config[name]:

@@ -414,6 +414,7 @@ def test_labels_that_run_code_stop_the_start_and_run_nothing(uploads, tmp_path):
     [
         ({"BIRD_MAX_CONTENT_LENGTH": "10MB"}, "BIRD_MAX_CONTENT_LENGTH must be a number of bytes, not '10MB'."),
         ({"BIRD_MAX_PIXELS": "50MP"}, "BIRD_MAX_PIXELS must be a number of pixels, not '50MP'."),
+        ({"BIRD_MAX_FORM_MEMORY_SIZE": "65536"}, "BIRD_MAX_FORM_MEMORY_SIZE must be at least 131072"),
         ({"PORT": "http"}, "PORT must be a number from 1 to 65535, not 'http'."),
         ({"BIRD_MODEL": ""}, "BIRD_MODEL is empty."),
         ({"BIRD_UPLOADS": "/dev/null/uploads"}, "BIRD_UPLOADS=/dev/null/uploads cannot be used: Not a directory."),
