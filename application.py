@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from flask import Flask, flash, make_response, redirect, render_template, request, url_for
+from flask import Flask, abort, flash, make_response, redirect, render_template, request, send_file, url_for
 from flask.helpers import get_debug_flag
 from secure import ContentSecurityPolicy, ReferrerPolicy, Secure, XContentTypeOptions, XFrameOptions
 from werkzeug.datastructures import FileStorage, MultiDict
@@ -20,7 +20,8 @@ from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from werkzeug.serving import is_running_from_reloader, make_server
 from werkzeug.wrappers import Response
 
-from inference import LABELS_FILE, MODEL_FILE, Identification, PairError
+from inference import LABELS_FILE, MODEL_FILE, REPORT_FILE, Identification, PairError
+from inference.card import load_card
 from inference.labels import load_labels
 from inference.model_file import check_model_file
 from inference.photo import FORMATS, MAX_PIXELS, PhotoError
@@ -55,19 +56,29 @@ UNSUPPORTED_FILE_TYPE = (
     f"Please select a {', '.join(_EXTENSIONS[:-1])}, or a {_EXTENSIONS[-1]} file."
 )
 
-# The page and its style come from here, a thumbnail from the page itself, and nothing from anywhere else.
-SECURITY_HEADERS = Secure(
-    csp=ContentSecurityPolicy()
-    .default_src("'none'")
-    .style_src("'self'")
-    .img_src("'self'", "data:")
-    .form_action("'self'")
-    .base_uri("'none'")
-    .frame_ancestors("'none'"),
-    xcto=XContentTypeOptions().nosniff(),
-    xfo=XFrameOptions().deny(),
-    referrer=ReferrerPolicy().no_referrer(),
-)
+
+def security_headers(style: str) -> Secure:
+    """What a browser is told that a page never does.
+
+    :param style: where its style comes from, as a source of a Content-Security-Policy.
+    """
+    return Secure(
+        # The page and its style come from here, a thumbnail from the page itself, and nothing from anywhere else.
+        csp=ContentSecurityPolicy()
+        .default_src("'none'")
+        .style_src(style)
+        .img_src("'self'", "data:")
+        .form_action("'self'")
+        .base_uri("'none'")
+        .frame_ancestors("'none'"),
+        xcto=XContentTypeOptions().nosniff(),
+        xfo=XFrameOptions().deny(),
+        referrer=ReferrerPolicy().no_referrer(),
+    )
+
+
+PAGE_HEADERS = security_headers(style="'self'")
+REPORT_HEADERS = security_headers(style="'unsafe-inline'")  # one file, with its style in it
 
 application = Flask(__name__)
 application.config.from_mapping(DEFAULTS)
@@ -155,6 +166,22 @@ def lying_in_uploads(upload: FileStorage) -> Iterator[BinaryIO]:
         path.unlink(missing_ok=True)
 
 
+@application.route("/report")
+def report() -> Response:
+    """How good the model is: the page that training wrote beside it."""
+    if report_file() is None:
+        abort(404)
+    return send_file(report_file())
+
+
+@cache
+def report_file() -> Path | None:
+    """The training report of the model; None if there is none of this very model."""
+    model = Path(application.config["MODEL"])
+    path = (model.parent / REPORT_FILE).absolute()
+    return path if path.is_file() and load_card(model) else None
+
+
 @application.errorhandler(RequestEntityTooLarge)
 def http_413(_error: RequestEntityTooLarge) -> Response:
     """Say that the request is larger than ``MAX_CONTENT_LENGTH``, or its form holds more than a photo."""
@@ -190,14 +217,18 @@ def http_error(error: HTTPException) -> Response:
 @application.after_request
 def secure_headers(response: Response) -> Response:
     """Tell the browser what a page of this site never does."""
-    SECURITY_HEADERS.set_headers(response)
+    (REPORT_HEADERS if request.endpoint == "report" else PAGE_HEADERS).set_headers(response)
     return response
 
 
 @application.context_processor
 def page_context() -> dict[str, object]:
     """What every page may name."""
-    return {"extensions": list(FORMATS), "species_known": len(classifier().labels)}
+    return {
+        "extensions": list(FORMATS),
+        "species_known": len(classifier().labels),
+        "has_report": report_file() is not None,
+    }
 
 
 @cache
@@ -225,6 +256,7 @@ def start() -> None:
         sweep_uploads(Path(application.config["UPLOADS"]))
         sandbox.start()  # it gets ready while the model is loaded
         classifier()
+        report_file()
     except (PairError, SettingError) as error:
         print(f"application: {error}", file=sys.stderr)
         sys.exit(CANNOT_START)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 #: The file names of the model pair; training writes them, the app reads them.
 MODEL_FILE = "bird_classify_finetune_IV3_final.h5"
 LABELS_FILE = "class_indices.npy"
+#: What training says of the pair, for programs and for people.
+CARD_FILE = "model_card.json"
+REPORT_FILE = "report.html"
 
 
 class PairError(ValueError):

@@ -40,12 +40,17 @@ def load_labels(path: Path) -> tuple[str, ...]:
     if len(labels) < 2 or [_as_index(class_indices[label]) for label in labels] != list(range(len(labels))):
         raise PairError(f"{path} does not number its {len(labels)} labels from 0 without gaps. {_HOW_TO_SAVE}")
     for label in labels:
-        if len(label) > MAX_LABEL_LENGTH or not all(map(_is_text, label)):
+        if not is_label(label):
             raise PairError(
                 f"{path} holds the label {label!r:.80}, which is longer than {MAX_LABEL_LENGTH} characters or holds "
                 "some that are not text. Name the species in words."
             )
     return tuple(labels)
+
+
+def is_label(label: str) -> bool:
+    """Whether a page can show it: text, and no more than ``MAX_LABEL_LENGTH`` characters of it."""
+    return len(label) <= MAX_LABEL_LENGTH and all(map(_is_text, label))
 
 
 class _RefusedError(Exception):

@@ -1,16 +1,31 @@
 """Fine-tune InceptionV3 on your labelled photographs."""
 
 import argparse
+import hashlib
+import json
 import logging
+import os
 import sys
 from pathlib import Path
 
+# Read when Keras and TensorFlow are imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is no error
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # leave GPU memory to others, as the app does
+
 import keras
 
-from inference import LABELS_FILE, MODEL_FILE
+from inference import CARD_FILE, LABELS_FILE, MODEL_FILE, REPORT_FILE
+from inference.photo import IMAGE_SIZE
 
 from . import network, recipe
-from .data import DataError, check_pictures, read_class_indices, read_split
+from .card import model_card
+from .checkpoint import Checkpoint, CheckpointError, State
+from .data import SEED, DataError, Dataset, read_dataset, table
+from .evaluation import fit_temperature
+from .report import write_report
+
+CHECKPOINT_FILE = "checkpoint.h5"
+INTERRUPTED = 130  # exit status that shells know for Ctrl-C
 
 log = logging.getLogger("training")
 
@@ -18,17 +33,21 @@ log = logging.getLogger("training")
 def main() -> None:
     options = parse_options()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    keras.utils.set_random_seed(0)
+    for library in ("absl", "tensorflow"):  # they warn of .h5 and of tracing one network for several sizes
+        logging.getLogger(library).setLevel(logging.ERROR)
     try:
-        train_pair(options.data, options.weights, options.output, options.epochs)
-    except (DataError, network.WeightsError) as error:
+        sys.exit(train_pair(options))
+    except (DataError, network.WeightsError, CheckpointError) as error:
         sys.exit(f"training: {error}")
+    except KeyboardInterrupt:
+        log.info("Interrupted; nothing was saved.")
+        sys.exit(INTERRUPTED)
 
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument(
-        "data", type=Path, help="folder with train/<label>/*, validation/<label>/* and, if you like, test/<label>/*"
+        "data", type=Path, help="folder with <label>/*, or with train/<label>/*, validation/<label>/*, test/<label>/*"
     )
     parser.add_argument(
         "--weights", default="imagenet", help="start: imagenet (default, downloaded), none, or a weights file"
@@ -40,8 +59,18 @@ def parse_options() -> argparse.Namespace:
         "--epochs",
         type=_at_least_one,
         default=recipe.FINE_TUNING_EPOCHS,
-        help="passes over the pictures in the second stage (default: %(default)s)",
+        help="passes over the pictures in the last stage (default: %(default)s)",
     )
+    parser.add_argument(
+        "--precision",
+        choices=["float32", "mixed_bfloat16", "mixed_float16"],
+        default=network.fastest_precision(),
+        help="numbers to compute with; the default is the fastest on this machine (%(default)s)",
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="begin anew, whatever a training before left to go on with"
+    )
+    parser.add_argument("--no-photographs", action="store_true", help="leave photographs out of the report")
     return parser.parse_args()
 
 
@@ -51,44 +80,112 @@ def _at_least_one(text: str) -> int:
     return int(text)
 
 
-def train_pair(data: Path, weights: str, output: Path, epochs: int) -> None:
-    """Train on ``data``, write the model and its labels into ``output``, print the accuracy on every split."""
-    class_indices = read_class_indices(data)
-    splits = {name: read_split(data / name, class_indices) for name in ("train", "validation")}
-    if (data / "test").is_dir():
-        splits["test"] = read_split(data / "test", class_indices)
-    for name, split in splits.items():
-        log.info("%s: %d pictures of %d labels", name, len(split.paths), len(set(split.targets)))
-    for split in splits.values():
-        check_pictures(split)
-    output.mkdir(parents=True, exist_ok=True)
+def train_pair(options: argparse.Namespace) -> int:
+    """Train, and write the pair with its card and report into the output folder.
 
-    base = network.inception(None if weights == "none" else weights)
-    head = network.classification_head(len(class_indices))
-    learning_rate = recipe.SCRATCH_LEARNING_RATE
-    if weights != "none":
-        # A weights file may lack the last modules (they then start random) or carry another network's
-        # pooling there, so they are trained with the head.
-        frozen_through = "mixed10" if weights == "imagenet" else "mixed8"
-        recipe.train_head(base, head, frozen_through, splits["train"], splits["validation"])
-        freeze_through(base, recipe.FROZEN_IN_FINE_TUNING)
-        learning_rate = recipe.FINE_TUNING_LEARNING_RATE
-    whole = network.whole_network(base, head, size=None, normalise=weights == "none")
-    recipe.fine_tune(whole, learning_rate, splits["train"], splits["validation"], output / "best.weights.h5", epochs)
+    :return: the exit status.
+    """
+    keras.utils.set_random_seed(SEED)
+    dataset = read_dataset(options.data)
+    tell(dataset)
+    recipe_options = {
+        "weights": options.weights if options.weights in ("imagenet", "none") else Path(options.weights).name,
+        "epochs": options.epochs,
+        "precision": options.precision,
+    }
+    checkpoint = Checkpoint(output_folder(options.output) / CHECKPOINT_FILE, fingerprint(dataset, recipe_options))
+    if options.fresh:
+        checkpoint.remove()
+    state = checkpoint.read() or State()
+    if state.epoch:
+        log.info("Going on after epoch %d of stage %d.", state.epoch, state.stage + 1)
+    interrupted = False
+    try:
+        learn(dataset, options, state, checkpoint)
+    except KeyboardInterrupt:
+        if state.best is None:
+            raise
+        interrupted = True
+        log.info("Interrupted: saving the best model so far.")
+    finish(dataset, options, recipe_options, state)
+    if interrupted:
+        log.info(
+            "%s holds the best model so far, from epoch %d of stage %d (validation %.2f %%). "
+            "The same command goes on with the training; --fresh begins anew.",
+            options.output, state.best.epoch, state.best.stage + 1, 100 * state.best.top1,
+        )  # fmt: skip
+        return INTERRUPTED
+    checkpoint.remove()
+    return 0
 
-    model = output / MODEL_FILE
-    network.save_pair(base, head, class_indices, model, output / LABELS_FILE)
+
+def tell(dataset: Dataset) -> None:
+    """Say what there is to train on, and what was wrong with it."""
+    if dataset.faults:
+        log.info("What is wrong with the pictures, and what is done about it:\n%s\n", table(dataset.faults))
+    for name, split in dataset.splits.items():
+        log.info("%s: %d pictures of %d labels", name, len(split.paths), len(set(split.targets.tolist())))
+
+
+def output_folder(folder: Path) -> Path:
+    """:raises DataError: nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be made: {error.strerror}.") from error
+    if not os.access(folder, os.W_OK):
+        raise DataError(f"{folder} cannot be written to.")
+    return folder
+
+
+def fingerprint(dataset: Dataset, recipe_options: dict[str, object]) -> str:
+    """Of what decides how a training goes; a checkpoint of another one is of no use."""
+    pictures = {name: ["/".join(path.parts[-2:]) for path in split.paths] for name, split in dataset.splits.items()}
+    decisive = [dataset.class_indices, pictures, recipe.described(), recipe_options]
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
+
+
+def learn(dataset: Dataset, options: argparse.Namespace, state: State, checkpoint: Checkpoint) -> None:
+    """Go through the stages of the recipe; the best weights end up in ``state``."""
+    keras.config.set_dtype_policy(options.precision)
+    base = network.inception(None if options.weights == "none" else options.weights)
+    whole = network.whole_network(
+        base,
+        network.classification_head(len(dataset.class_indices)),
+        size=None,
+        normalise=options.weights == "none",
+    )
+    recipe.train(whole, base, recipe.stages(options.weights, options.epochs), dataset.splits, state, checkpoint)
+
+
+def finish(dataset: Dataset, options: argparse.Namespace, recipe_options: dict[str, object], state: State) -> None:
+    """Calibrate the best network, save the pair, judge what was saved, and write card and report."""
+    keras.config.set_dtype_policy("float32")  # as the app computes
+    classes = len(dataset.class_indices)
+    best = network.whole_network(network.inception(None), network.classification_head(classes), IMAGE_SIZE)
+    best.set_weights(state.best_weights)
+    uncalibrated = recipe.probabilities(best, dataset.splits["validation"])
+    temperature = fit_temperature(uncalibrated, dataset.splits["validation"].targets)
+    network.divide_logits(best, temperature)
+    model = options.output / MODEL_FILE
+    network.save_pair(best, dataset.class_indices, model, options.output / LABELS_FILE)
+
     saved = keras.models.load_model(model, compile=False)
-    for name, split in splits.items():
-        top1, top5 = recipe.accuracy(saved, split)
-        log.info("%s: top-1 %.2f %%, top-5 %.2f %%", name, 100 * top1, 100 * top5)
+    said = {name: recipe.probabilities(saved, split) for name, split in dataset.splits.items() if name != "train"}
+    card = model_card(model, dataset, state, recipe_options, temperature, said, uncalibrated)
+    write_card(options.output / CARD_FILE, card)
+    write_report(
+        options.output / REPORT_FILE, card, dataset, said[card["judged_on"]], photographs=not options.no_photographs
+    )
+    for name, accuracy in card["accuracy"].items():
+        log.info("%s: top-1 %.2f %%, top-5 %.2f %%", name, 100 * accuracy["top1"], 100 * accuracy["top5"])
+    log.info("%s says more.", options.output / REPORT_FILE)
 
 
-def freeze_through(base: keras.Model, last: str) -> None:
-    """Leave the layers of ``base`` up to and with the one named ``last`` as they are in training."""
-    names = [layer.name for layer in base.layers]
-    for layer in base.layers[: names.index(last) + 1]:
-        layer.trainable = False
+def write_card(path: Path, card: dict[str, object]) -> None:
+    new = path.with_suffix(".new.json")
+    new.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    new.replace(path)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,63 @@
-"""Labelled photographs on disk, and batches of them for Keras."""
+"""From a folder of labelled pictures to the splits to train, validate and test with."""
 
 import random
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import keras
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image
+from tqdm import tqdm
 
-from inference.photo import FORMATS, Photo, PhotoError, open_photo
+from inference.labels import MAX_LABEL_LENGTH, is_label
+from inference.photo import FORMATS, PhotoError, open_photo
 
-CROP_AREA = (0.35, 1.0)  # share of the picture that an augmented crop keeps
-CROP_ASPECT = (3 / 4, 4 / 3)  # its width to height, relative to the picture's own
-COLOUR_JITTER = 0.3  # brightness, contrast and saturation change by at most this factor
+SPLITS = ("train", "validation", "test")
+HELD_OUT = 0.1  # share of a label's pictures for validation, and again for test, if the folder is not split
+MIN_PICTURES = 5  # of a label to learn from; with fewer it can be neither learnt nor judged
+TWIN_DISTANCE = 4  # bits of 64 in which the hashes of two copies of a picture differ at most
+SEED = 0  # of the splitting
+SHOWN = 20  # faults of each kind that the table shows
+_PAIRS_AT_A_TIME = 2**24  # of hashes that are compared
 
 
 class DataError(ValueError):
-    """The folder cannot be trained on; the message says why."""
+    """The folder cannot be trained on; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A labelled picture file.
+
+    :param split: one of ``SPLITS``; None as long as that is not settled.
+    :param hash: perceptual, 64 bits; nearly the same for copies of a picture.
+    """
+
+    path: Path
+    label: str
+    split: str | None
+    hash: int = 0
+
+    def __str__(self) -> str:
+        return "/".join(self.path.parts[-3 if self.split else -2 :])
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong with the folder.
+
+    :param what: the kind of fault.
+    :param where: the picture or label.
+    :param why: what exactly.
+    :param remedy: what is done about it.
+    """
+
+    what: str
+    where: str
+    why: str
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -31,127 +72,223 @@ class Split:
     targets: np.ndarray
 
 
-def read_class_indices(data: Path) -> dict[str, int]:
-    """Number the folders of ``data/train`` in alphabetical order.
+@dataclass(frozen=True)
+class Dataset:
+    """What a folder holds, ready to train on.
 
-    :raises DataError: there is no ``train`` folder, it holds fewer than two labels, or one has no picture.
+    :param class_indices: the number of each label, in alphabetical order.
+    :param splits: ``train``, ``validation`` and, where there are pictures for it, ``test``.
+    :param faults: what was wrong with the folder.
     """
-    train = data / "train"
-    if not train.is_dir():
-        raise DataError(f"{train} is not a folder. Put your pictures into {train}/<label>/.")
-    labels = sorted(folder.name for folder in train.iterdir() if folder.is_dir())
-    if len(labels) < 2:
-        raise DataError(f"{train} holds {len(labels)} label folders; training needs two or more.")
-    empty = [label for label in labels if not _pictures(train / label)]
-    if empty:
-        raise DataError(f"{train} holds labels without pictures: {', '.join(empty)}.")
-    return {label: index for index, label in enumerate(labels)}
+
+    class_indices: dict[str, int]
+    splits: dict[str, Split]
+    faults: list[Fault]
 
 
-def read_split(folder: Path, class_indices: dict[str, int]) -> Split:
-    """List the pictures in ``folder/<label>/*``.
+def read_dataset(data: Path) -> Dataset:
+    """Find the pictures, open each once, and settle which split each belongs to.
 
-    :raises DataError: there are none, or a label is not among ``class_indices``.
+    :param data: holds ``<label>/*``, which is then split 80/10/10, or ``train/<label>/*``,
+        ``validation/<label>/*`` and perhaps ``test/<label>/*``.
+    :raises DataError: there is nothing to train on.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder. Put pictures into {folder}/<label>/.")
-    labels = sorted(path for path in folder.iterdir() if path.is_dir())
-    unknown = [label.name for label in labels if label.name not in class_indices]
-    if unknown:
-        raise DataError(f"{folder} holds labels that train does not: {', '.join(unknown)}.")
-    pictures = [path for label in labels for path in _pictures(label)]
+    pictures, faults = find_pictures(data)
+    for settle in (leave_out_unreadable, leave_out_twins, leave_out_small_labels):
+        pictures, found = settle(pictures)
+        faults += found
+    labels = sorted({picture.label for picture in pictures})
+    check_labels(data, labels, faults)
+    class_indices = {label: index for index, label in enumerate(labels)}
+    splits = {}
+    for name in SPLITS:
+        chosen = [picture for picture in split_pictures(pictures) if picture.split == name]
+        if chosen:
+            targets = np.array([class_indices[picture.label] for picture in chosen], dtype="int32")
+            splits[name] = Split([picture.path for picture in chosen], targets)
+    if "validation" not in splits:
+        raise DataError(f"{data} holds no picture to validate with: put some into {data}/validation/<label>/.")
+    return Dataset(class_indices, splits, faults + unjudged_labels(class_indices, splits))
+
+
+def unjudged_labels(class_indices: dict[str, int], splits: dict[str, Split]) -> list[Fault]:
+    """The labels of which validation or test holds no picture."""
+    return [
+        Fault(f"no picture in {name}", label, f"its figures in {name} will be missing", "trained on all the same")
+        for name, split in splits.items()
+        for label, index in class_indices.items()
+        if index not in split.targets
+    ]
+
+
+def find_pictures(data: Path) -> tuple[list[Picture], list[Fault]]:
+    """List the picture files in the folder, and its empty labels.
+
+    :raises DataError: there are none, or it is not a folder of labels.
+    """
+    if not data.is_dir():
+        raise DataError(f"{data} is not a folder. Put your pictures into {data}/<label>/.")
+    names = SPLITS if (data / "train").is_dir() else (None,)
+    if names == SPLITS and not (data / "validation").is_dir():
+        raise DataError(
+            f"{data} holds a folder train, but none named validation. Put pictures into {data}/validation/<label>/, "
+            f"or put them all into {data}/<label>/ to have them split."
+        )
+    pictures, faults = [], []
+    for name in names:
+        for label in _folders(data / name if name else data):
+            files = sorted(path for path in label.iterdir() if path.suffix.lower() in FORMATS and path.name[0] != ".")
+            pictures += [Picture(path, label.name, name) for path in files]
+            if not files:
+                where = f"{name}/{label.name}" if name else label.name
+                faults.append(Fault("empty folders", where, f"no file named {', *'.join(FORMATS)}", "left out"))
     if not pictures:
-        raise DataError(f"{folder} holds no pictures. Put them into {folder}/<label>/.")
-    targets = np.array([class_indices[path.parent.name] for path in pictures], dtype="int32")
-    return Split(pictures, targets)
+        raise DataError(f"{data} holds no pictures. Put them into {data}/<label>/ (*{', *'.join(FORMATS)}).")
+    return pictures, faults
 
 
-def _pictures(label: Path) -> list[Path]:
-    return sorted(path for path in label.iterdir() if path.suffix.lower() in FORMATS)
+def _folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def check_pictures(split: Split) -> None:
-    """Open every picture once: TensorFlow would bury what is wrong with one in an error of its own.
+def check_labels(data: Path, labels: list[str], faults: list[Fault]) -> None:
+    """:raises DataError: there are fewer than two labels, or the app would not accept one."""
+    if len(labels) < 2:
+        left_out = f" ({len(faults)} faults: {faults[0].where}: {faults[0].why}, …)" if faults else ""
+        raise DataError(
+            f"{data} holds {len(labels)} labels to train on{left_out}; two or more are needed, "
+            f"with {MIN_PICTURES} pictures or more of each in a folder of its name."
+        )
+    for label in labels:
+        if not is_label(label):
+            raise DataError(
+                f"{data} holds a folder named {label!r:.80}, which has more than {MAX_LABEL_LENGTH} characters or some "
+                "that are not text. Name the species in words."
+            )
 
-    :raises DataError: a picture cannot be read.
+
+def leave_out_unreadable(pictures: list[Picture]) -> tuple[list[Picture], list[Fault]]:
+    """Open every picture once, as an upload is opened: better now than an hour into the training.
+
+    :return: the readable ones, with their hashes.
     """
-    for path in split.paths:
-        _open(path)
+    readable, faults = [], []
+    with ThreadPoolExecutor() as threads:
+        looked_at = tqdm(threads.map(_look_at, pictures), "looking at the pictures", len(pictures), disable=None)
+        for picture, result in zip(pictures, looked_at, strict=True):
+            if isinstance(result, str):
+                faults.append(Fault("cannot be read", str(picture), result, "left out"))
+            else:
+                readable.append(replace(picture, hash=result))
+    return readable, faults
 
 
-def _open(path: Path) -> Photo:
+def _look_at(picture: Picture) -> int | str:
+    """The picture's hash, or what is wrong with it."""
     try:
-        return open_photo(path)
+        return difference_hash(open_photo(picture.path).image)
     except PhotoError as error:
-        raise DataError(f"{path}: {error}") from error
+        return str(error)
+    except OSError as error:
+        return f"The file cannot be opened: {error.strerror}."
 
 
-def one_hot(targets: np.ndarray, classes: int) -> np.ndarray:
-    """``float32[n, classes]`` of ``int[n]``."""
-    return np.eye(classes, dtype="float32")[targets]
+def difference_hash(image: Image.Image) -> int:
+    """The perceptual hash dHash (N. Krawetz, 2013): whether each of 8 × 8 places is darker than its right neighbour.
 
-
-def augment(image: Image.Image, size: int, rng: random.Random) -> Image.Image:
-    """A random crop, mirror and change of light of a picture, resized to ``size`` × ``size``."""
-    area, aspect = rng.uniform(*CROP_AREA), rng.uniform(*CROP_ASPECT)
-    width = image.width * min(1.0, (area * aspect) ** 0.5)
-    height = image.height * min(1.0, (area / aspect) ** 0.5)
-    left, top = rng.uniform(0, image.width - width), rng.uniform(0, image.height - height)
-    box = (left, top, left + width, top + height)
-    image = image.resize((size, size), Image.Resampling.BICUBIC, box)
-    if rng.random() < 0.5:
-        image = ImageOps.mirror(image)
-    for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        image = enhancer(image).enhance(rng.uniform(1 - COLOUR_JITTER, 1 + COLOUR_JITTER))
-    return image
-
-
-class Batches(keras.utils.PyDataset):
-    """Batches of ``(float32[n, size, size, 3] in [0, 1], float32[n, classes])``.
-
-    Pictures go through the code that opens uploads, so that the network learns what it will be shown.
-
-    :param split: the pictures.
-    :param classes: number of labels.
-    :param size: width and height of a picture in pixels.
-    :param augmented: shuffle each epoch, augment, and drop the last batch if it is not full
-        (a second shape would be compiled a second time).
-    :param seed: of the shuffling and the augmentation.
+    :return: 64 bits; copies of a picture differ in few of them, whatever their size and quality.
     """
+    small = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.LANCZOS))
+    return int.from_bytes(np.packbits(small[:, 1:] > small[:, :-1]).tobytes(), "big")
 
-    def __init__(self, split: Split, classes: int, size: int, *, batch_size: int, augmented: bool, seed: int = 0):
-        super().__init__(workers=2, max_queue_size=4)
-        self.split, self.classes, self.size = split, classes, size
-        self.batch_size, self.augmented, self.seed = batch_size, augmented, seed
-        self.epoch = 0
-        self.order = np.arange(len(split.paths))
-        self._shuffle()
 
-    def __len__(self) -> int:
-        whole, rest = divmod(len(self.order), self.batch_size)
-        return max(1, whole) if self.augmented else whole + (rest > 0)
+def leave_out_twins(pictures: list[Picture]) -> tuple[list[Picture], list[Fault]]:
+    """Leave out of training what validation or test holds as well, and out of validation what test holds.
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Batch ``index`` of the current epoch.
+    A network is not judged by pictures that it has learnt. Twins within a split stay; in a folder that is not
+    split yet they come into the same split.
+    """
+    order = {name: place for place, name in enumerate((None, *SPLITS))}
+    faults, left_out = [], set()
+    for first, second in twins([picture.hash for picture in pictures]):
+        lower, higher = sorted((pictures[first], pictures[second]), key=lambda picture: order[picture.split])
+        if lower.split != higher.split and lower not in left_out:
+            left_out.add(lower)
+            faults.append(Fault("twins across splits", str(lower), f"the same picture as {higher}", "left out"))
+    return [picture for picture in pictures if picture not in left_out], faults
 
-        :raises DataError: a picture cannot be read.
-        """
-        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        pictures = np.stack([self._pixels(number) for number in chosen])
-        return pictures.astype("float32") / 255, one_hot(self.split.targets[chosen], self.classes)
 
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
-        self._shuffle()
+def twins(hashes: list[int]) -> Iterator[tuple[int, int]]:
+    """Pairs of places in the list whose hashes differ in at most ``TWIN_DISTANCE`` bits."""
+    bits = np.array(hashes, dtype="uint64")
+    rows = max(1, _PAIRS_AT_A_TIME // max(1, len(bits)))
+    for start in range(0, len(bits), rows):
+        distances = np.bitwise_count(bits[start : start + rows, np.newaxis] ^ bits)
+        for first, second in np.argwhere(distances <= TWIN_DISTANCE):
+            if start + first < second:
+                yield int(start + first), int(second)
 
-    def _shuffle(self) -> None:
-        if self.augmented:
-            np.random.default_rng((self.seed, self.epoch)).shuffle(self.order)
 
-    def _pixels(self, number: int) -> np.ndarray:
-        photo = _open(self.split.paths[number])
-        if not self.augmented:
-            return photo.pixels(self.size)
-        # A generator of its own for each picture and epoch: the result does not depend on threads.
-        rng = random.Random(f"{self.seed} {self.epoch} {number}")
-        return np.asarray(augment(photo.image, self.size, rng))
+def leave_out_small_labels(pictures: list[Picture]) -> tuple[list[Picture], list[Fault]]:
+    """Leave out the labels with fewer than ``MIN_PICTURES`` pictures to learn from, in every split."""
+    counts = dict.fromkeys((picture.label for picture in pictures), 0)
+    for picture in pictures:
+        counts[picture.label] += picture.split in ("train", None)
+    faults = [
+        Fault(f"fewer than {MIN_PICTURES} pictures", label, f"{count} to learn from", "left out")
+        for label, count in sorted(counts.items())
+        if count < MIN_PICTURES
+    ]
+    return [picture for picture in pictures if counts[picture.label] >= MIN_PICTURES], faults
+
+
+def split_pictures(pictures: list[Picture]) -> list[Picture]:
+    """Settle the split of pictures that have none: of each label 80 % to train, 10 % to validate, 10 % to test.
+
+    The same pictures are always split alike, and twins come into the same split.
+    """
+    if all(picture.split for picture in pictures):
+        return pictures
+    counts = Counter(picture.label for picture in pictures)
+    wanted = {
+        (name, label): max(1, round(HELD_OUT * count))
+        for name in ("test", "validation")
+        for label, count in counts.items()
+    }
+    families = families_of_twins(pictures)
+    random.Random(SEED).shuffle(families)
+    settled = []
+    for family in families:
+        places = [(name, family[0].label) for name in ("test", "validation")]
+        of_one_label = len({picture.label for picture in family}) == 1
+        place = next((place for place in places if of_one_label and wanted[place] >= len(family)), None)
+        if place:
+            wanted[place] -= len(family)
+        settled += [replace(picture, split=place[0] if place else "train") for picture in family]
+    return sorted(settled, key=lambda picture: picture.path)
+
+
+def families_of_twins(pictures: list[Picture]) -> list[list[Picture]]:
+    """Each picture with its twins and the twins of these; most are alone."""
+    family = {place: [place] for place in range(len(pictures))}
+    for first, second in twins([picture.hash for picture in pictures]):
+        if family[first] is not family[second]:
+            family[first] += family[second]
+            family.update(dict.fromkeys(family[second], family[first]))
+    unique = {id(places): places for places in family.values()}
+    return [[pictures[place] for place in places] for places in unique.values()]
+
+
+def table(faults: list[Fault]) -> str:
+    """The faults for people to read, a kind at a time, the first ``SHOWN`` of each."""
+    lines = []
+    for what, remedy in dict.fromkeys((fault.what, fault.remedy) for fault in faults):
+        of_kind = [fault for fault in faults if (fault.what, fault.remedy) == (what, remedy)]
+        width = max(len(fault.where) for fault in of_kind[:SHOWN])
+        lines.append(f"{what}: {len(of_kind)}, {remedy}")
+        lines += [f"    {fault.where:{width}}  {fault.why}" for fault in of_kind[:SHOWN]]
+        if len(of_kind) > SHOWN:
+            lines.append(f"    and {len(of_kind) - SHOWN} more, which the report lists")
+    return "\n".join(lines)

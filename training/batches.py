@@ -1,0 +1,145 @@
+"""Batches of pictures for Keras, changed at random where the network is to learn from them."""
+
+import os
+import random
+
+import keras
+import numpy as np
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+
+from inference.photo import IMAGE_SIZE, Photo, open_photo
+
+from .data import SEED, Split
+
+# Lengths in pixels are those at IMAGE_SIZE.
+AUGMENTATION = {
+    "crop_area": (0.35, 1.0),  # share of the picture that a crop keeps
+    "aspect": (3 / 4, 4 / 3),  # width to height of what is shown, relative to the picture's own
+    "small": 0.35,  # share of pictures that are shown small in the frame instead of cropped
+    "smallest": 0.4,  # of the frame's side that a small picture takes at least,
+    "smallest_pixels": 80,  # but never fewer than this at any size: there is nothing to learn from less
+    "surroundings_blur": 8,  # pixels at most
+    "mirrored": 0.5,  # share of pictures
+    "colour": 0.3,  # brightness, contrast and saturation change by at most this factor,
+    "tint": 0.1,  # and red, green and blue each by this one
+    "blurred": 0.25,  # share of pictures
+    "blur": 2.0,  # pixels at most
+}
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of ``(float32[n, size, size, 3] in [0, 1], float32[n, classes])``.
+
+    Pictures go through the code that opens uploads, so that the network learns what it will be shown.
+
+    :param split: the pictures.
+    :param classes: number of labels.
+    :param size: width and height of a picture in pixels.
+    :param augmented: shuffle each epoch, augment, and drop the last batch if it is not full
+        (a second shape would be compiled a second time).
+    :param seed: of the shuffling and the augmentation.
+    :param epoch: the epoch to begin with; each has its own order and its own changes.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        classes: int,
+        size: int,
+        *,
+        batch_size: int,
+        augmented: bool,
+        seed: int = SEED,
+        epoch: int = 0,
+    ):
+        super().__init__(workers=os.cpu_count() or 2, max_queue_size=8)
+        self.split, self.classes, self.size = split, classes, size
+        self.batch_size, self.augmented, self.seed = batch_size, augmented, seed
+        self.epoch = epoch
+        self.order = np.arange(len(split.paths))
+        self._shuffle()
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.order), self.batch_size)
+        return max(1, whole) if self.augmented else whole + (rest > 0)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Batch ``index`` of the current epoch."""
+        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        pictures = np.stack([self._pixels(number) for number in chosen])
+        return pictures.astype("float32") / 255, one_hot(self.split.targets[chosen], self.classes)
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self._shuffle()
+
+    def _shuffle(self) -> None:
+        if self.augmented:
+            self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.order))
+
+    def _pixels(self, number: int) -> np.ndarray:
+        photo = open_photo(self.split.paths[number])
+        if not self.augmented:
+            return photo.pixels(self.size)
+        # A generator of its own for each picture and epoch: the result does not depend on threads.
+        rng = random.Random(f"{self.seed} {self.epoch} {number}")
+        return np.asarray(augment(photo, self.size, rng))
+
+
+def one_hot(targets: np.ndarray, classes: int) -> np.ndarray:
+    """``float32[n, classes]`` of ``int[n]``."""
+    return np.eye(classes, dtype="float32")[targets]
+
+
+def augment(photo: Photo, size: int, rng: random.Random) -> Image.Image:
+    """The picture as another snapshot of the same bird might show it.
+
+    :param size: width and height of the result in pixels.
+    """
+    show = shown_small if rng.random() < AUGMENTATION["small"] else cropped
+    image = show(photo.image, size, rng)
+    if rng.random() < AUGMENTATION["mirrored"]:
+        image = ImageOps.mirror(image)
+    for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        image = enhancer(image).enhance(1 + rng.uniform(-1, 1) * AUGMENTATION["colour"])
+    image = tinted(image, rng)
+    if rng.random() < AUGMENTATION["blurred"]:
+        image = blurred(image, AUGMENTATION["blur"], rng)
+    return image
+
+
+def cropped(image: Image.Image, size: int, rng: random.Random) -> Image.Image:
+    """A random part of the picture, as large as the frame."""
+    area, aspect = rng.uniform(*AUGMENTATION["crop_area"]), rng.uniform(*AUGMENTATION["aspect"])
+    width = image.width * min(1.0, (area * aspect) ** 0.5)
+    height = image.height * min(1.0, (area / aspect) ** 0.5)
+    left, top = rng.uniform(0, image.width - width), rng.uniform(0, image.height - height)
+    return image.resize((size, size), Image.Resampling.BICUBIC, (left, top, left + width, top + height))
+
+
+def shown_small(image: Image.Image, size: int, rng: random.Random) -> Image.Image:
+    """The whole picture somewhere in a larger frame, which its own edges or reflections fill, out of focus."""
+    smallest = max(AUGMENTATION["smallest"], AUGMENTATION["smallest_pixels"] / size)
+    side, aspect = size * rng.uniform(min(1.0, smallest), 1.0), rng.uniform(*AUGMENTATION["aspect"])
+    width, height = (min(size, round(side * stretch**0.5)) for stretch in (aspect, 1 / aspect))
+    left, top = rng.randint(0, size - width), rng.randint(0, size - height)
+    small = image.resize((width, height), Image.Resampling.BICUBIC)
+    around = ((top, size - height - top), (left, size - width - left), (0, 0))
+    surroundings = np.pad(np.asarray(small), around, rng.choice(("edge", "symmetric")))
+    frame = blurred(Image.fromarray(surroundings), AUGMENTATION["surroundings_blur"], rng)
+    frame.paste(small, (left, top))
+    return frame
+
+
+def blurred(image: Image.Image, radius: float, rng: random.Random) -> Image.Image:
+    """The picture out of focus.
+
+    :param radius: the largest, in pixels of a picture of ``IMAGE_SIZE``.
+    """
+    return image.filter(ImageFilter.GaussianBlur(rng.uniform(0, radius * image.width / IMAGE_SIZE)))
+
+
+def tinted(image: Image.Image, rng: random.Random) -> Image.Image:
+    """The picture in light of another colour."""
+    gains = [1 + rng.uniform(-1, 1) * AUGMENTATION["tint"] for _ in "RGB"]
+    return image.point([min(255, round(level * gain)) for gain in gains for level in range(256)])
