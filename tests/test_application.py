@@ -3,6 +3,7 @@
 import base64
 import http.client
 import io
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
@@ -22,7 +24,8 @@ import pytest
 from PIL import Image
 
 import application as app_module
-from inference import LABELS_FILE, MODEL_FILE
+from inference import CARD_FILE, LABELS_FILE, MODEL_FILE, REPORT_FILE
+from inference.card import sha256
 from inference.photo import FORMATS
 
 from . import servers
@@ -192,6 +195,39 @@ def test_every_answer_tells_the_browser_to_load_nothing_from_elsewhere(client, g
         assert answer.headers["X-Frame-Options"] == "DENY"
         assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert answers[-1].headers["Cache-Control"] == "no-store"
+
+
+@pytest.fixture
+def model_with_report(tmp_path, monkeypatch) -> Iterator[Path]:
+    """A model file with a card and a report of it, where the app looks for them."""
+    model = tmp_path / "models" / MODEL_FILE
+    model.parent.mkdir()
+    model.write_bytes(b"a model")
+    (model.parent / CARD_FILE).write_text(json.dumps({"model": {"sha256": sha256(model)}}))
+    (model.parent / REPORT_FILE).write_text("<title>How good</title><style>p { color: red }</style>")
+    monkeypatch.setitem(app_module.application.config, "MODEL", str(model))
+    app_module.report_file.cache_clear()
+    yield model
+    app_module.report_file.cache_clear()
+
+
+def test_the_page_links_to_the_training_report_which_may_bring_its_own_style_and_nothing_else(
+    client, model_with_report
+):
+    assert '<a href="/report">' in client.get("/").text
+    answer = client.get("/report")
+    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+    assert "<title>How good</title>" in answer.text
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "style-src 'unsafe-inline'" in policy
+    assert "script-src" not in policy
+
+
+def test_a_report_of_another_model_is_not_shown(client, model_with_report):
+    model_with_report.write_bytes(b"another model")
+    assert "/report" not in client.get("/").text
+    assert client.get("/report").status_code == 404
 
 
 def test_other_addresses_and_methods_get_a_page_too(client):

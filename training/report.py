@@ -158,7 +158,7 @@ def answered(rows: list[dict]) -> str:
             point = (100 * row["answered"], 100 * row["right"])
             axes.plot(*point, "o", color=ORANGE)
             axes.annotate(
-                f"above {100 * row['confidence']:.0f} %", point, (-8, -4), textcoords="offset points", ha="right"
+                f"above {100 * row['confidence']:.0f} %", point, (0, -14), textcoords="offset points", ha="center"
             )
     axes.set(xlabel="pictures that get an answer, %", ylabel="right answers among them, %", xlim=(0, 102))
     axes.grid(alpha=0.3)
