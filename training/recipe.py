@@ -13,7 +13,7 @@ from inference.photo import IMAGE_SIZE
 
 from .batches import AUGMENTATION, Batches
 from .checkpoint import Best, Checkpoint, State
-from .data import Split
+from .data import SEED, Split
 
 log = logging.getLogger(__name__)
 
@@ -225,6 +225,10 @@ class Keeper(keras.callbacks.Callback):
     def __init__(self, state: State, checkpoint: Checkpoint) -> None:
         super().__init__()
         self.state, self.checkpoint = state, checkpoint
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        # PyTorch's dropout draws from a generator of its own, which no checkpoint holds.
+        keras.utils.set_random_seed(SEED + len(self.state.history))
 
     def on_test_end(self, logs: dict[str, float]) -> None:
         judged = Best(self.state.stage, self.state.epoch + 1, float(logs["top1"]), float(logs["loss"]))

@@ -1,0 +1,135 @@
+"""What each part of the training recipe is worth: short trainings that differ in one thing.
+
+python -m benchmarks.recipe DATA --weights FILE [--only TRY …]: prints a table in Markdown.
+
+All begin with the same weights, of a network whose head has been trained by the recipe, and fine-tune it on every third
+picture for three epochs at 160 pixels. They are judged at that size on the validation pictures, as they are and shown
+small in the frame (from half of its side, the same for each try).
+"""
+
+import argparse
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from unittest.mock import patch
+
+import keras
+import numpy as np
+
+from inference.photo import open_photo
+from training import network, recipe
+from training.batches import AUGMENTATION, shown_small
+from training.checkpoint import Checkpoint, State
+from training.data import Dataset, Split, read_dataset
+
+SIZE = 160  # pixels
+EPOCHS = 3
+SHARE = 3  # every third picture
+SMALLEST = 0.5  # of the frame's side
+
+TRIES = {
+    "the recipe": {},
+    "the recipe, another seed": {"seed": 1},
+    "no small birds": {"augmentation": {"small": 0.0}},
+    "half of the birds small": {"augmentation": {"small": 0.5}},
+    "no blur": {"augmentation": {"blurred": 0.0}},
+    "no change of colour": {"augmentation": {"colour": 0.0, "tint": 0.0}},
+    "crops of 60 % or more": {"augmentation": {"crop_area": (0.6, 1.0)}},
+    "no class weights": {"constants": {"CLASS_WEIGHT": 0.0}},
+    "full class weights": {"constants": {"CLASS_WEIGHT": 1.0}},
+    "no label smoothing": {"constants": {"LABEL_SMOOTHING": 0.0}},
+    "no averaging of weights": {"constants": {"AVERAGED_EPOCHS": 0.0}},
+    "half the learning rate": {"constants": {"FINE_TUNING_LEARNING_RATE": 1e-4}},
+    "twice the learning rate": {"constants": {"FINE_TUNING_LEARNING_RATE": 4e-4}},
+    "no warm-up": {"constants": {"WARM_UP": 0.0}},
+    "every layer learns": {"constants": {"FROZEN_IN_FINE_TUNING": None}},
+    "BatchNormalization learns": {"normalise": True},
+    "float32": {"precision": "float32"},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.recipe", description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--only", nargs="+", default=list(TRIES), choices=list(TRIES), metavar="TRY")
+    options = parser.parse_args()
+    dataset = read_dataset(options.data)
+    with tempfile.TemporaryDirectory() as folder, patch.object(recipe, "IMAGE_SIZE", SIZE):
+        start = head_weights(dataset, options.weights, Path(folder))
+        print("| try | top-1 | loss | top-1, shown small | minutes |\n| --- | --- | --- | --- | --- |", flush=True)
+        for name in options.only:
+            print(f"| {name} | {measure(dataset, start, Path(folder), **TRIES[name])} |", flush=True)
+
+
+def build(dataset: Dataset, weights: str | None, precision: str, *, normalise: bool = False):
+    """The network for pictures of any size, and the InceptionV3 in it."""
+    keras.config.set_dtype_policy(precision)
+    base = network.inception(weights)
+    head = network.classification_head(len(dataset.class_indices))
+    return network.whole_network(base, head, None, normalise=normalise), base
+
+
+def head_weights(dataset: Dataset, weights: str, folder: Path) -> list[np.ndarray]:
+    """What all tries begin with: the recipe's first stage on all the pictures."""
+    keras.utils.set_random_seed(0)
+    whole, base = build(dataset, weights, network.fastest_precision())
+    state = State()
+    plan = recipe.stages(weights, 1)[:1]
+    recipe.train(whole, base, plan, dataset.splits, state, Checkpoint(folder / "head.h5", ""))
+    return state.best_weights
+
+
+def measure(
+    dataset: Dataset,
+    start: list[np.ndarray],
+    folder: Path,
+    *,
+    augmentation: dict[str, object] | None = None,
+    seed: int = 0,
+    normalise: bool = False,
+    precision: str | None = None,
+    constants: dict[str, object] | None = None,
+) -> str:
+    """One try: accuracy in per cent, loss, accuracy on birds shown small, and how long the training took."""
+    train, validation = dataset.splits["train"], dataset.splits["validation"]
+    some = {"train": Split(train.paths[seed::SHARE], train.targets[seed::SHARE]), "validation": validation}
+    with ExitStack() as stack:
+        stack.enter_context(patch.dict(AUGMENTATION, augmentation or {}))
+        for name, value in (constants or {}).items():
+            stack.enter_context(patch.object(recipe, name, value))
+        keras.utils.set_random_seed(seed)
+        whole, base = build(dataset, None, precision or network.fastest_precision(), normalise=normalise)
+        whole.set_weights(start)
+        state = State()
+        (stage,) = recipe.stages("imagenet", EPOCHS)[1:]
+        plan = [recipe.Stage(stage.name, stage.frozen_through, (SIZE,) * EPOCHS, stage.learning_rate)]
+        began = time.monotonic()
+        recipe.train(whole, base, plan, some, state, Checkpoint(folder / "try.h5", ""))
+        minutes = (time.monotonic() - began) / 60
+    whole.set_weights(state.best_weights)
+    small = small_accuracy(whole.predict_on_batch, validation)
+    keras.backend.clear_session()
+    return f"{100 * state.best.top1:.1f} | {state.best.loss:.3f} | {100 * small:.1f} | {minutes:.1f}"
+
+
+def small_accuracy(predict: Callable[[np.ndarray], np.ndarray], split: Split) -> float:
+    """Top-1, 0 to 1, on the pictures of a split shown small, each always in the same way."""
+    right = 0
+    with patch.dict(AUGMENTATION, {"smallest": SMALLEST, "smallest_pixels": 0}):
+        for start in range(0, len(split.paths), 32):
+            numbers = range(start, min(start + 32, len(split.paths)))
+            shown = [
+                np.asarray(shown_small(open_photo(split.paths[number]).image, SIZE, random.Random(number)))
+                for number in numbers
+            ]
+            answers = np.asarray(predict(np.stack(shown).astype("float32") / 255)).argmax(axis=1)
+            right += int((answers == split.targets[start : start + 32]).sum())
+    return right / len(split.paths)
+
+
+if __name__ == "__main__":
+    main()
