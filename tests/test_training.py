@@ -116,7 +116,8 @@ def test_the_pictures_grow_through_the_last_stage_and_end_at_the_size_that_the_a
     assert (fine_tuning.epochs, fine_tuning.sizes[-1]) == (16, 224)
     assert recipe.stages("imagenet", 4)[0].frozen_through == "mixed10"
     (everything,) = recipe.stages("none", 1)
-    assert (everything.frozen_through, everything.epochs) == (None, 1)
+    assert (everything.frozen_through, everything.sizes) == (None, (224,))
+    assert recipe.stages("none", 2)[0].sizes == (160, 224)
 
 
 def small_training(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from .evaluation import fit_temperature
 from .report import write_report
 
 CHECKPOINT_FILE = "checkpoint.h5"
+FREE_SPACE = 2 * 2**30  # bytes; a checkpoint takes 430 MB, and for a moment there are two
 INTERRUPTED = 130  # exit status that shells know for Ctrl-C
 
 log = logging.getLogger("training")
@@ -40,7 +42,7 @@ def main() -> None:
     except (DataError, network.WeightsError, CheckpointError) as error:
         sys.exit(f"training: {error}")
     except KeyboardInterrupt:
-        log.info("Interrupted; nothing was saved.")
+        log.info("Interrupted. The same command goes on after the last epoch that was finished, if there is one.")
         sys.exit(INTERRUPTED)
 
 
@@ -63,7 +65,7 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--precision",
-        choices=["float32", "mixed_bfloat16", "mixed_float16"],
+        choices=["float32", "mixed_bfloat16"],
         default=network.fastest_precision(),
         help="numbers to compute with; the default is the fastest on this machine (%(default)s)",
     )
@@ -135,6 +137,8 @@ def output_folder(folder: Path) -> Path:
         raise DataError(f"{folder} cannot be made: {error.strerror}.") from error
     if not os.access(folder, os.W_OK):
         raise DataError(f"{folder} cannot be written to.")
+    if shutil.disk_usage(folder).free < FREE_SPACE:
+        raise DataError(f"{folder} is on a disk with less than {FREE_SPACE // 2**30} GB free. Make room there.")
     return folder
 
 

@@ -70,7 +70,7 @@ class Checkpoint:
             _write(file, "network", map(keras.ops.convert_to_numpy, network.variables))
             _write(file, "optimizer", map(keras.ops.convert_to_numpy, network.optimizer.variables))
             _write(file, "best", state.best_weights)
-        with new.open("rb") as file:
+        with new.open("rb+") as file:
             os.fsync(file.fileno())
         new.replace(self.path)
 

@@ -1,6 +1,7 @@
 """The recipe: two stages of fine-tuning, epoch by epoch, so that a killed one goes on where it was."""
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -67,7 +68,7 @@ def stages(weights: str, epochs: int) -> list[Stage]:
     :param weights: ``"imagenet"``, ``"none"`` for a random start, or the path of a weights file.
     :param epochs: of the last stage.
     """
-    growing = tuple(SIZES[len(SIZES) * epoch // epochs] for epoch in range(epochs))
+    growing = tuple(SIZES[math.ceil(len(SIZES) * epoch / epochs) - 1] for epoch in range(1, epochs + 1))
     if weights == "none":
         return [Stage("everything from scratch", None, growing, SCRATCH_LEARNING_RATE)]
     # A weights file may lack the last modules (they then start random) or carry another network's
