@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from flask import Flask, abort, flash, make_response, redirect, render_template, request, send_file, url_for
+from flask import Flask, abort, flash, make_response, redirect, render_template, request, url_for
 from flask.helpers import get_debug_flag
 from secure import ContentSecurityPolicy, ReferrerPolicy, Secure, XContentTypeOptions, XFrameOptions
 from werkzeug.datastructures import FileStorage, MultiDict
@@ -169,17 +169,21 @@ def lying_in_uploads(upload: FileStorage) -> Iterator[BinaryIO]:
 @application.route("/report")
 def report() -> Response:
     """How good the model is: the page that training wrote beside it."""
-    if report_file() is None:
+    if report_page() is None:
         abort(404)
-    return send_file(report_file())
+    return make_response(report_page())
 
 
 @cache
-def report_file() -> Path | None:
-    """The training report of the model; None if there is none of this very model."""
+def report_page() -> str | None:
+    """The training report of the model that is loaded; None if there is none of this very model."""
     model = Path(application.config["MODEL"])
-    path = (model.parent / REPORT_FILE).absolute()
-    return path if path.is_file() and load_card(model) else None
+    path = model.parent / REPORT_FILE
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() and load_card(model) else None
+    except (OSError, UnicodeDecodeError) as error:
+        application.logger.warning("%s is left aside: %s.", path, error)
+        return None
 
 
 @application.errorhandler(RequestEntityTooLarge)
@@ -217,7 +221,8 @@ def http_error(error: HTTPException) -> Response:
 @application.after_request
 def secure_headers(response: Response) -> Response:
     """Tell the browser what a page of this site never does."""
-    (REPORT_HEADERS if request.endpoint == "report" else PAGE_HEADERS).set_headers(response)
+    is_report = request.endpoint == "report" and response.status_code == 200
+    (REPORT_HEADERS if is_report else PAGE_HEADERS).set_headers(response)
     return response
 
 
@@ -227,7 +232,7 @@ def page_context() -> dict[str, object]:
     return {
         "extensions": list(FORMATS),
         "species_known": len(classifier().labels),
-        "has_report": report_file() is not None,
+        "has_report": report_page() is not None,
     }
 
 
@@ -256,7 +261,7 @@ def start() -> None:
         sweep_uploads(Path(application.config["UPLOADS"]))
         sandbox.start()  # it gets ready while the model is loaded
         classifier()
-        report_file()
+        report_page()
     except (PairError, SettingError) as error:
         print(f"application: {error}", file=sys.stderr)
         sys.exit(CANNOT_START)

@@ -25,11 +25,11 @@ def load_card(model_file: Path) -> dict[str, Any] | None:
     try:
         with path.open("rb") as file:
             card = json.loads(file.read(MAX_CARD_SIZE))
-        described = card["model"]["sha256"]
+        is_of_this_model = card["model"]["sha256"] == sha256(model_file)
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         log.warning("%s is left aside: it is not a card that training wrote.", path)
         return None
-    if described != sha256(model_file):
+    if not is_of_this_model:
         log.warning("%s is left aside: it speaks of another network than %s.", path, model_file.name)
         return None
     return card

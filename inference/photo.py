@@ -124,9 +124,12 @@ class Photo:
         """
         return np.asarray(self.image.resize((size, size), Image.Resampling.LANCZOS))
 
-    def thumbnail(self) -> bytes:
-        """A JPEG of at most ``THUMBNAIL_SIZE`` pixels a side, aspect kept, without metadata."""
-        scale = min(1, THUMBNAIL_SIZE / max(self.size))
+    def thumbnail(self, size: int = THUMBNAIL_SIZE) -> bytes:
+        """A JPEG without metadata, aspect kept.
+
+        :param size: pixels, the longer side at most.
+        """
+        scale = min(1, size / max(self.size))
         small = self.image.resize([max(1, round(scale * side)) for side in self.size], Image.Resampling.LANCZOS)
         jpeg = io.BytesIO()
         small.save(jpeg, "JPEG", quality=THUMBNAIL_QUALITY)

@@ -206,9 +206,9 @@ def model_with_report(tmp_path, monkeypatch) -> Iterator[Path]:
     (model.parent / CARD_FILE).write_text(json.dumps({"model": {"sha256": sha256(model)}}))
     (model.parent / REPORT_FILE).write_text("<title>How good</title><style>p { color: red }</style>")
     monkeypatch.setitem(app_module.application.config, "MODEL", str(model))
-    app_module.report_file.cache_clear()
+    app_module.report_page.cache_clear()
     yield model
-    app_module.report_file.cache_clear()
+    app_module.report_page.cache_clear()
 
 
 def test_the_page_links_to_the_training_report_which_may_bring_its_own_style_and_nothing_else(
@@ -227,7 +227,9 @@ def test_the_page_links_to_the_training_report_which_may_bring_its_own_style_and
 def test_a_report_of_another_model_is_not_shown(client, model_with_report):
     model_with_report.write_bytes(b"another model")
     assert "/report" not in client.get("/").text
-    assert client.get("/report").status_code == 404
+    answer = client.get("/report")
+    assert answer.status_code == 404
+    assert "style-src 'self'" in answer.headers["Content-Security-Policy"]
 
 
 def test_other_addresses_and_methods_get_a_page_too(client):

@@ -1,5 +1,6 @@
 """training/data.py: a folder of labelled pictures in, checked splits out."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -73,7 +74,6 @@ def test_any_other_folder_is_split_80_10_10_label_by_label_and_always_alike(flat
 def test_pictures_that_cannot_be_read_are_named_and_left_out(flat):
     (flat / "Blue Light" / "words.jpg").write_bytes(b"no picture")
     (flat / "Blue Light" / "folder.jpg").mkdir()
-    (flat / "Blue Light" / "notes.txt").write_text("not looked at")
     dataset = read_dataset(flat)
     assert [(fault.where, fault.why) for fault in dataset.faults] == [
         ("Blue Light/folder.jpg", "The file cannot be opened: Is a directory."),
@@ -87,7 +87,7 @@ def test_labels_with_too_few_pictures_to_learn_from_are_left_out_everywhere(flat
     draw_pictures(flat / "Rare Light", 4, "red")
     (flat / "No Light").mkdir()
     assert faults(flat) == [
-        ("empty folders", "No Light", "left out"),
+        ("folders without pictures", "No Light", "left out"),
         ("fewer than 5 pictures", "Rare Light", "left out"),
     ]
     assert list(read_dataset(flat).class_indices) == ["Amber Light", "Blue Light"]
@@ -135,18 +135,53 @@ def test_training_does_not_see_what_validation_or_test_holds_and_validation_not_
             draw_pictures(tmp_path / name / label, 8, "blue", seed=10 * number + (label == "a"))
     copy_smaller(tmp_path / "train" / "a" / "1.jpg", tmp_path / "validation" / "a" / "copy.jpg")
     copy_smaller(tmp_path / "train" / "b" / "2.jpg", tmp_path / "test" / "b" / "copy.jpg")
-    copy_smaller(tmp_path / "validation" / "b" / "3.jpg", tmp_path / "test" / "a" / "mislabelled.jpg")
+    copy_smaller(tmp_path / "validation" / "b" / "3.jpg", tmp_path / "test" / "b" / "other.jpg")
+    copy_smaller(tmp_path / "train" / "a" / "5.jpg", tmp_path / "validation" / "a" / "also in test.jpg")
+    copy_smaller(tmp_path / "train" / "a" / "5.jpg", tmp_path / "test" / "a" / "thrice.jpg")
     copy_smaller(tmp_path / "test" / "b" / "4.jpg", tmp_path / "test" / "b" / "within.jpg")
     dataset = read_dataset(tmp_path)
     assert sorted((fault.what, fault.where, fault.why, fault.remedy) for fault in dataset.faults) == [
         ("twins across splits", "train/a/1.jpg", "the same picture as validation/a/copy.jpg", "left out"),
+        ("twins across splits", "train/a/5.jpg", "the same picture as test/a/thrice.jpg", "left out"),
         ("twins across splits", "train/b/2.jpg", "the same picture as test/b/copy.jpg", "left out"),
-        ("twins across splits", "validation/b/3.jpg", "the same picture as test/a/mislabelled.jpg", "left out"),
+        ("twins across splits", "validation/a/also in test.jpg", "the same picture as test/a/thrice.jpg", "left out"),
+        ("twins across splits", "validation/b/3.jpg", "the same picture as test/b/other.jpg", "left out"),
     ]
     assert "a/1.jpg" not in names(dataset, "train")
     assert "b/2.jpg" not in names(dataset, "train")
     assert "b/3.jpg" not in names(dataset, "validation")
     assert {"b/4.jpg", "b/within.jpg"} <= set(names(dataset, "test"))
+
+
+def test_a_picture_under_two_labels_is_left_out_of_both(flat):
+    copy_smaller(flat / "Blue Light" / "7.jpg", flat / "Amber Light" / "copy.jpg")
+    dataset = read_dataset(flat)
+    assert [(fault.what, fault.where, fault.remedy) for fault in dataset.faults] == [
+        ("one picture, two labels", "Amber Light/copy.jpg", "left out"),
+        ("one picture, two labels", "Blue Light/7.jpg", "left out"),
+    ]
+    assert sum(len(part.paths) for part in dataset.splits.values()) == 24
+
+
+def test_what_is_not_a_picture_by_its_name_is_counted(flat):
+    (flat / "Blue Light" / "notes.txt").write_text("heard at dawn")
+    (flat / "Blue Light" / "2024").mkdir()
+    (flat / "Blue Light" / ".DS_Store").write_bytes(b"nobody wants to read of it")
+    (fault,) = read_dataset(flat).faults
+    assert (fault.what, fault.where, fault.remedy) == ("files of other kinds", "Blue Light", "not looked at")
+    assert fault.why.startswith("2 not named *.jpg, *.jpeg,")
+
+
+def test_names_of_any_bytes_and_letters_are_read_and_can_be_written(tmp_path):
+    for seed, (name, label) in enumerate(
+        [("train", "Wu\u0308rger"), ("train", "b"), ("validation", "W\u00fcrger"), ("validation", "b")]
+    ):
+        draw_pictures(tmp_path / name / label, 5, "blue", seed)
+    (tmp_path / "train" / "b" / os.fsdecode(b"bad\xff\x1b.jpg")).write_bytes(b"no picture")
+    dataset = read_dataset(tmp_path)
+    assert dataset.class_indices == {"W\u00fcrger": 0, "b": 1}
+    assert len(dataset.splits["validation"].paths) == 10
+    assert [fault.where for fault in dataset.faults] == ["train/b/bad\\udcff\\x1b.jpg"]
 
 
 def test_twins_come_into_the_same_split(flat):
@@ -179,7 +214,7 @@ def test_a_folder_that_cannot_be_trained_on_is_refused_with_a_sentence(tmp_path)
     (tmp_path / "validation").mkdir()
     for seed, label in enumerate(("a", "b")):
         draw_pictures(tmp_path / "train" / label, 5, "blue", seed=seed)
-    with pytest.raises(DataError, match="holds no picture to validate with"):
+    with pytest.raises(DataError, match="leaves no picture to validate with"):
         read_dataset(tmp_path)
 
 
@@ -188,7 +223,7 @@ def test_the_table_names_each_fault_and_counts_what_would_be_too_many(flat):
         (flat / "Blue Light" / f"broken {number:02}.png").write_bytes(b"no picture")
     (flat / "No Light").mkdir()
     lines = table(read_dataset(flat).faults).splitlines()
-    assert lines[0] == "empty folders: 1, left out"
+    assert lines[0] == "folders without pictures: 1, left out"
     assert lines[2] == "cannot be read: 30, left out"
     assert lines[3] == "    Blue Light/broken 00.png  The file is not a picture. Please choose another one."
     assert lines[-1] == "    and 10 more, which the report lists"

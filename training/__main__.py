@@ -16,6 +16,7 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # leave GPU memory t
 import keras
 
 from inference import CARD_FILE, LABELS_FILE, MODEL_FILE, REPORT_FILE
+from inference.card import sha256
 from inference.photo import IMAGE_SIZE
 
 from . import network, recipe
@@ -41,6 +42,8 @@ def main() -> None:
         sys.exit(train_pair(options))
     except (DataError, network.WeightsError, CheckpointError) as error:
         sys.exit(f"training: {error}")
+    except OSError as error:
+        sys.exit(f"training: {error.filename or options.output}: {error.strerror or error}")
     except KeyboardInterrupt:
         log.info("Interrupted. The same command goes on after the last epoch that was finished, if there is one.")
         sys.exit(INTERRUPTED)
@@ -67,7 +70,7 @@ def parse_options() -> argparse.Namespace:
         "--precision",
         choices=["float32", "mixed_bfloat16"],
         default=network.fastest_precision(),
-        help="numbers to compute with; the default is the fastest on this machine (%(default)s)",
+        help="numbers to compute with (default on this machine: %(default)s)",
     )
     parser.add_argument(
         "--fresh", action="store_true", help="begin anew, whatever a training before left to go on with"
@@ -95,11 +98,10 @@ def train_pair(options: argparse.Namespace) -> int:
         "epochs": options.epochs,
         "precision": options.precision,
     }
-    checkpoint = Checkpoint(output_folder(options.output) / CHECKPOINT_FILE, fingerprint(dataset, recipe_options))
-    if options.fresh:
-        checkpoint.remove()
-    state = checkpoint.read() or State()
-    if state.epoch:
+    this_training = fingerprint(dataset, Path(options.weights), recipe_options)
+    checkpoint = Checkpoint(output_folder(options.output) / CHECKPOINT_FILE, this_training)
+    state = (None if options.fresh else checkpoint.read()) or State()
+    if state.history:
         log.info("Going on after epoch %d of stage %d.", state.epoch, state.stage + 1)
     interrupted = False
     try:
@@ -142,10 +144,14 @@ def output_folder(folder: Path) -> Path:
     return folder
 
 
-def fingerprint(dataset: Dataset, recipe_options: dict[str, object]) -> str:
+def fingerprint(dataset: Dataset, weights: Path, recipe_options: dict[str, object]) -> str:
     """Of what decides how a training goes; a checkpoint of another one is of no use."""
-    pictures = {name: ["/".join(path.parts[-2:]) for path in split.paths] for name, split in dataset.splits.items()}
-    decisive = [dataset.class_indices, pictures, recipe.described(), recipe_options]
+    pictures = {
+        name: [("/".join(path.parts[-2:]), path.stat().st_size) for path in split.paths]
+        for name, split in dataset.splits.items()
+    }
+    start = sha256(weights) if weights.is_file() else None
+    decisive = [dataset.class_indices, pictures, start, keras.backend.backend(), recipe.described(), recipe_options]
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
 
@@ -187,8 +193,10 @@ def finish(dataset: Dataset, options: argparse.Namespace, recipe_options: dict[s
 
 
 def write_card(path: Path, card: dict[str, object]) -> None:
+    """Write JSON; what is not a number (of a training that went astray) is null in it."""
+    numbers = json.loads(json.dumps(card), parse_constant=lambda _: None)
     new = path.with_suffix(".new.json")
-    new.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    new.write_text(json.dumps(numbers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     new.replace(path)
 
 

@@ -16,8 +16,8 @@ AUGMENTATION = {
     "crop_area": (0.35, 1.0),  # share of the picture that a crop keeps
     "aspect": (3 / 4, 4 / 3),  # width to height of what is shown, relative to the picture's own
     "small": 0.35,  # share of pictures that are shown small in the frame instead of cropped
-    "smallest": 0.4,  # of the frame's side that a small picture takes at least,
-    "smallest_pixels": 80,  # but never fewer than this at any size: there is nothing to learn from less
+    "smallest": 0.4,  # of the frame's side that a small picture takes at least (before its aspect is changed),
+    "smallest_pixels": 80,  # but at any size no less than this: there is nothing to learn from fewer
     "surroundings_blur": 8,  # pixels at most
     "mirrored": 0.5,  # share of pictures
     "colour": 0.3,  # brightness, contrast and saturation change by at most this factor,
@@ -88,7 +88,9 @@ class Batches(keras.utils.PyDataset):
 
 def one_hot(targets: np.ndarray, classes: int) -> np.ndarray:
     """``float32[n, classes]`` of ``int[n]``."""
-    return np.eye(classes, dtype="float32")[targets]
+    hot = np.zeros((len(targets), classes), dtype="float32")
+    hot[np.arange(len(targets)), targets] = 1
+    return hot
 
 
 def augment(photo: Photo, size: int, rng: random.Random) -> Image.Image:

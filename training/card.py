@@ -1,12 +1,13 @@
 """The model card: what there is to know of a trained pair, for programs to read."""
 
 import platform
+import sys
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import keras
 import numpy as np
+import PIL
 
 from inference.card import sha256
 
@@ -102,7 +103,7 @@ def versions() -> dict[str, str]:
     """Of Python and of what the figures depend on."""
     backend = keras.backend.backend()
     return {"python": platform.python_version(), "backend": backend} | {
-        name: version(name) for name in ("keras", backend, "numpy", "pillow")
+        module.__name__: module.__version__ for module in (keras, sys.modules[backend], np, PIL)
     }
 
 

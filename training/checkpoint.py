@@ -17,7 +17,7 @@ class Best:
     :param stage: number of the stage that it comes from.
     :param epoch: epochs of that stage that it had seen.
     :param top1: its accuracy on validation, 0 to 1.
-    :param loss: its cross-entropy there, which decides between equals.
+    :param loss: its loss there, which decides between equals.
     """
 
     stage: int
@@ -26,8 +26,8 @@ class Best:
     loss: float
 
     def beats(self, other: "Best | None") -> bool:
-        """A later stage beats an earlier one: it goes on from the best of it."""
-        return other is None or (self.stage, self.top1, -self.loss) > (other.stage, other.top1, -other.loss)
+        """Whether it scores better."""
+        return other is None or (self.top1, -self.loss) > (other.top1, -other.loss)
 
 
 @dataclass
@@ -44,6 +44,9 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
     best: Best | None = None
     best_weights: list[np.ndarray] = field(default_factory=list)
+
+
+_BROKEN = (OSError, KeyError, ValueError, RuntimeError)  # what h5py raises over a damaged file
 
 
 class CheckpointError(ValueError):
@@ -64,15 +67,18 @@ class Checkpoint:
         """Put the state in the place of the one before."""
         new = self.path.with_suffix(".new.h5")
         described = asdict(state) | {"best_weights": None}
-        with h5py.File(new, "w") as file:
-            file.attrs["fingerprint"] = self.fingerprint
-            file.attrs["state"] = json.dumps(described)
-            _write(file, "network", map(keras.ops.convert_to_numpy, network.variables))
-            _write(file, "optimizer", map(keras.ops.convert_to_numpy, network.optimizer.variables))
-            _write(file, "best", state.best_weights)
-        with new.open("rb+") as file:
-            os.fsync(file.fileno())
-        new.replace(self.path)
+        try:
+            with h5py.File(new, "w") as file:
+                file.attrs["fingerprint"] = self.fingerprint
+                file.attrs["state"] = json.dumps(described)
+                _write(file, "network", map(keras.ops.convert_to_numpy, network.variables))
+                _write(file, "optimizer", map(keras.ops.convert_to_numpy, network.optimizer.variables))
+                _write(file, "best", state.best_weights)
+            with new.open("rb+") as file:
+                os.fsync(file.fileno())
+            new.replace(self.path)
+        finally:
+            new.unlink(missing_ok=True)  # what a full disk left of it
 
     def read(self) -> State | None:
         """The state; None if there is no checkpoint.
@@ -85,7 +91,7 @@ class Checkpoint:
             with h5py.File(self.path) as file:
                 fingerprint, described = file.attrs["fingerprint"], json.loads(file.attrs["state"])
                 best_weights = _read(file, "best")
-        except (OSError, KeyError, ValueError) as error:
+        except _BROKEN as error:
             raise CheckpointError(f"{self.path} cannot be read. Add --fresh to begin again.") from error
         if fingerprint != self.fingerprint:
             raise CheckpointError(
@@ -96,11 +102,17 @@ class Checkpoint:
         return State(**(described | {"best": best, "best_weights": best_weights}))
 
     def restore(self, network: keras.Model) -> None:
-        """Give a compiled network the weights, the random seeds and the optimizer of the last epoch."""
-        with h5py.File(self.path) as file:
-            for name, variables in ("network", network.variables), ("optimizer", network.optimizer.variables):
-                for variable, value in zip(variables, _read(file, name), strict=True):
-                    variable.assign(value)
+        """Give a compiled network the weights, the random seeds and the optimizer of the last epoch.
+
+        :raises CheckpointError: they cannot be read.
+        """
+        try:
+            with h5py.File(self.path) as file:
+                for name, variables in ("network", network.variables), ("optimizer", network.optimizer.variables):
+                    for variable, value in zip(variables, _read(file, name), strict=True):
+                        variable.assign(value)
+        except _BROKEN as error:
+            raise CheckpointError(f"{self.path} cannot be read. Add --fresh to begin again.") from error
 
     def remove(self) -> None:
         """Forget everything."""

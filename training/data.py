@@ -1,6 +1,7 @@
 """From a folder of labelled pictures to the splits to train, validate and test with."""
 
 import random
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +17,12 @@ from inference.photo import FORMATS, PhotoError, open_photo
 
 SPLITS = ("train", "validation", "test")
 HELD_OUT = 0.1  # share of a label's pictures for validation, and again for test, if the folder is not split
-MIN_PICTURES = 5  # of a label to learn from; with fewer it can be neither learnt nor judged
+MIN_PICTURES = 5  # of a label, of those to be split or those in train; fewer are too few to learn it
 TWIN_DISTANCE = 4  # bits of 64 in which the hashes of two copies of a picture differ at most
 SEED = 0  # of the splitting
 SHOWN = 20  # faults of each kind that the table shows
 _PAIRS_AT_A_TIME = 2**24  # of hashes that are compared
+_NAMES = ", ".join(f"*{extension}" for extension in FORMATS)
 
 
 class DataError(ValueError):
@@ -41,7 +43,14 @@ class Picture:
     hash: int = 0
 
     def __str__(self) -> str:
-        return "/".join(self.path.parts[-3 if self.split else -2 :])
+        return readable("/".join(self.path.parts[-3 if self.split else -2 :]))
+
+
+def readable(name: str) -> str:
+    """The name of a file, in characters that can be printed and written: a name may hold any bytes."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in name
+    )
 
 
 @dataclass(frozen=True)
@@ -100,14 +109,17 @@ def read_dataset(data: Path) -> Dataset:
     labels = sorted({picture.label for picture in pictures})
     check_labels(data, labels, faults)
     class_indices = {label: index for index, label in enumerate(labels)}
-    splits = {}
+    pictures, splits = split_pictures(pictures), {}
     for name in SPLITS:
-        chosen = [picture for picture in split_pictures(pictures) if picture.split == name]
+        chosen = [picture for picture in pictures if picture.split == name]
         if chosen:
             targets = np.array([class_indices[picture.label] for picture in chosen], dtype="int32")
             splits[name] = Split([picture.path for picture in chosen], targets)
     if "validation" not in splits:
-        raise DataError(f"{data} holds no picture to validate with: put some into {data}/validation/<label>/.")
+        raise DataError(
+            f"{data} leaves no picture to validate with: none of those in its folder validation can be used, or, where "
+            "there is no such folder, nearly all pictures are copies of each other."
+        )
     return Dataset(class_indices, splits, faults + unjudged_labels(class_indices, splits))
 
 
@@ -122,7 +134,7 @@ def unjudged_labels(class_indices: dict[str, int], splits: dict[str, Split]) -> 
 
 
 def find_pictures(data: Path) -> tuple[list[Picture], list[Fault]]:
-    """List the picture files in the folder, and its empty labels.
+    """List the picture files in the folder, and what else is in the folders of the labels.
 
     :raises DataError: there are none, or it is not a folder of labels.
     """
@@ -137,13 +149,18 @@ def find_pictures(data: Path) -> tuple[list[Picture], list[Fault]]:
     pictures, faults = [], []
     for name in names:
         for label in _folders(data / name if name else data):
-            files = sorted(path for path in label.iterdir() if path.suffix.lower() in FORMATS and path.name[0] != ".")
-            pictures += [Picture(path, label.name, name) for path in files]
-            if not files:
-                where = f"{name}/{label.name}" if name else label.name
-                faults.append(Fault("empty folders", where, f"no file named {', *'.join(FORMATS)}", "left out"))
+            files = sorted(path for path in label.iterdir() if path.name[0] != ".")
+            found = [path for path in files if path.suffix.lower() in FORMATS]
+            # macOS takes accented letters apart in the names of files; the same label must be the same text.
+            pictures += [Picture(path, unicodedata.normalize("NFC", label.name), name) for path in found]
+            where = readable(f"{name}/{label.name}" if name else label.name)
+            if not found:
+                faults.append(Fault("folders without pictures", where, f"no file named {_NAMES}", "left out"))
+            elif len(found) < len(files):
+                others = len(files) - len(found)
+                faults.append(Fault("files of other kinds", where, f"{others} not named {_NAMES}", "not looked at"))
     if not pictures:
-        raise DataError(f"{data} holds no pictures. Put them into {data}/<label>/ (*{', *'.join(FORMATS)}).")
+        raise DataError(f"{data} holds no pictures. Put them into {data}/<label>/ ({_NAMES}).")
     return pictures, faults
 
 
@@ -208,16 +225,22 @@ def leave_out_twins(pictures: list[Picture]) -> tuple[list[Picture], list[Fault]
     """Leave out of training what validation or test holds as well, and out of validation what test holds.
 
     A network is not judged by pictures that it has learnt. Twins within a split stay; in a folder that is not
-    split yet they come into the same split.
+    split yet they come into the same split. A picture under two labels teaches neither: it is left out of both.
     """
     order = {name: place for place, name in enumerate((None, *SPLITS))}
-    faults, left_out = [], set()
-    for first, second in twins([picture.hash for picture in pictures]):
-        lower, higher = sorted((pictures[first], pictures[second]), key=lambda picture: order[picture.split])
-        if lower.split != higher.split and lower not in left_out:
-            left_out.add(lower)
-            faults.append(Fault("twins across splits", str(lower), f"the same picture as {higher}", "left out"))
-    return [picture for picture in pictures if picture not in left_out], faults
+    pairs = [
+        sorted((pictures[first], pictures[second]), key=lambda picture: order[picture.split])
+        for first, second in twins([picture.hash for picture in pictures])
+    ]
+    left_out = {}
+    for pair in pairs:
+        if pair[0].label != pair[1].label:
+            for picture, other in (pair, pair[::-1]):
+                left_out[picture] = Fault("one picture, two labels", str(picture), f"the same as {other}", "left out")
+    for lower, higher in sorted(pairs, key=lambda pair: -order[pair[0].split]):
+        if lower.split != higher.split and lower not in left_out and higher not in left_out:
+            left_out[lower] = Fault("twins across splits", str(lower), f"the same picture as {higher}", "left out")
+    return [picture for picture in pictures if picture not in left_out], list(left_out.values())
 
 
 def twins(hashes: list[int]) -> Iterator[tuple[int, int]]:
@@ -237,7 +260,7 @@ def leave_out_small_labels(pictures: list[Picture]) -> tuple[list[Picture], list
     for picture in pictures:
         counts[picture.label] += picture.split in ("train", None)
     faults = [
-        Fault(f"fewer than {MIN_PICTURES} pictures", label, f"{count} to learn from", "left out")
+        Fault(f"fewer than {MIN_PICTURES} pictures", readable(label), f"{count} to learn from", "left out")
         for label, count in sorted(counts.items())
         if count < MIN_PICTURES
     ]
@@ -262,8 +285,7 @@ def split_pictures(pictures: list[Picture]) -> list[Picture]:
     settled = []
     for family in families:
         places = [(name, family[0].label) for name in ("test", "validation")]
-        of_one_label = len({picture.label for picture in family}) == 1
-        place = next((place for place in places if of_one_label and wanted[place] >= len(family)), None)
+        place = next((place for place in places if wanted[place] >= len(family)), None)
         if place:
             wanted[place] -= len(family)
         settled += [replace(picture, split=place[0] if place else "train") for picture in family]

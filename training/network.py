@@ -19,11 +19,12 @@ class WeightsError(ValueError):
 
 
 def fastest_precision() -> str:
-    """The dtype policy in which this machine trains fastest: bfloat16 between the weights where the hardware has it."""
+    """The dtype policy to train in: bfloat16 between the weights on a GPU or a processor that computes in it."""
     processor = Path("/proc/cpuinfo")
     flags = processor.read_text().split() if processor.is_file() else []
-    gpu = keras.distribution.list_devices("gpu") if keras.backend.backend() in ("jax", "tensorflow") else []
-    return "mixed_bfloat16" if gpu or any(flag in flags for flag in _BFLOAT16_FLAGS) else "float32"
+    devices = keras.distribution.list_devices() if keras.backend.backend() in ("jax", "tensorflow") else []
+    has_gpu = any(device.startswith("gpu") for device in devices)
+    return "mixed_bfloat16" if has_gpu or any(flag in flags for flag in _BFLOAT16_FLAGS) else "float32"
 
 
 def inception(weights: str | None) -> keras.Model:

@@ -115,17 +115,18 @@ def train(
     :param base: the InceptionV3 in it.
     """
     steps = max(1, len(splits["train"].paths) // BATCH_SIZE)  # in an epoch
+    going_on = bool(state.history)
     with ProgressBar(plan, state, steps) as progress:
         for number, stage in enumerate(plan[state.stage :], start=state.stage):
             if number > state.stage:
                 network.set_weights(state.best_weights)
-                state.stage, state.epoch = number, 0
+                state.stage, state.epoch, going_on = number, 0, False
             freeze_through(base, stage.frozen_through)
             compile_network(network, stage.learning_rate, steps, stage.epochs)
-            if state.epoch == 0:
-                checkpoint.save(state, network)
-            else:
+            if going_on:
                 checkpoint.restore(network)
+            else:
+                checkpoint.save(state, network)
             before = sum(earlier.epochs for earlier in plan[:number])
             for size, end in ends_of_sizes(stage):
                 if state.epoch < end and not ended_early(state):
@@ -188,8 +189,8 @@ def ends_of_sizes(stage: Stage) -> Iterator[tuple[int, int]]:
 
 def ended_early(state: State) -> bool:
     """Whether validation has not become better for ``PATIENCE`` epochs of this stage."""
-    best = state.best
-    return best is not None and best.stage == state.stage and state.epoch - best.epoch >= PATIENCE
+    scores = [(row["val_top1"], -row["val_loss"]) for row in state.history if row["stage"] == state.stage]
+    return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= PATIENCE
 
 
 def class_weights(train: Split, classes: int) -> dict[int, float]:
@@ -258,6 +259,7 @@ class ProgressBar(keras.callbacks.Callback):
         self._bar = tqdm(
             total=sum(self._pixels),
             initial=sum(self._pixels[: self._steps_before(state.epoch)]),
+            smoothing=0,  # or each validation would look like a slow step
             bar_format="{desc}{percentage:5.1f} % |{bar}| {elapsed}, {remaining} left",
             disable=None,
         )

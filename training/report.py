@@ -7,7 +7,6 @@ from pathlib import Path
 import jinja2
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from inference.photo import open_photo
 
@@ -31,6 +30,8 @@ def write_report(path: Path, card: dict, dataset: Dataset, probabilities: np.nda
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     judged = dataset.splits[card["judged_on"]]
+    ranked = ranked_species(card)
+    shown = min(EXTREMES, -(-len(ranked) // 2))
     page = templates.get_template("report.html").render(
         card=card,
         judged=card["accuracy"][card["judged_on"]],
@@ -39,8 +40,8 @@ def write_report(path: Path, card: dict, dataset: Dataset, probabilities: np.nda
         reliability=reliability(card["calibration"]["bins"]),
         answered=answered(card["answered_above"]),
         answered_rows=[row for row in card["answered_above"] if row["confidence"] in CONFIDENCES],
-        worst=ranked_species(card)[:EXTREMES],
-        best=ranked_species(card)[: -EXTREMES - 1 : -1],
+        worst=ranked[:shown],
+        best=ranked[::-1][:shown],
         pairs=confused_pairs(card, dataset, probabilities, photographs=photographs),
         faults=faults_by_kind(dataset.faults),
     )
@@ -105,11 +106,7 @@ def mistake_and_counterpart(probabilities: np.ndarray, targets: np.ndarray, pair
 
 def example(path: Path) -> str:
     """A small copy of a picture, as the source of an ``<img>``."""
-    image = open_photo(path).image
-    image.thumbnail((EXAMPLE_SIZE, EXAMPLE_SIZE), Image.Resampling.LANCZOS)
-    jpeg = io.BytesIO()
-    image.save(jpeg, "JPEG", quality=80)
-    return _data_url("image/jpeg", jpeg.getvalue())
+    return _data_url("image/jpeg", open_photo(path).thumbnail(EXAMPLE_SIZE))
 
 
 def curves(history: list[dict]) -> str:
