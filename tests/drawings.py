@@ -10,12 +10,12 @@ SUPERSAMPLING = 3  # drawn larger and shrunk, for smooth edges
 
 def draw_goldfinch(width: int = 900, height: int = 675) -> Image.Image:
     """An American Goldfinch on a twig: yellow, with a black cap and black wings."""
-    canvas = Image.new("RGB", (1200, 900), "#9dbb93")
+    canvas = Image.new("RGB", (1200, 900), "#3f5a35")
     draw = ImageDraw.Draw(canvas)
     rng = np.random.default_rng(7)
     for _ in range(60):  # leaves out of focus
         x, y, radius = rng.integers(0, 1200), rng.integers(0, 900), rng.integers(30, 110)
-        shade = tuple(int(level) for level in rng.integers((110, 150, 90), (185, 205, 150)))
+        shade = tuple(int(level) for level in rng.integers((60, 90, 40), (110, 140, 80)))
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=shade)
     canvas = canvas.filter(ImageFilter.GaussianBlur(26))
     canvas = canvas.resize((1200 * SUPERSAMPLING, 900 * SUPERSAMPLING))
@@ -44,7 +44,8 @@ def draw_goldfinch(width: int = 900, height: int = 675) -> Image.Image:
     shape([(520, 560), (440, 600), (360, 660), (375, 668), (460, 622), (530, 580)], "#f2f0e6")
     for x in (600, 660):
         shape([(x, 690), (x + 12, 690), (x + 18, 752), (x - 4, 752)], "#b57f63")
-    return canvas.resize((width, height), Image.Resampling.LANCZOS)
+    # A lens is never as sharp as a drawing.
+    return canvas.resize((width, height), Image.Resampling.LANCZOS).filter(ImageFilter.GaussianBlur(width / 300))
 
 
 def _smooth(points: list[tuple[int, int]], rounds: int = 3) -> list[tuple[float, float]]:
