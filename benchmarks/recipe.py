@@ -33,7 +33,7 @@ SMALLEST = 0.5  # of the frame's side
 
 TRIES = {
     "the recipe": {},
-    "the recipe, another seed": {"seed": 1},
+    "the recipe, other pictures": {"seed": 1},
     "no small birds": {"augmentation": {"small": 0.0}},
     "half of the birds small": {"augmentation": {"small": 0.5}},
     "no blur": {"augmentation": {"blurred": 0.0}},

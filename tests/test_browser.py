@@ -75,3 +75,15 @@ def test_the_page_asks_nobody_else_for_anything_and_fits_a_small_phone(server, p
     assert all(url.startswith(server[0]) for url in asked)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     assert complaints == []
+
+
+def test_a_person_follows_the_link_to_the_report_and_sees_its_charts_in_its_own_style(server, page):
+    complaints = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(server[0])
+    page.get_by_role("link", name="How good the model is").click()
+    expect(page.get_by_role("heading", name="How good the model is")).to_be_visible()
+    chart = page.get_by_alt_text("Loss and accuracy by epoch")
+    assert chart.evaluate("image => image.naturalWidth") > 100
+    assert page.locator(".figures").evaluate("list => getComputedStyle(list).display") == "flex"
+    assert complaints == []

@@ -103,7 +103,8 @@ def versions() -> dict[str, str]:
     """Of Python and of what the figures depend on."""
     backend = keras.backend.backend()
     return {"python": platform.python_version(), "backend": backend} | {
-        module.__name__: module.__version__ for module in (keras, sys.modules[backend], np, PIL)
+        name: module.__version__
+        for name, module in {"keras": keras, backend: sys.modules[backend], "numpy": np, "pillow": PIL}.items()
     }
 
 

@@ -150,14 +150,15 @@ def answered(rows: list[dict]) -> str:
     axes = figure.subplots()
     spoken = [row for row in rows if row["right"] is not None]
     axes.plot([100 * row["answered"] for row in spoken], [100 * row["right"] for row in spoken], color=BLUE)
+    lowest = min(60, *(100 * row["answered"] for row in spoken))  # at least room for the words beside the marks
     for row in spoken:
         if row["confidence"] in (0.5, 0.8, 0.9):
             point = (100 * row["answered"], 100 * row["right"])
             axes.plot(*point, "o", color=ORANGE)
             axes.annotate(
-                f"above {100 * row['confidence']:.0f} %", point, (0, -14), textcoords="offset points", ha="center"
+                f"above {100 * row['confidence']:.0f} %", point, (-8, -4), textcoords="offset points", ha="right"
             )
-    axes.set(xlabel="pictures that get an answer, %", ylabel="right answers among them, %", xlim=(0, 102))
+    axes.set(xlabel="pictures that get an answer, %", ylabel="right answers among them, %", xlim=(lowest - 5, 101))
     axes.grid(alpha=0.3)
     return _svg(figure)
 
