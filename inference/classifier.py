@@ -15,9 +15,11 @@ import numpy as np
 import tensorflow as tf
 
 from . import Candidate, Identification, PairError
+from .folding import compute_in_bfloat16, fold_batch_normalization
 from .labels import load_labels
 from .model_file import check_model_file, write_modern_copy
 from .photo import IMAGE_SIZE
+from .processor import usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +34,14 @@ class Classifier:
 
     :param model_file: a whole Keras model, as Keras 2 or 3 saved it.
     :param labels_file: the ``.npy`` with its ``{label: index}``.
+    :param precision: of the network: ``float32``, or ``bfloat16``, which is faster on a processor that
+        ``has_bfloat16`` and moves confidences a little.
     :raises PairError: a file is missing or unusable, or the two do not belong together.
     """
 
-    def __init__(self, model_file: Path, labels_file: Path) -> None:
+    def __init__(self, model_file: Path, labels_file: Path, precision: str = "float32") -> None:
         self.labels = load_labels(labels_file)
+        use_threads(usable_cores())
         let_gpu_memory_grow()
         model = load_network(model_file)
         outputs = max(2, model.output_shape[-1])  # one sigmoid tells two classes apart
@@ -46,6 +51,9 @@ class Classifier:
                 "Put in the two files of one training."
             )
         try:
+            fold_batch_normalization(model)
+            if precision == "bfloat16":
+                compute_in_bfloat16(model)
             self._probabilities = traced(model)
             check_tensors(self._probabilities.get_concrete_function().graph)
             # The first traced call takes about a second: make it before the first person waits for it.
@@ -63,6 +71,18 @@ class Classifier:
         best = np.argsort(probabilities)[::-1][:CANDIDATES]
         candidates = tuple(Candidate(self.labels[index], float(probabilities[index])) for index in best)
         return Identification(candidates[0].label, candidates[0].confidence, candidates)
+
+
+def use_threads(cores: int) -> None:
+    """Have TensorFlow keep so many cores busy. By itself it takes all that it sees, whatever the quota of time.
+
+    Threads beyond a quota use it up together, and then all of them stand still until its next period.
+    """
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(cores)
+        tf.config.threading.set_inter_op_parallelism_threads(cores)
+    except RuntimeError:
+        log.warning("TensorFlow has been in use before: it keeps the threads that it has.")
 
 
 def let_gpu_memory_grow() -> None:

@@ -1,5 +1,6 @@
 """inference/classifier.py and model_file.py: the pair, loaded, checked and asked."""
 
+import io
 import struct
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from inference import LABELS_FILE, MODEL_FILE, PairError, classifier
 from inference.classifier import Classifier
 from inference.model_file import check_model_file
 from inference.photo import open_photo
+from inference.processor import has_bfloat16
 
 from .servers import ROOT
 
@@ -250,6 +252,26 @@ def test_the_model_that_ships_knows_121_species_and_keeps_its_kernels_in_half_pr
         file.visititems(lambda name, item: kernels.append(item.dtype) if name.endswith("kernel") else None)
     assert len(kernels) == 95  # 94 convolutions and the head
     assert set(kernels) == {np.dtype("float16")}
+
+
+def test_the_model_that_ships_answers_what_keras_predicts_though_it_is_folded(shipped, goldfinch):
+    pixels = open_photo(io.BytesIO(goldfinch)).pixels()
+    network = keras.models.load_model(ROOT / "models" / MODEL_FILE, compile=False)
+    (expected,) = network.predict(pixels[np.newaxis] / np.float32(255), verbose=0)
+    answer = shipped.classify(pixels)
+    best = np.argsort(expected)[::-1][:5]
+    assert [candidate.label for candidate in answer.candidates] == [shipped.labels[index] for index in best]
+    np.testing.assert_allclose([candidate.confidence for candidate in answer.candidates], expected[best], atol=1e-5)
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="the processor has no bfloat16")
+def test_the_model_that_ships_answers_nearly_the_same_in_bfloat16(shipped, goldfinch):
+    pixels = open_photo(io.BytesIO(goldfinch)).pixels()
+    answer = Classifier(ROOT / "models" / MODEL_FILE, ROOT / "models" / LABELS_FILE, "bfloat16").classify(pixels)
+    expected = shipped.classify(pixels)
+    assert answer.label == expected.label
+    assert answer.confidence == pytest.approx(expected.confidence, abs=0.05)
+    assert answer.confidence != expected.confidence
 
 
 def test_the_model_that_ships_names_real_photographs(shipped, birds):

@@ -1,0 +1,102 @@
+"""A network in fewer and cheaper operations. It answers as before, and cannot learn any more."""
+
+from collections.abc import Callable, Iterator
+
+import keras
+import tensorflow as tf
+
+
+def fold_batch_normalization(model: keras.Model) -> None:
+    """Let convolutions do the scaling of the BatchNormalization behind them, which then only adds an offset.
+
+    ``gamma * (x - mean) / sqrt(variance + epsilon) + beta`` (Ioffe and Szegedy, 2015, algorithm 2) is linear in x, and
+    so is a convolution: scaled kernels give scaled pictures. TensorFlow then makes one operation of convolution,
+    offset and activation, which are five otherwise.
+    """
+    outputs = {id(tensor) for each in _models(model) for tensor in each.outputs}
+    for normalization in layers(model):
+        convolution = _only_convolution_before(normalization, outputs)
+        if convolution is None:
+            continue
+        variance, mean = normalization.moving_variance, normalization.moving_mean
+        scale = 1 / tf.sqrt(variance + normalization.epsilon)
+        if normalization.scale:
+            scale *= normalization.gamma
+        offset = -mean * scale
+        if normalization.center:
+            offset += normalization.beta
+        convolution.kernel.assign(convolution.kernel * scale)  # its last axis is that of the channels
+        if convolution.use_bias:
+            convolution.bias.assign(convolution.bias * scale)
+        normalization.call = _adding(offset)
+
+
+def compute_in_bfloat16(model: keras.Model) -> None:
+    """Let a network compute in bfloat16 from its first convolution to its last one.
+
+    What is before (the scaling of the picture) and behind (the head, the probabilities) stays as it is. Kernels are
+    stored in bfloat16, for converting them takes longer than the convolution gains.
+    """
+    every = list(layers(model))
+    numbers = [number for number, layer in enumerate(every) if isinstance(layer, keras.layers.Conv2D)]
+    for layer in every[numbers[0] : numbers[-1] + 1] if numbers else ():
+        layer.dtype_policy = keras.DTypePolicy("mixed_bfloat16")
+        if isinstance(layer, keras.layers.Conv2D):
+            layer.call = _convolving(layer, tf.Variable(tf.cast(layer.kernel, tf.bfloat16), trainable=False))
+
+
+def layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """The layers of a model, and of the models inside it, in the order in which a picture passes them."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from layers(layer)
+        else:
+            yield layer
+
+
+def _models(model: keras.Model) -> Iterator[keras.Model]:
+    """The model and those inside it."""
+    yield model
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _models(layer)
+
+
+def _only_convolution_before(layer: keras.Layer, outputs: set[int]) -> keras.layers.Conv2D | None:
+    """The convolution behind which comes this BatchNormalization and nothing else.
+
+    :param outputs: the ids of the tensors that leave a model.
+    """
+    # Keras has no public way to ask what a layer is connected to.
+    if not isinstance(layer, keras.layers.BatchNormalization) or len(layer._inbound_nodes) != 1:
+        return None
+    tensor = layer._inbound_nodes[0].input_tensors[0]
+    before = tensor._keras_history.operation
+    if not isinstance(before, keras.layers.Conv2D) or before.activation is not keras.activations.linear:
+        return None
+    alone = len(before._inbound_nodes) == len(before._outbound_nodes) == 1 and id(tensor) not in outputs
+    channels_last = before.data_format == "channels_last" and layer.axis in (-1, 3)
+    return before if alone and channels_last and before.compute_dtype == layer.compute_dtype == "float32" else None
+
+
+def _adding(offset: tf.Tensor) -> Callable[..., tf.Tensor]:
+    """The call of a layer that only adds an offset to each channel."""
+    constant = offset.numpy()
+
+    def call(pictures: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        return tf.nn.bias_add(pictures, tf.constant(constant, pictures.dtype))
+
+    return call
+
+
+def _convolving(convolution: keras.layers.Conv2D, kernel: tf.Variable) -> Callable[..., tf.Tensor]:
+    """The call of a convolution with another kernel in the place of its own."""
+
+    def call(pictures: tf.Tensor) -> tf.Tensor:
+        convolved = convolution.convolution_op(pictures, kernel)
+        if convolution.use_bias:
+            channels = "NHWC" if convolution.data_format == "channels_last" else "NCHW"
+            convolved = tf.nn.bias_add(convolved, tf.cast(convolution.bias, kernel.dtype), channels)
+        return convolution.activation(convolved)
+
+    return call

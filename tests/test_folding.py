@@ -1,0 +1,172 @@
+"""inference/folding.py: fewer operations, the same answers."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from inference import folding
+from inference.folding import compute_in_bfloat16, fold_batch_normalization
+from inference.processor import has_bfloat16
+
+RNG = np.random.default_rng(0)
+# Colours of their own each, and noise.
+PICTURES = np.float32(0.7 * RNG.random((4, 1, 1, 3)) + 0.3 * RNG.random((4, 80, 80, 3)))
+
+
+def with_statistics(model: keras.Model) -> keras.Model:
+    """The model after a look at the pictures: no BatchNormalization of it has a mean of 0 or a variance of 1 left."""
+    rng = np.random.default_rng(1)
+    for variable in model.variables:
+        if variable.path.split("/")[-1] in ("gamma", "beta", "bias"):
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    for layer in folding.layers(model):
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = 0.0
+            layer.trainable = True
+    model(PICTURES, training=True)
+    return model
+
+
+def block(pictures: keras.KerasTensor, **convolution: object) -> keras.KerasTensor:
+    """Convolution, BatchNormalization, activation."""
+    convolved = layers.Conv2D(8, 3, **convolution)(pictures)
+    return layers.Activation("relu")(layers.BatchNormalization()(convolved))
+
+
+def scored(pictures: keras.KerasTensor, features: keras.KerasTensor) -> keras.Model:
+    pooled = layers.GlobalAveragePooling2D()(features)
+    return with_statistics(keras.Model(pictures, layers.Dense(3, activation="softmax")(pooled)))
+
+
+def plain(**convolution: object) -> keras.Model:
+    pictures = keras.Input((80, 80, 3))
+    return scored(pictures, block(block(pictures, **convolution), padding="same"))
+
+
+def model_inside() -> keras.Model:
+    """What ``base(inputs)`` of a keras.applications network looks like in a fine-tuning script."""
+    inner_pictures = keras.Input((80, 80, 3))
+    inner = keras.Model(inner_pictures, block(inner_pictures, use_bias=False))
+    pictures = keras.Input((80, 80, 3))
+    return scored(pictures, inner(layers.Rescaling(2.0, -1.0)(pictures)))
+
+
+def sequential() -> keras.Model:
+    pieces = [layers.Conv2D(8, 3), layers.BatchNormalization(scale=False), layers.ReLU()]
+    head = [layers.Flatten(), layers.Dense(3, activation="softmax")]
+    return with_statistics(keras.Sequential([keras.Input((80, 80, 3)), *pieces, *head]))
+
+
+def several_models_inside() -> keras.Model:
+    pictures = keras.Input((80, 80, 3))
+    first, second = (keras.Sequential([layers.Conv2D(8, 3), layers.BatchNormalization()]) for _ in range(2))
+    return scored(pictures, second(layers.ReLU()(first(pictures))))
+
+
+FOLDED: dict[str, tuple[Callable[[], keras.Model], int]] = {
+    "a convolution with a bias": (plain, 2),
+    "a convolution without a bias": (lambda: plain(use_bias=False), 2),
+    "a dilated one": (lambda: plain(dilation_rate=2), 2),
+    "one with strides": (lambda: plain(strides=2, padding="same"), 2),
+    "a model inside the model": (model_inside, 1),
+    "a Sequential": (sequential, 1),
+    "models in a row inside the model": (several_models_inside, 2),
+}
+
+
+def convolution_with_activation() -> keras.Model:
+    return plain(activation="relu")
+
+
+def convolution_used_twice() -> keras.Model:
+    pictures = keras.Input((80, 80, 3))
+    convolved = layers.Conv2D(8, 3)(pictures)
+    return scored(pictures, layers.Add()([convolved, layers.BatchNormalization()(convolved)]))
+
+
+def shared_convolution() -> keras.Model:
+    pictures = keras.Input((80, 80, 3))
+    convolution = layers.Conv2D(3, 3, padding="same")
+    return scored(pictures, convolution(layers.BatchNormalization()(convolution(pictures))))
+
+
+def shared_normalization() -> keras.Model:
+    pictures = keras.Input((80, 80, 3))
+    normalization = layers.BatchNormalization()
+    first = normalization(layers.Conv2D(3, 3)(pictures))
+    return scored(pictures, normalization(layers.Conv2D(3, 3)(first)))
+
+
+def convolution_that_leaves_an_inner_model() -> keras.Model:
+    inner_pictures = keras.Input((80, 80, 3))
+    convolved = layers.Conv2D(8, 3)(inner_pictures)
+    inner = keras.Model(inner_pictures, [convolved, layers.BatchNormalization()(convolved)])
+    pictures = keras.Input((80, 80, 3))
+    return scored(pictures, layers.Add()(inner(pictures)))
+
+
+def normalization_of_another_axis() -> keras.Model:
+    pictures = keras.Input((80, 80, 3))
+    return scored(pictures, layers.BatchNormalization(axis=1)(layers.Conv2D(8, 3)(pictures)))
+
+
+LEFT_ALONE = {
+    "activation in between": (convolution_with_activation, 1),
+    "a convolution with two followers": (convolution_used_twice, 0),
+    "a convolution that is called twice": (shared_convolution, 0),
+    "a BatchNormalization that is called twice": (shared_normalization, 0),
+    "a convolution that leaves an inner model": (convolution_that_leaves_an_inner_model, 0),
+    "another axis": (normalization_of_another_axis, 0),
+    "depthwise convolutions": (lambda: with_statistics(mobilenet()), 35),
+}
+
+
+def mobilenet() -> keras.Model:
+    return keras.applications.MobileNetV2((80, 80, 3), weights=None, classes=3)
+
+
+def operations(network: tf.types.experimental.ConcreteFunction, kind: str) -> int:
+    return sum(operation.type == kind for operation in network.graph.get_operations())
+
+
+def answers(model: keras.Model) -> tuple[np.ndarray, int]:
+    """What a model says of the pictures, and how often it takes a root: once for each BatchNormalization."""
+
+    @tf.function
+    def traced(pictures: tf.Tensor) -> tf.Tensor:
+        return model(pictures, training=False)
+
+    network = traced.get_concrete_function(tf.constant(PICTURES))
+    return network(tf.constant(PICTURES)).numpy(), operations(network, "Rsqrt")
+
+
+@pytest.mark.parametrize("what", FOLDED | LEFT_ALONE)
+def test_a_folded_network_gives_the_same_answers_in_fewer_operations(what):
+    build, folded = (FOLDED | LEFT_ALONE)[what]
+    keras.utils.set_random_seed(0)
+    model = build()
+    expected, roots = answers(model)
+    fold_batch_normalization(model)
+    found, roots_left = answers(model)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert abs(found[0] - found[1]).max() > 1e-5  # or the network would not look at the picture
+    assert roots - roots_left == folded
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="the processor has no bfloat16")
+@pytest.mark.parametrize("what", FOLDED | LEFT_ALONE)
+def test_in_bfloat16_the_answers_are_nearly_the_same(what):
+    build, _folded = (FOLDED | LEFT_ALONE)[what]
+    keras.utils.set_random_seed(0)
+    model = build()
+    expected, _roots = answers(model)
+    fold_batch_normalization(model)
+    compute_in_bfloat16(model)
+    found, _roots = answers(model)
+    assert found.dtype == "float32"
+    np.testing.assert_allclose(found, expected, atol=0.05)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)  # not so in bfloat16
