@@ -15,8 +15,10 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +37,20 @@ _LENGTH = struct.Struct(">Q")
 _PIXELS = (IMAGE_SIZE, IMAGE_SIZE, 3)
 # Killed for want of patience or memory, or out of processor time; Windows has no such signals.
 _TOO_COSTLY = [-getattr(signal, name) for name in ("SIGKILL", "SIGPROF") if hasattr(signal, name)]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of a photograph.
+
+    :param pixels: ``uint8[224, 224, 3]``, RGB.
+    :param thumbnail: a JPEG.
+    :param seconds: what it took to ``decode`` it into those pixels, and to make the ``thumbnail``.
+    """
+
+    pixels: np.ndarray
+    thumbnail: bytes
+    seconds: dict[str, float]
 
 
 class Sandbox:
@@ -61,22 +77,28 @@ class Sandbox:
                 start_new_session=True,  # Ctrl-C in the terminal is for the app
             )
 
-    def read(self, file: BinaryIO) -> tuple[np.ndarray, bytes]:
+    def read(self, file: BinaryIO) -> Reading:
         """What ``open_photo`` makes of a file.
 
         :param file: is read from its start.
-        :return: the pixels ``uint8[224, 224, 3]`` and the thumbnail, a JPEG.
         :raises PhotoError: the file cannot be used as a photograph.
         """
         with self._one_at_a_time:
             self.start()
-            while (reply := self._ask(file)) is None:
-                self._bury()
-        pixels, thumbnail = reply
-        return np.frombuffer(pixels, "uint8").reshape(_PIXELS), thumbnail
+            try:
+                while (reply := self._ask(file)) is None:
+                    self._bury()
+            except PhotoError:
+                raise
+            except BaseException:
+                # Half a question may have been asked, and the answer to it must not become that to the next one.
+                self.process.kill()
+                self.process.wait()
+                raise
+        return reply
 
-    def _ask(self, file: BinaryIO) -> tuple[bytes, bytes] | None:
-        """The pixels and the thumbnail; nothing if the process ended.
+    def _ask(self, file: BinaryIO) -> Reading | None:
+        """The answer of the process; nothing if it ended.
 
         :raises PhotoError: the file cannot be used as a photograph.
         """
@@ -97,7 +119,7 @@ class Sandbox:
             if "refused" in reply:
                 raise PhotoError(reply["refused"])
             pixels, thumbnail = (answers.read(size) for size in reply["sizes"])
-        return pixels, thumbnail
+        return Reading(np.frombuffer(pixels, "uint8").reshape(_PIXELS), thumbnail, reply["seconds"])
 
     def _bury(self) -> None:
         """Start another process in the place of one that ended.
@@ -148,14 +170,19 @@ def main() -> None:
 
 def _answer(content: bytes, max_pixels: int) -> bytes:
     """One line of JSON; behind it, if the photograph could be read, its pixels and its thumbnail."""
+    begun = time.perf_counter()
     try:
         photo = open_photo(io.BytesIO(content), max_pixels)
-        payload = photo.pixels().tobytes(), photo.thumbnail()
+        pixels = photo.pixels().tobytes()
+        decoded = time.perf_counter()
+        thumbnail = photo.thumbnail()
     except MemoryError:
         return _refusal(TooCostlyError())
     except PhotoError as error:
         return _refusal(error)
-    return json.dumps({"sizes": [len(part) for part in payload]}).encode() + b"\n" + b"".join(payload)
+    seconds = {"decode": decoded - begun, "thumbnail": time.perf_counter() - decoded}
+    head = {"sizes": [len(pixels), len(thumbnail)], "seconds": seconds}
+    return json.dumps(head).encode() + b"\n" + pixels + thumbnail
 
 
 def _refusal(error: PhotoError) -> bytes:

@@ -30,10 +30,12 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def test_it_gives_what_open_photo_gives(sandbox, goldfinch):
-    pixels, thumbnail = sandbox.read(io.BytesIO(goldfinch))
+    reading = sandbox.read(io.BytesIO(goldfinch))
     photo = open_photo(io.BytesIO(goldfinch))
-    np.testing.assert_array_equal(pixels, photo.pixels())
-    assert thumbnail == photo.thumbnail()
+    np.testing.assert_array_equal(reading.pixels, photo.pixels())
+    assert reading.thumbnail == photo.thumbnail()
+    assert reading.seconds["decode"] > 0
+    assert reading.seconds["thumbnail"] > 0
 
 
 def test_a_file_is_read_from_its_start(sandbox, goldfinch):
@@ -49,7 +51,7 @@ def test_photographs_that_come_at_once_are_read_one_after_the_other(sandbox, gol
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({thumbnail for _pixels, thumbnail in read}) == 1
+    assert len({reading.thumbnail for reading in read}) == 1
     assert len(read) == 8
 
 
@@ -69,6 +71,19 @@ def test_a_crash_in_a_decoder_is_a_damaged_file_and_the_next_one_is_read(sandbox
     with pytest.raises(DamagedError):
         sandbox.read(io.BytesIO(progressive_bomb(5000)))
     sandbox.read(io.BytesIO(goldfinch))
+
+
+def test_an_accident_amid_the_sending_of_a_file_does_not_give_the_next_one_its_answer(sandbox, goldfinch):
+    class BrokenDisk(io.BytesIO):
+        def read(self, size: int = -1) -> bytes:
+            if self.tell() > len(goldfinch) // 2:
+                raise OSError("disk failure")
+            return super().read(min(size, len(goldfinch) // 4))
+
+    expected = sandbox.read(io.BytesIO(goldfinch)).thumbnail
+    with pytest.raises(OSError, match="disk failure"):
+        sandbox.read(BrokenDisk(goldfinch))
+    assert sandbox.read(io.BytesIO(goldfinch)).thumbnail == expected
 
 
 def test_a_process_that_was_killed_between_two_photographs_is_replaced(sandbox, goldfinch):
