@@ -9,6 +9,9 @@ LABELS_FILE = "class_indices.npy"
 CARD_FILE = "model_card.json"
 REPORT_FILE = "report.html"
 
+#: Photographs that may wait behind the one that is being identified, unless told otherwise.
+MAX_WAITING = 32
+
 
 class PairError(ValueError):
     """The model pair cannot be used; the message is one line: which file, what is wrong, what to do."""

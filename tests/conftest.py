@@ -1,5 +1,6 @@
 """What the tests share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from flask.testing import FlaskClient
 
 from . import servers
 from .drawings import draw_goldfinch, encoded
+
+# The app assumes that its process learns nothing; this one may, and it convolves outside of traced networks.
+os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "0"
 
 BIRDS = servers.ROOT.parent / "shared" / "birds"
 

@@ -5,14 +5,12 @@ same seed makes the same files. What it prints is the claim.
 """
 
 import argparse
-import http.client
 import random
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from . import servers
 from .drawings import draw_goldfinch, encoded
@@ -130,7 +128,7 @@ def fuzz(count: int, seed: int, uploads: Path) -> Fuzzing:
         found.memory_before = found.peak_memory = servers.memory_at(address)
         for name, content in _mutilated_files(count, seed):
             begun = time.perf_counter()
-            status = _post(address, name, content)
+            status = servers.send_photo(address, content, name).status
             found.slowest = max(found.slowest, time.perf_counter() - begun)
             found.sent += 1
             if status == 200:
@@ -144,17 +142,6 @@ def fuzz(count: int, seed: int, uploads: Path) -> Fuzzing:
         found.memory_after = servers.memory_at(address)
         found.left = [path.name for path in uploads.iterdir()]
     return found
-
-
-def _post(address: str, name: str, content: bytes) -> int:
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
-    head = f'--f9d2c7\r\nContent-Disposition: form-data; name="bird_image"; filename="{name}"\r\n\r\n'
-    body = head.encode() + content + b"\r\n--f9d2c7--\r\n"
-    connection.request("POST", "/", body, {"Content-Type": "multipart/form-data; boundary=f9d2c7"})
-    answer = connection.getresponse()
-    answer.read()
-    connection.close()
-    return answer.status
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The app in processes of its own, as people run it."""
 
 import contextlib
+import http.client
 import os
 import socket
 import subprocess
@@ -9,22 +10,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
 ROOT = Path(__file__).parent.parent
 FLASK = [sys.executable, "application.py"]
-GUNICORN = [
-    sys.executable,
-    "-m",
-    "gunicorn",
-    "--threads",
-    "4",
-    "--timeout",
-    "120",
-    "application:application",
-]  # listens on PORT
+GUNICORN = [sys.executable, "-m", "gunicorn", "application:application"]  # gunicorn.conf.py has the rest
 START_LIMIT = 120  # seconds; TensorFlow's import alone takes many on a busy machine
 
 
@@ -37,7 +32,7 @@ def free_port() -> int:
 
 def environment(port: int, uploads: Path, **settings: str) -> dict[str, str]:
     """Where the app listens and keeps uploads, and its other settings; none of the caller's own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BIRD_", "FLASK_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BIRD_", "FLASK_", "TF_"))}
     return kept | {"PORT": str(port), "BIRD_UPLOADS": str(uploads)} | settings
 
 
@@ -82,25 +77,49 @@ def start_and_fail(uploads: Path, *, port: int, **settings: str) -> subprocess.C
     )
 
 
+FORM_HEADERS = {"Content-Type": "multipart/form-data; boundary=f9d2c7"}
+
+
+def form(content: bytes, name: str) -> bytes:
+    """A form with a file in it, as a browser sends it with ``FORM_HEADERS``."""
+    head = f'--f9d2c7\r\nContent-Disposition: form-data; name="bird_image"; filename="{name}"\r\n\r\n'
+    return head.encode() + content + b"\r\n--f9d2c7--\r\n"
+
+
 def post_photo(address: str, content: bytes, name: str = "bird.jpg") -> tuple[int, str]:
     """Post a file as a browser does, redirect and cookie included: the last answer's status, and its page."""
-    head = f'--b\r\nContent-Disposition: form-data; name="bird_image"; filename="{name}"\r\n\r\n'
-    form = urllib.request.Request(
-        address,
-        data=head.encode() + content + b"\r\n--b--\r\n",
-        headers={"Content-Type": "multipart/form-data; boundary=b"},
-    )
+    request = urllib.request.Request(address, form(content, name), FORM_HEADERS)
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-    with browser.open(form, timeout=60) as answer:
+    with browser.open(request, timeout=60) as answer:
         return answer.status, answer.read().decode()
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a server said to one request."""
+
+    status: int
+    headers: Message
+    page: str
+
+
+def send_photo(address: str, content: bytes, name: str = "bird.jpg") -> Answer:
+    """Post a file; follow no redirect."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    connection.request("POST", "/", form(content, name), FORM_HEADERS)
+    answer = connection.getresponse()
+    page = answer.read().decode()
+    connection.close()
+    return Answer(answer.status, answer.headers, page)
+
+
 def processes_at(address: str) -> list[psutil.Process]:
-    """The app that listens there, started here, and the process that reads photographs for it."""
+    """The app that listens there, started here; gunicorn's worker; the process that reads photographs for it."""
     port = int(address.rpartition(":")[2])
     for process in psutil.Process().children():
         if any(connection.laddr.port == port for connection in process.net_connections("tcp")):
-            return [process, *filter(_reads_photographs, process.children())]
+            workers = process.children() if "gunicorn" in process.cmdline() else []
+            return [process, *workers, *filter(_reads_photographs, process.children(recursive=True))]
     raise LookupError(f"nobody listens at {address}")
 
 

@@ -371,7 +371,7 @@ def test_the_last_line_that_is_printed_is_the_address_and_the_app_then_answers_q
             times.append(time.perf_counter() - begun)
         process.terminate()
     # Without the warm-up the first answer takes over ten times as long as the others.
-    assert times[0] < 5 * np.median(times[1:])
+    assert times[0] < 3 * np.median(times[1:])
 
 
 @pytest.mark.parametrize("command", [[*servers.FLASK], [sys.executable, "-m", "flask", "--app", "application", "run"]])
@@ -453,6 +453,9 @@ def test_labels_that_run_code_stop_the_start_and_run_nothing(uploads, tmp_path):
         ({"BIRD_MAX_CONTENT_LENGTH": "10MB"}, "BIRD_MAX_CONTENT_LENGTH must be a number of bytes, not '10MB'."),
         ({"BIRD_MAX_PIXELS": "50MP"}, "BIRD_MAX_PIXELS must be a number of pixels, not '50MP'."),
         ({"BIRD_MAX_FORM_MEMORY_SIZE": "65536"}, "BIRD_MAX_FORM_MEMORY_SIZE must be at least 131072"),
+        ({"BIRD_MAX_WAITING": "many"}, "BIRD_MAX_WAITING must be a number of photos, not 'many'."),
+        ({"BIRD_MAX_WAITING": "-1"}, "BIRD_MAX_WAITING must be a number of photos, not -1."),
+        ({"BIRD_PRECISION": "float16"}, "BIRD_PRECISION must be float32 or bfloat16, not 'float16'."),
         ({"PORT": "http"}, "PORT must be a number from 1 to 65535, not 'http'."),
         ({"BIRD_MODEL": ""}, "BIRD_MODEL is empty."),
         ({"BIRD_UPLOADS": "/dev/null/uploads"}, "BIRD_UPLOADS=/dev/null/uploads cannot be used: Not a directory."),
@@ -460,6 +463,14 @@ def test_labels_that_run_code_stop_the_start_and_run_nothing(uploads, tmp_path):
 )
 def test_a_setting_that_cannot_be_used_stops_the_start(uploads, settings, sentence):
     assert sentence in one_line_refusal(uploads, **settings)
+
+
+def test_bfloat16_is_refused_where_the_processor_does_not_have_it(monkeypatch):
+    # A stand-in for such a processor: the one here may have it.
+    monkeypatch.setattr(app_module, "has_bfloat16", lambda: False)
+    monkeypatch.setitem(app_module.application.config, "PRECISION", "bfloat16")
+    with pytest.raises(app_module.SettingError, match=r"^BIRD_PRECISION=bfloat16 needs a processor .* Leave it out\.$"):
+        app_module.check_settings()
 
 
 def test_another_pair_drops_in(tmp_path):

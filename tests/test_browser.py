@@ -3,10 +3,15 @@
 import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
+
+from . import servers
+from .fuzz import SMALL_NETWORK
+from .test_load import slow, until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 #: Without these Chromium asks its makers' servers for updates and the like.
@@ -62,6 +67,24 @@ def test_a_person_who_chooses_nothing_or_the_wrong_file_reads_why(server, page, 
     expect(page.get_by_role("alert")).to_contain_text("The file type you selected: '.txt' is not supported.")
     page.reload()
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_person_who_comes_when_the_app_is_busy_reads_when_to_try_again_and_can(page, goldfinch, tmp_path):
+    photo = tmp_path / "goldfinch.jpg"
+    photo.write_bytes(goldfinch)
+    uploads = tmp_path / "uploads"
+    with servers.running(servers.GUNICORN, uploads, BIRD_MAX_WAITING="0", **SMALL_NETWORK) as address:
+        with ThreadPoolExecutor() as pool:
+            other = pool.submit(servers.send_photo, address, slow(), "slow.png")
+            until(lambda: list(uploads.iterdir()))
+            choose_and_send(page, address, photo)
+            expect(page.get_by_role("alert")).to_have_text(
+                re.compile(r"^The app is busy: 1 photo is in line. Please try again in .* seconds?\.$")
+            )
+            assert other.result().status == 200
+        page.get_by_label("A photo of a bird").set_input_files(photo)
+        page.get_by_role("button", name="Name the bird").click()
+        expect(page.get_by_text(re.compile(r"^Predicted : \w"))).to_be_visible()
 
 
 def test_the_page_asks_nobody_else_for_anything_and_fits_a_small_phone(server, page):

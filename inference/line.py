@@ -1,0 +1,165 @@
+"""The short line in which photographs wait: bounded, first come, first served."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from . import Identification
+from .sandbox import Reading
+
+LONGEST_WAIT = 20  # seconds in the line; after it a person is sent away rather than kept in doubt
+SWEEP_INTERVAL = 0.1  # seconds between two looks for people who left a line that is full
+FIRST_GUESS = 0.1  # seconds that a photograph takes, until some have been answered
+MEMORY_OF_PACE = 20  # photographs over which that is averaged
+
+
+class BusyError(Exception):
+    """The line is full, or too slow; the message is a sentence for the person who sent the photograph.
+
+    :param waiting: how many photographs are in the line.
+    :param retry_after: seconds until it should be worth trying again.
+    """
+
+    def __init__(self, waiting: int, retry_after: int) -> None:
+        photos = "1 photo is" if waiting == 1 else f"{waiting} photos are"
+        seconds = "a second" if retry_after == 1 else f"{retry_after} seconds"
+        super().__init__(f"The app is busy: {photos} in line. Please try again in {seconds}.")
+        self.retry_after = retry_after
+
+
+class GoneError(Exception):
+    """The person who sent the photograph did not wait for the answer."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What there is to say and to show of a photograph.
+
+    :param thumbnail: a JPEG.
+    :param seconds: what it took to ``wait`` in the line, to ``decode``, to make the ``thumbnail``, in the ``network``.
+    """
+
+    identification: Identification
+    thumbnail: bytes
+    seconds: dict[str, float]
+
+
+class _Place:
+    """A place in the line; what is still to be done for it can be cancelled until its turn has come."""
+
+    def __init__(self, is_gone: Callable[[], bool]) -> None:
+        self.is_gone = is_gone
+        self.entered = time.monotonic()
+        self.next_turn: Future | None = None
+
+    def give_up(self) -> bool:
+        """Leave the line, unless its turn has come."""
+        return self.next_turn is not None and self.next_turn.cancel()
+
+
+class Line:
+    """Photographs are read one at a time, and identified one at a time: the next is read while the network works.
+
+    :param read: a file -> ``Reading``; it raises what it has to say of a bad one.
+    :param classify: ``uint8[224, 224, 3]`` -> ``Identification``.
+    :param max_waiting: how many photographs may wait behind the one that is being identified.
+    """
+
+    def __init__(
+        self, read: Callable[[BinaryIO], Reading], classify: Callable[[np.ndarray], Identification], max_waiting: int
+    ) -> None:
+        self.max_waiting = max_waiting
+        self._read, self._classify = read, classify
+        # A thread each: an executor's queue is first come, first served, as no lock is. The network's thread has
+        # the next picture at hand when it is done with one, whatever the threads of the requests are doing.
+        self._reader = ThreadPoolExecutor(1, "reader")
+        self._network = ThreadPoolExecutor(1, "network")
+        self._places: list[_Place] = []
+        self._changing = threading.Lock()
+        self._swept = self._left = 0.0
+        self._pace = FIRST_GUESS  # seconds a photograph
+
+    def check(self) -> None:
+        """:raises BusyError: there is no place in the line."""
+        with self._changing:
+            self._sweep()
+            if len(self._places) > self.max_waiting:
+                raise self._busy()
+
+    def identify(self, file: BinaryIO, is_gone: Callable[[], bool] = lambda: False) -> Answer:
+        """Wait in the line, and name the bird.
+
+        :param file: a photograph, open for reading.
+        :param is_gone: whether nobody waits for the answer any more. Its place in the line is then free.
+        :raises PhotoError: the file cannot be used as a photograph.
+        :raises BusyError: there is no place in the line, or it took too long.
+        :raises GoneError: nobody waits for the answer any more.
+        """
+        with self._place(is_gone) as place:
+            reading, read_in = self._in_turn(place, self._reader, self._read, file)
+            identification, identified_in = self._in_turn(place, self._network, self._classify, reading.pixels)
+            waited = time.monotonic() - place.entered - read_in - identified_in
+        return Answer(identification, reading.thumbnail, {"wait": waited, **reading.seconds, "network": identified_in})
+
+    @contextlib.contextmanager
+    def _place(self, is_gone: Callable[[], bool]) -> Iterator[_Place]:
+        place = _Place(is_gone)
+        with self._changing:
+            self._sweep()
+            if len(self._places) > self.max_waiting:
+                raise self._busy()
+            self._places.append(place)
+        try:
+            yield place
+        finally:
+            self._leave(place)
+
+    def _in_turn(
+        self, place: _Place, stage: ThreadPoolExecutor, work: Callable[[Any], Any], of: Any
+    ) -> tuple[Any, float]:
+        """What ``work`` makes of something when its turn at a stage has come, and the seconds that it took."""
+
+        def turn() -> tuple[Any, float]:
+            if place.is_gone():
+                raise GoneError
+            begun = time.monotonic()
+            return work(of), time.monotonic() - begun
+
+        place.next_turn = stage.submit(turn)
+        try:
+            return place.next_turn.result(timeout=place.entered + LONGEST_WAIT - time.monotonic())
+        except CancelledError as error:
+            raise GoneError from error
+        except TimeoutError as error:
+            if place.give_up():
+                with self._changing:
+                    raise self._busy() from error
+            return place.next_turn.result()
+
+    def _sweep(self) -> None:
+        """Take the places of people who have gone, if others need them."""
+        now = time.monotonic()
+        if len(self._places) > self.max_waiting and now > self._swept + SWEEP_INTERVAL:
+            self._swept = now
+            self._places = [place for place in self._places if not (place.is_gone() and place.give_up())]
+
+    def _leave(self, place: _Place) -> None:
+        with self._changing:
+            if place not in self._places:
+                return
+            self._places.remove(place)
+            now = time.monotonic()
+            took = now - max(self._left, place.entered)
+            self._left = now
+            self._pace += (took - self._pace) / MEMORY_OF_PACE
+
+    def _busy(self) -> BusyError:
+        waiting = len(self._places)
+        return BusyError(waiting, max(1, ceil(waiting * self._pace)))
