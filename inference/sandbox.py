@@ -35,8 +35,8 @@ RETIREMENT = 64 * 2**20  # bytes that it may have gained, from photographs that 
 _RETIRED = 0  # exit code
 _LENGTH = struct.Struct(">Q")
 _PIXELS = (IMAGE_SIZE, IMAGE_SIZE, 3)
-# Killed for want of patience or memory, or out of processor time; Windows has no such signals.
-_TOO_COSTLY = [-getattr(signal, name) for name in ("SIGKILL", "SIGPROF") if hasattr(signal, name)]
+# Killed for want of memory, out of processor time, out of patience; Windows has no such signals.
+_TOO_COSTLY = [-getattr(signal, name) for name in ("SIGKILL", "SIGPROF", "SIGALRM") if hasattr(signal, name)]
 
 
 @dataclass(frozen=True)
@@ -105,20 +105,19 @@ class Sandbox:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         questions, answers = self.process.stdin, self.process.stdout
-        with _killed_after(PATIENCE, self.process):
-            try:
-                questions.write(_LENGTH.pack(size))
-                shutil.copyfileobj(file, questions)
-                questions.flush()
-            except BrokenPipeError:
-                return None
-            head = answers.readline()
-            if not head.endswith(b"\n"):
-                return None
-            reply = json.loads(head)
-            if "refused" in reply:
-                raise PhotoError(reply["refused"])
-            pixels, thumbnail = (answers.read(size) for size in reply["sizes"])
+        try:
+            questions.write(_LENGTH.pack(size))
+            shutil.copyfileobj(file, questions)
+            questions.flush()
+        except BrokenPipeError:
+            return None
+        head = answers.readline()
+        if not head.endswith(b"\n"):
+            return None
+        reply = json.loads(head)
+        if "refused" in reply:
+            raise PhotoError(reply["refused"])
+        pixels, thumbnail = (answers.read(size) for size in reply["sizes"])
         return Reading(np.frombuffer(pixels, "uint8").reshape(_PIXELS), thumbnail, reply["seconds"])
 
     def _bury(self) -> None:
@@ -141,16 +140,6 @@ class Sandbox:
         raise RuntimeError(f"the process that reads photographs ended with exit code {status}")
 
 
-@contextlib.contextmanager
-def _killed_after(seconds: float, process: subprocess.Popen) -> Iterator[None]:
-    timer = threading.Timer(seconds, process.kill)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
 def main() -> None:
     """Read photographs from standard input until it closes; answer each on standard output."""
     max_pixels = int(sys.argv[1])
@@ -162,7 +151,7 @@ def main() -> None:
     at_start = _memory()
     _limit_memory(at_start + MEMORY_LIMIT)
     while _memory() < at_start + RETIREMENT and (length := sys.stdin.buffer.read(_LENGTH.size)):
-        with _limited_processor_time():
+        with _limited_time():
             reply = _answer(sys.stdin.buffer.read(*_LENGTH.unpack(length)), max_pixels)
         answers.write(reply)
         answers.flush()
@@ -204,16 +193,18 @@ def _limit_memory(limit: int) -> None:
 
 
 @contextlib.contextmanager
-def _limited_processor_time() -> Iterator[None]:
-    """End this process by ``SIGPROF`` if the block takes longer than ``PROCESSOR_LIMIT``; not on Windows."""
+def _limited_time() -> Iterator[None]:
+    """End this process if the block takes longer than ``PROCESSOR_LIMIT`` or ``PATIENCE``; not on Windows."""
     if not hasattr(signal, "setitimer"):
         yield
         return
-    signal.setitimer(signal.ITIMER_PROF, PROCESSOR_LIMIT)
+    signal.setitimer(signal.ITIMER_PROF, PROCESSOR_LIMIT)  # SIGPROF
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)  # SIGALRM
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 if __name__ == "__main__":

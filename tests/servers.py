@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import psutil
@@ -37,14 +38,17 @@ def environment(port: int, uploads: Path, **settings: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running(command: list[str], uploads: Path, **settings: str) -> Iterator[str]:
+def running(command: list[str], uploads: Path, *, output: IO[str] | None = None, **settings: str) -> Iterator[str]:
     """Run the app until the block ends.
 
+    :param output: where it prints; without it, where everything else does.
     :return: its address, once it answers.
     """
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(port, uploads, **settings))
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(port, uploads, **settings), stdout=output, stderr=output
+    )
     try:
         wait_until_it_answers(address, process)
         yield address

@@ -116,3 +116,13 @@ def test_it_ends_when_the_app_is_killed():
     app.communicate()
     _gone, alive = psutil.wait_procs(readers, timeout=20)
     assert alive == []
+
+
+def test_a_process_that_waits_too_long_ends_itself():
+    # It is told of a file that never comes.
+    program = "from inference import sandbox; sandbox.PATIENCE = 0.2; import sys; sys.argv = ['', '1']; sandbox.main()"
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdin.write(b"\0\0\0\0\0\0\1\0")
+    process.stdin.flush()
+    assert process.wait(20) == -signal.SIGALRM
+    process.communicate()

@@ -1,0 +1,68 @@
+"""So many clients, each of which sends a photo again and again: within a time, to an address of this machine."""
+
+import asyncio
+import statistics
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from tests.servers import FORM_HEADERS, form
+
+
+@dataclass
+class Load:
+    """What clients got: the milliseconds of every answer, by status; and how many photos were answered in time."""
+
+    seconds: float = 0.0
+    answered: int = 0
+    milliseconds: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def rate(self) -> float:
+        """Photos answered a second, those that were answered after the time was over not counted."""
+        return self.answered / self.seconds
+
+    def share_within(self, limit: float, status: int) -> float:
+        """The share of answers that took no more than so many milliseconds."""
+        times = self.milliseconds[status]
+        return sum(each <= limit for each in times) / len(times) if times else 1.0
+
+    def describe(self, status: int) -> str:
+        """How many, and how long they took."""
+        times = sorted(self.milliseconds[status])
+        if not times:
+            return "none"
+        nearly_all = times[len(times) * 99 // 100]
+        return (
+            f"{len(times)}: median {statistics.median(times):.0f} ms, "
+            f"99 % within {nearly_all:.0f} ms, at most {times[-1]:.0f} ms"
+        )
+
+
+def put_load_on(address: str, content: bytes, clients: int, *, seconds: float, heed_retry_after: bool = True) -> Load:
+    """Let clients send a photo again and again until the time is over.
+
+    :param clients: how many; each sends its next photo when it has the answer to the last one.
+    :param heed_retry_after: whether those who are sent away wait as long as they are told to.
+    """
+    return asyncio.run(_put_load_on(address, form(content, "bird.jpg"), clients, seconds, heed_retry_after))
+
+
+async def _put_load_on(address: str, body: bytes, clients: int, seconds: float, heed_retry_after: bool) -> Load:
+    load, end = Load(seconds), time.perf_counter() + seconds
+
+    async def client(session: aiohttp.ClientSession) -> None:
+        while (sent := time.perf_counter()) < end:
+            async with session.post(address, data=body, headers=FORM_HEADERS, allow_redirects=False) as answer:
+                await answer.read()
+            now = time.perf_counter()
+            load.milliseconds[answer.status].append(1000 * (now - sent))
+            load.answered += answer.status == 200 and now <= end
+            if answer.status == 503 and heed_retry_after:
+                await asyncio.sleep(float(answer.headers["Retry-After"]))
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        await asyncio.gather(*(client(session) for _ in range(clients)))
+    return load

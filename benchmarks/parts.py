@@ -1,0 +1,144 @@
+"""One part of an answer by itself, in a process of its own: python -m benchmarks.parts PART [FILE]
+
+For each number on standard input, the part is done so many times, and the milliseconds are printed as JSON.
+``start`` is done once: it prints the seconds that nobody who starts TensorFlow with this network can do without.
+"""
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from inference import LABELS_FILE, MODEL_FILE
+from tests.servers import ROOT
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype="uint8")
+MODEL, LABELS = ROOT / "models" / MODEL_FILE, ROOT / "models" / LABELS_FILE
+
+
+def predict() -> Callable[[], object]:
+    """``model.predict`` as the plain recipe calls it."""
+    import keras
+
+    model = keras.models.load_model(MODEL, compile=False)
+    pixels = PIXELS[np.newaxis] / np.float32(255)
+    return lambda: model.predict(pixels, verbose=0)
+
+
+def unfolded() -> Callable[[], object]:
+    """The network in one traced graph, as it is in the file."""
+    from inference.classifier import load_network, tf, traced
+
+    graph, pixels = traced(load_network(MODEL)).get_concrete_function(), tf.constant(PIXELS[np.newaxis])
+    return lambda: graph(pixels).numpy()
+
+
+def network() -> Callable[[], object]:
+    """The network as the app runs it, and nothing around it."""
+    graph = classifier()._probabilities.get_concrete_function()
+    from inference.classifier import tf
+
+    pixels = tf.constant(PIXELS[np.newaxis])
+    return lambda: graph(pixels).numpy()
+
+
+def classify() -> Callable[[], object]:
+    """``Classifier.classify``."""
+    ready = classifier()
+    return lambda: ready.classify(PIXELS)
+
+
+def bfloat16() -> Callable[[], object]:
+    """``Classifier.classify`` with ``BIRD_PRECISION=bfloat16``."""
+    ready = classifier("bfloat16")
+    return lambda: ready.classify(PIXELS)
+
+
+def decode(file: str) -> Callable[[], object]:
+    """A file made into pixels by the fastest decoder at hand, at the scale that the app asks for."""
+    import simplejpeg
+    from PIL import Image
+
+    from inference.photo import open_photo
+
+    content = Path(file).read_bytes()
+    if content.startswith(b"\xff\xd8"):
+        width, height = open_photo(io.BytesIO(content)).image.size
+        return lambda: simplejpeg.decode_jpeg(content, "RGB", min_width=width, min_height=height)
+    return lambda: Image.open(io.BytesIO(content)).load()
+
+
+def classifier(precision: str = "float32"):
+    """The pair that ships, as the app loads it."""
+    os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "1"  # as in the app
+    from inference.classifier import Classifier
+
+    return Classifier(MODEL, LABELS, precision)
+
+
+def start() -> float:
+    """TensorFlow's import, ``load_model``, and the first answer of a traced graph, in seconds."""
+    begun = time.perf_counter()
+    import keras
+    import tensorflow as tf
+
+    model = keras.models.load_model(MODEL, compile=False)
+    graph = tf.function(lambda pixels: model(tf.cast(pixels, tf.float32) / 255, training=False))
+    graph(tf.constant(PIXELS[np.newaxis])).numpy()
+    return time.perf_counter() - begun
+
+
+PARTS = {part.__name__: part for part in (predict, unfolded, network, classify, bfloat16, decode)}
+
+
+@contextlib.contextmanager
+def running(part: str, *arguments: str) -> Iterator[Callable[[int], list[float]]]:
+    """Start the process of a part.
+
+    :return: does the part so many times; the milliseconds of each.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", __spec__.name, part, *arguments],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+    def times(count: int) -> list[float]:
+        process.stdin.write(f"{count}\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+    try:
+        times(5)
+        yield times
+    finally:
+        process.communicate()
+
+
+def main() -> None:
+    part, *arguments = sys.argv[1:]
+    if part == start.__name__:
+        print(start())
+        return
+    do = PARTS[part](*arguments)
+    for line in sys.stdin:
+        milliseconds = []
+        for _ in range(int(line)):
+            begun = time.perf_counter()
+            do()
+            milliseconds.append(1000 * (time.perf_counter() - begun))
+        print(json.dumps(milliseconds), flush=True)
+
+
+if __name__ == "__main__":
+    main()
