@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -33,7 +34,7 @@ from flask.helpers import get_debug_flag
 from PIL import Image
 from secure import ContentSecurityPolicy, ReferrerPolicy, Secure, XContentTypeOptions, XFrameOptions
 from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, ServiceUnavailable
 from werkzeug.serving import is_running_from_reloader, make_server
 from werkzeug.wrappers import Response
 
@@ -78,7 +79,9 @@ LIMITS = {
 }
 PRECISIONS = ("float32", "bfloat16")
 UPLOAD_SUFFIX = ".upload"
+BROKEN_UPLOAD = "The upload broke off or is malformed. Please send it again."
 WARM_UP_ANSWERS = 5  # after so many, an answer takes as long as the next one
+CROWD_DELAY = 0.05  # seconds before one of a crowd that does not wait as told is sent away again
 CLIENT_GONE = 499  # nginx's status for an answer that nobody waited for; it is only seen in logs
 CANNOT_START = 4  # gunicorn starts a worker that ends otherwise again and again
 
@@ -131,7 +134,8 @@ class UploadRequest(Request):
     def close(self) -> None:
         """Remove the files."""
         super().close()
-        self.lying_in_uploads.close()
+        with contextlib.suppress(FileNotFoundError):  # swept
+            self.lying_in_uploads.close()
 
 
 application = Flask(__name__)
@@ -224,14 +228,20 @@ def received_files() -> MultiDict[str, FileStorage]:
     """The files of the form that was posted.
 
     :raises BadRequest: the body is not what its head announced.
+    :raises ServiceUnavailable: the disk is full.
     """
     try:
         return request.files
     except HTTPException:
         raise
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise BadRequest(BROKEN_UPLOAD) from error
+        application.logger.error("no room in %s", application.config["UPLOADS"])
+        raise ServiceUnavailable("There is no room for photos at the moment. Please try again later.") from error
     # Every server has exceptions of its own for a body that it cannot make sense of.
     except Exception as error:
-        raise BadRequest("The upload broke off or is malformed. Please send it again.") from error
+        raise BadRequest(BROKEN_UPLOAD) from error
 
 
 def refuse(sentence: str) -> Response:
@@ -290,6 +300,8 @@ def discard_request() -> None:
 def busy(error: BusyError) -> Response:
     """Say at once that too many photographs are in line, and when to try again."""
     discard_request()
+    if error.crowded:  # each takes the processor from those in line for a while, and comes back at once
+        time.sleep(CROWD_DELAY)
     application.logger.info("busy")
     response = make_response(render_template("index.html", sentence=str(error)), 503)
     response.retry_after = error.retry_after

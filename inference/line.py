@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from .sandbox import Reading
 
 LONGEST_WAIT = 20  # seconds in the line; after it a person is sent away rather than kept in doubt
 SWEEP_INTERVAL = 0.1  # seconds between two looks for people who left a line that is full
+CROWD = 100  # sent away within a second: they come back before they are told to
 FIRST_GUESS = 0.1  # seconds that a photograph takes, until some have been answered
 MEMORY_OF_PACE = 20  # photographs over which that is averaged
 
@@ -25,13 +27,15 @@ class BusyError(Exception):
 
     :param waiting: how many photographs are in the line.
     :param retry_after: seconds until it should be worth trying again.
+    :param crowded: whether so many have been sent away within a second that they cannot all have waited as told.
     """
 
-    def __init__(self, waiting: int, retry_after: int) -> None:
+    def __init__(self, waiting: int, retry_after: int, crowded: bool) -> None:
         photos = "1 photo is" if waiting == 1 else f"{waiting} photos are"
         seconds = "a second" if retry_after == 1 else f"{retry_after} seconds"
         super().__init__(f"The app is busy: {photos} in line. Please try again in {seconds}.")
         self.retry_after = retry_after
+        self.crowded = crowded
 
 
 class GoneError(Exception):
@@ -85,6 +89,7 @@ class Line:
         self._changing = threading.Lock()
         self._swept = self._left = 0.0
         self._pace = FIRST_GUESS  # seconds a photograph
+        self._sent_away: deque[float] = deque(maxlen=CROWD)  # when
 
     def check(self) -> None:
         """:raises BusyError: there is no place in the line."""
@@ -161,5 +166,7 @@ class Line:
             self._pace += (took - self._pace) / MEMORY_OF_PACE
 
     def _busy(self) -> BusyError:
-        waiting = len(self._places)
-        return BusyError(waiting, max(1, ceil(waiting * self._pace)))
+        now, waiting = time.monotonic(), len(self._places)
+        self._sent_away.append(now)
+        crowded = len(self._sent_away) == CROWD and now - self._sent_away[0] < 1
+        return BusyError(waiting, max(1, ceil(waiting * self._pace)), crowded)

@@ -94,6 +94,28 @@ def test_the_upload_lies_in_uploads_under_another_name_while_it_is_identified(cl
     assert leftovers(uploads) == []
 
 
+def test_a_start_that_sweeps_the_folder_meanwhile_does_no_harm(client, uploads, goldfinch, monkeypatch):
+    classify_image = app_module.classify_image
+
+    def sweep_and_classify(file: io.BufferedIOBase):
+        app_module.sweep_uploads(uploads)
+        return classify_image(file)
+
+    monkeypatch.setattr(app_module, "classify_image", sweep_and_classify)
+    answer = post(client, goldfinch, "goldfinch.jpg")
+    assert answer.status_code == 200
+    assert "Predicted : " in answer.text
+
+
+def test_a_full_disk_is_not_called_the_clients_mistake(client, goldfinch, monkeypatch):
+    # A real device that is always full, in the place of the folder's disk.
+    full = open("/dev/full", "w+b", buffering=0)  # noqa: SIM115  the app closes it
+    monkeypatch.setattr(app_module.tempfile, "NamedTemporaryFile", lambda **_where: full)
+    answer = post(client, goldfinch, "goldfinch.jpg")
+    assert answer.status_code == 503
+    assert sentence_on(answer.text) == "There is no room for photos at the moment. Please try again later."
+
+
 def test_an_accident_while_identifying_leaves_no_file_and_shows_no_traceback(client, uploads, goldfinch, monkeypatch):
     def classify_image(file: io.BufferedIOBase):
         raise RuntimeError("secret detail")

@@ -161,6 +161,21 @@ def test_the_slower_the_line_the_later_one_should_try_again(stages, people):
     assert "in 2 seconds." in str(busy.value)
 
 
+def test_a_few_who_are_sent_away_are_no_crowd_and_many_at_once_are(stages, people):
+    queue = Line(stages.read, stages.classify, 0)
+    queue_up(people, stages, queue, ["1"])
+    crowded = []
+    for _ in range(2 * line.CROWD):
+        with pytest.raises(BusyError) as busy:
+            queue.check()
+        crowded.append(busy.value.crowded)
+    assert crowded == [False] * (line.CROWD - 1) + [True] * (line.CROWD + 1)
+    time.sleep(1)
+    with pytest.raises(BusyError) as busy:
+        queue.check()
+    assert not busy.value.crowded
+
+
 @pytest.mark.parametrize(("name", "error"), [("no picture", NotAPictureError), ("accident", RuntimeError)])
 def test_a_photo_that_fails_fails_alone_and_leaves_its_place(stages, people, name, error):
     queue = Line(stages.read, stages.classify, 1)
