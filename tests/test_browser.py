@@ -75,9 +75,11 @@ def test_a_person_who_comes_when_the_app_is_busy_reads_when_to_try_again_and_can
     uploads = tmp_path / "uploads"
     with servers.running(servers.GUNICORN, uploads, BIRD_MAX_WAITING="0", **SMALL_NETWORK) as address:
         with ThreadPoolExecutor() as pool:
+            page.goto(address)
+            page.get_by_label("A photo of a bird").set_input_files(photo)
             other = pool.submit(servers.send_photo, address, slow(), "slow.png")
             until(lambda: list(uploads.iterdir()))
-            choose_and_send(page, address, photo)
+            page.get_by_role("button", name="Name the bird").click()
             expect(page.get_by_role("alert")).to_have_text(
                 re.compile(r"^The app is busy: 1 photo is in line. Please try again in .* seconds?\.$")
             )
