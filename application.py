@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import errno
 import io
 import logging
 import os
@@ -43,7 +42,7 @@ from inference.card import load_card
 from inference.labels import load_labels
 from inference.line import BusyError, GoneError, Line
 from inference.model_file import check_model_file
-from inference.photo import FORMATS, IMAGE_SIZE, MAX_PIXELS, Photo, PhotoError
+from inference.photo import FORMATS, MAX_PIXELS, MIN_SIDE, Photo, PhotoError
 from inference.processor import has_bfloat16
 from inference.sandbox import Sandbox
 
@@ -74,7 +73,7 @@ LIMITS = {
     "MAX_CONTENT_LENGTH": (1, "bytes"),
     "MAX_FORM_MEMORY_SIZE": (2**17, "bytes"),
     "MAX_FORM_PARTS": (1, "parts"),
-    "MAX_PIXELS": (1, "pixels"),
+    "MAX_PIXELS": (MIN_SIDE**2, "pixels"),
     "MAX_WAITING": (0, "photos"),
 }
 PRECISIONS = ("float32", "bfloat16")
@@ -117,25 +116,30 @@ REPORT_HEADERS = security_headers(style="'unsafe-inline'")  # one file, with its
 
 
 class UploadRequest(Request):
-    """A request whose files lie in the folder ``UPLOADS``, under random names, until it has been answered.
+    """A request whose photo lies in the folder ``UPLOADS``, under a random name, until it has been answered.
 
-    They are written there as they come in, once. They stay readable if another start sweeps the folder meanwhile.
+    It is written there as it comes in, once. It stays readable if another start sweeps the folder meanwhile. Further
+    files of a form are kept as Werkzeug keeps them: a hundred small ones take no hundred open files.
     """
 
     def __init__(self, environ: dict[str, object], **options: object) -> None:
         super().__init__(environ, **options)
-        self.lying_in_uploads = contextlib.ExitStack()
+        self.upload: BinaryIO | None = None
 
-    def _get_file_stream(self, *_about: object, **_more: object) -> BinaryIO:
-        return self.lying_in_uploads.enter_context(
-            tempfile.NamedTemporaryFile(dir=application.config["UPLOADS"], prefix="", suffix=UPLOAD_SUFFIX)
+    def _get_file_stream(self, *about: object, **more: object) -> BinaryIO:
+        if self.upload is not None:
+            return super()._get_file_stream(*about, **more)
+        self.upload = tempfile.NamedTemporaryFile(  # noqa: SIM115  close() closes it
+            dir=application.config["UPLOADS"], prefix="", suffix=UPLOAD_SUFFIX
         )
+        return self.upload
 
     def close(self) -> None:
-        """Remove the files."""
+        """Remove the photo."""
         super().close()
-        with contextlib.suppress(FileNotFoundError):  # swept
-            self.lying_in_uploads.close()
+        if self.upload is not None:
+            with contextlib.suppress(OSError):  # swept; or the disk was full, and its last bytes go nowhere
+                self.upload.close()
 
 
 application = Flask(__name__)
@@ -143,6 +147,7 @@ application.request_class = UploadRequest
 application.config.from_mapping(DEFAULTS)
 application.config.from_prefixed_env("BIRD")
 application.config["DEBUG"] = get_debug_flag()  # Flask's own switch, and no BIRD_DEBUG
+application.logger.setLevel(logging.INFO)
 
 sandbox = Sandbox(application.config["MAX_PIXELS"])
 _loading = threading.Lock()
@@ -228,17 +233,20 @@ def received_files() -> MultiDict[str, FileStorage]:
     """The files of the form that was posted.
 
     :raises BadRequest: the body is not what its head announced.
-    :raises ServiceUnavailable: the disk is full.
+    :raises ServiceUnavailable: it cannot be kept, which is no mistake of the client's.
     """
     try:
         return request.files
     except HTTPException:
         raise
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        # The servers' own exceptions have no errno.
+        if error.errno is None or isinstance(error, ConnectionError | TimeoutError):
             raise BadRequest(BROKEN_UPLOAD) from error
-        application.logger.error("no room in %s", application.config["UPLOADS"])
-        raise ServiceUnavailable("There is no room for photos at the moment. Please try again later.") from error
+        application.logger.error("BIRD_UPLOADS=%s: %s", application.config["UPLOADS"], error.strerror)
+        raise ServiceUnavailable(
+            "There is no room for photos at the moment. Please try again later.", retry_after=60
+        ) from error
     # Every server has exceptions of its own for a body that it cannot make sense of.
     except Exception as error:
         raise BadRequest(BROKEN_UPLOAD) from error
@@ -298,7 +306,7 @@ def discard_request() -> None:
 
 @application.errorhandler(BusyError)
 def busy(error: BusyError) -> Response:
-    """Say at once that too many photographs are in line, and when to try again."""
+    """Say that too many photographs are in line, and when to try again: at once, but to a crowd."""
     discard_request()
     if error.crowded:  # each takes the processor from those in line for a while, and comes back at once
         time.sleep(CROWD_DELAY)
@@ -379,9 +387,11 @@ def line() -> Line:
 
 def warm_up() -> None:
     """Answer a blank picture: what is done only once is done before the first person waits for it."""
-    blank = Photo(Image.new("RGB", (IMAGE_SIZE, IMAGE_SIZE)), (IMAGE_SIZE, IMAGE_SIZE)).thumbnail()
-    for _ in range(WARM_UP_ANSWERS):
-        application.test_client().post("/", data={"bird_image": (io.BytesIO(blank), "blank.jpg")})
+    blank = Photo(Image.new("RGB", (MIN_SIDE, MIN_SIDE)), (MIN_SIDE, MIN_SIDE)).thumbnail()
+    with application.test_request_context():
+        for _ in range(WARM_UP_ANSWERS):
+            identification, thumbnail = classify_image(io.BytesIO(blank))
+            render_template("index.html", identification=identification, thumbnail=thumbnail)
 
 
 def start() -> None:
@@ -397,7 +407,6 @@ def start() -> None:
     except (PairError, SettingError) as error:
         print(f"application: {error}", file=sys.stderr)
         sys.exit(CANNOT_START)
-    application.logger.setLevel(logging.INFO)  # not before: nobody sent the picture that warmed it up
 
 
 class SettingError(ValueError):
@@ -417,8 +426,8 @@ def check_settings() -> None:
         raise SettingError(f"BIRD_PRECISION must be {' or '.join(PRECISIONS)}, not {precision!r}.")
     if precision == "bfloat16" and not has_bfloat16():
         raise SettingError(
-            "BIRD_PRECISION=bfloat16 needs a processor that multiplies bfloat16 (AVX512-BF16 or AMX-BF16), and this "
-            "one does not. Leave it out."
+            "BIRD_PRECISION=bfloat16 needs a processor that multiplies bfloat16 (AVX512-BF16 or AMX-BF16), and "
+            "none was found here. Leave it out."
         )
     for name in ("MODEL", "LABELS", "UPLOADS", "SECRET_KEY"):
         application.config[name] = str(application.config[name])  # BIRD_SECRET_KEY=123 reads as a number

@@ -7,8 +7,10 @@ from inference import MAX_WAITING
 waiting = os.environ.get("BIRD_MAX_WAITING", "")
 
 workers = 1  # each further one would load a model of its own and take the processor from the first
-# A thread for each photo in line, and enough of them to turn others away at once and to show pages.
+# A thread for each photo in line, and as many for pages, for those who are sent away and for photos that are coming
+# in. A slow upload keeps its thread: before the public, put a proxy that takes in whole requests, such as nginx.
 threads = (int(waiting) if waiting.isdecimal() else MAX_WAITING) + 32
 timeout = 120  # seconds for the start, which loads the model
-# Seconds after SIGTERM for those who are in line: they wait for 20 at most, and reading a photo takes 2.5 at most.
-graceful_timeout = 30
+# Seconds after SIGTERM for those who are in line: 20 at most until their turn (line.LONGEST_WAIT), and on a machine
+# that is busy with other things 20 for the reading (sandbox.PATIENCE).
+graceful_timeout = 45

@@ -14,8 +14,9 @@ def fold_batch_normalization(model: keras.Model) -> None:
     offset and activation, which are five otherwise.
     """
     outputs = {id(tensor) for each in _models(model) for tensor in each.outputs}
+    calls = {id(call) for each in _models(model) for call in _calls(each)}
     for normalization in layers(model):
-        convolution = _only_convolution_before(normalization, outputs)
+        convolution = _only_convolution_before(normalization, outputs, calls)
         if convolution is None:
             continue
         variance, mean = normalization.moving_variance, normalization.moving_mean
@@ -62,29 +63,43 @@ def _models(model: keras.Model) -> Iterator[keras.Model]:
             yield from _models(layer)
 
 
-def _only_convolution_before(layer: keras.Layer, outputs: set[int]) -> keras.layers.Conv2D | None:
+def _calls(model: keras.Model) -> Iterator[object]:
+    """The calls of layers that make up a model (Keras's ``Node``)."""
+    graph = getattr(model, "_functional", model)  # a Sequential keeps one inside
+    for calls in graph._nodes_by_depth.values():
+        yield from calls
+
+
+def _only_convolution_before(layer: keras.Layer, outputs: set[int], calls: set[int]) -> keras.layers.Conv2D | None:
     """The convolution behind which comes this BatchNormalization and nothing else.
 
     :param outputs: the ids of the tensors that leave a model.
+    :param calls: the ids of the calls of layers that make up the models. There may have been others: a Sequential
+        that is loaded calls its layers anew with each layer that is added.
     """
     # Keras has no public way to ask what a layer is connected to.
-    if not isinstance(layer, keras.layers.BatchNormalization) or len(layer._inbound_nodes) != 1:
+    inbound = [call for call in layer._inbound_nodes if id(call) in calls]
+    if not isinstance(layer, keras.layers.BatchNormalization) or len(inbound) != 1:
         return None
-    tensor = layer._inbound_nodes[0].input_tensors[0]
+    (tensor,) = inbound[0].input_tensors
     before = tensor._keras_history.operation
     if not isinstance(before, keras.layers.Conv2D) or before.activation is not keras.activations.linear:
         return None
-    alone = len(before._inbound_nodes) == len(before._outbound_nodes) == 1 and id(tensor) not in outputs
+    alone = all(
+        sum(id(call) in calls for call in nodes) == 1 for nodes in (before._inbound_nodes, before._outbound_nodes)
+    )
     channels_last = before.data_format == "channels_last" and layer.axis in (-1, 3)
-    return before if alone and channels_last and before.compute_dtype == layer.compute_dtype == "float32" else None
+    is_float32 = before.compute_dtype == layer.compute_dtype == "float32"
+    return before if alone and id(tensor) not in outputs and channels_last and is_float32 else None
 
 
 def _adding(offset: tf.Tensor) -> Callable[..., tf.Tensor]:
     """The call of a layer that only adds an offset to each channel."""
     constant = offset.numpy()
 
-    def call(pictures: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        return tf.nn.bias_add(pictures, tf.constant(constant, pictures.dtype))
+    # "inputs" as in Keras: a saved network may name it.
+    def call(inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        return tf.nn.bias_add(inputs, tf.constant(constant, inputs.dtype))
 
     return call
 
@@ -92,8 +107,8 @@ def _adding(offset: tf.Tensor) -> Callable[..., tf.Tensor]:
 def _convolving(convolution: keras.layers.Conv2D, kernel: tf.Variable) -> Callable[..., tf.Tensor]:
     """The call of a convolution with another kernel in the place of its own."""
 
-    def call(pictures: tf.Tensor) -> tf.Tensor:
-        convolved = convolution.convolution_op(pictures, kernel)
+    def call(inputs: tf.Tensor) -> tf.Tensor:
+        convolved = convolution.convolution_op(inputs, kernel)
         if convolution.use_bias:
             channels = "NHWC" if convolution.data_format == "channels_last" else "NCHW"
             convolved = tf.nn.bias_add(convolved, tf.cast(convolution.bias, kernel.dtype), channels)

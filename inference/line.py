@@ -17,7 +17,7 @@ from .sandbox import Reading
 
 LONGEST_WAIT = 20  # seconds in the line; after it a person is sent away rather than kept in doubt
 SWEEP_INTERVAL = 0.1  # seconds between two looks for people who left a line that is full
-CROWD = 100  # sent away within a second: they come back before they are told to
+CROWD = 100  # sent away within a second: so many that some cannot have waited as they were told to
 FIRST_GUESS = 0.1  # seconds that a photograph takes, until some have been answered
 MEMORY_OF_PACE = 20  # photographs over which that is averaged
 
@@ -61,6 +61,7 @@ class _Place:
     def __init__(self, is_gone: Callable[[], bool]) -> None:
         self.is_gone = is_gone
         self.entered = time.monotonic()
+        self.deadline = self.entered + LONGEST_WAIT  # for its turn; what its turns take does not count
         self.next_turn: Future | None = None
 
     def give_up(self) -> bool:
@@ -81,8 +82,8 @@ class Line:
     ) -> None:
         self.max_waiting = max_waiting
         self._read, self._classify = read, classify
-        # A thread each: an executor's queue is first come, first served, as no lock is. The network's thread has
-        # the next picture at hand when it is done with one, whatever the threads of the requests are doing.
+        # A thread each: an executor's queue is first come, first served, as no lock is. With two pictures that have
+        # been read, the network's thread goes on to the next without waiting for the thread of any request.
         self._reader = ThreadPoolExecutor(1, "reader")
         self._network = ThreadPoolExecutor(1, "network")
         self._places: list[_Place] = []
@@ -135,11 +136,14 @@ class Line:
             if place.is_gone():
                 raise GoneError
             begun = time.monotonic()
-            return work(of), time.monotonic() - begun
+            made = work(of)
+            took = time.monotonic() - begun
+            place.deadline += took
+            return made, took
 
         place.next_turn = stage.submit(turn)
         try:
-            return place.next_turn.result(timeout=place.entered + LONGEST_WAIT - time.monotonic())
+            return place.next_turn.result(timeout=place.deadline - time.monotonic())
         except CancelledError as error:
             raise GoneError from error
         except TimeoutError as error:

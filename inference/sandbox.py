@@ -7,6 +7,7 @@ read at a time, so the limits hold for the app as a whole. ``python -m inference
 import contextlib
 import io
 import json
+import math
 import mmap
 import os
 import shutil
@@ -29,14 +30,15 @@ from .photo import IMAGE_SIZE, MAX_PIXELS, DamagedError, PhotoError, TooCostlyEr
 MEMORY_LIMIT = 370 * 2**20  # bytes that reading one photograph may take
 PROCESSOR_LIMIT = 2.5  # seconds of processor time for it
 PATIENCE = 20  # seconds on the clock, for a machine that is busy with other things
+WATCH_INTERVAL = 1  # seconds between two looks at that clock
 
 RETIREMENT = 64 * 2**20  # bytes that it may have gained, from photographs that are gone, before another one starts
 
 _RETIRED = 0  # exit code
 _LENGTH = struct.Struct(">Q")
 _PIXELS = (IMAGE_SIZE, IMAGE_SIZE, 3)
-# Killed for want of memory, out of processor time, out of patience; Windows has no such signals.
-_TOO_COSTLY = [-getattr(signal, name) for name in ("SIGKILL", "SIGPROF", "SIGALRM") if hasattr(signal, name)]
+# Killed for want of patience or memory, or out of processor time; Windows has no such signals.
+_TOO_COSTLY = [-getattr(signal, name) for name in ("SIGKILL", "SIGPROF") if hasattr(signal, name)]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class Sandbox:
         self.max_pixels = max_pixels
         self.process: subprocess.Popen | None = None
         self._one_at_a_time = threading.Lock()
+        self._deadline = math.inf  # for what is being read
+        # One thread for all photographs: starting a timer for each takes half as long as reading a small one.
+        self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
         """Start the process, unless it runs. It reads from a moment later on; this does not wait for it."""
@@ -76,6 +81,8 @@ class Sandbox:
                 env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # each of its threads would take memory
                 start_new_session=True,  # Ctrl-C in the terminal is for the app
             )
+        if not self._watchdog.is_alive():
+            self._watchdog.start()
 
     def read(self, file: BinaryIO) -> Reading:
         """What ``open_photo`` makes of a file.
@@ -85,6 +92,7 @@ class Sandbox:
         """
         with self._one_at_a_time:
             self.start()
+            self._deadline = time.monotonic() + PATIENCE
             try:
                 while (reply := self._ask(file)) is None:
                     self._bury()
@@ -95,7 +103,16 @@ class Sandbox:
                 self.process.kill()
                 self.process.wait()
                 raise
+            finally:
+                self._deadline = math.inf
         return reply
+
+    def _watch(self) -> None:
+        """Kill the process when it has had what it reads for too long, whatever keeps it."""
+        while True:
+            time.sleep(WATCH_INTERVAL)
+            if time.monotonic() > self._deadline:
+                self.process.kill()
 
     def _ask(self, file: BinaryIO) -> Reading | None:
         """The answer of the process; nothing if it ended.
@@ -151,7 +168,7 @@ def main() -> None:
     at_start = _memory()
     _limit_memory(at_start + MEMORY_LIMIT)
     while _memory() < at_start + RETIREMENT and (length := sys.stdin.buffer.read(_LENGTH.size)):
-        with _limited_time():
+        with _limited_processor_time():
             reply = _answer(sys.stdin.buffer.read(*_LENGTH.unpack(length)), max_pixels)
         answers.write(reply)
         answers.flush()
@@ -193,18 +210,16 @@ def _limit_memory(limit: int) -> None:
 
 
 @contextlib.contextmanager
-def _limited_time() -> Iterator[None]:
-    """End this process if the block takes longer than ``PROCESSOR_LIMIT`` or ``PATIENCE``; not on Windows."""
+def _limited_processor_time() -> Iterator[None]:
+    """End this process by ``SIGPROF`` if the block takes longer than ``PROCESSOR_LIMIT``; not on Windows."""
     if not hasattr(signal, "setitimer"):
         yield
         return
-    signal.setitimer(signal.ITIMER_PROF, PROCESSOR_LIMIT)  # SIGPROF
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE)  # SIGALRM
+    signal.setitimer(signal.ITIMER_PROF, PROCESSOR_LIMIT)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 if __name__ == "__main__":

@@ -118,11 +118,13 @@ def test_it_ends_when_the_app_is_killed():
     assert alive == []
 
 
-def test_a_process_that_waits_too_long_ends_itself():
-    # It is told of a file that never comes.
-    program = "from inference import sandbox; sandbox.PATIENCE = 0.2; import sys; sys.argv = ['', '1']; sandbox.main()"
-    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    process.stdin.write(b"\0\0\0\0\0\0\1\0")
-    process.stdin.flush()
-    assert process.wait(20) == -signal.SIGALRM
-    process.communicate()
+def test_a_process_that_stands_still_is_killed_and_the_next_photo_is_read(sandbox, goldfinch, monkeypatch):
+    sandbox.read(io.BytesIO(goldfinch))
+    monkeypatch.setattr("inference.sandbox.PATIENCE", 0.5)
+    sandbox.process.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    with pytest.raises(TooCostlyError):
+        sandbox.read(io.BytesIO(goldfinch))
+    assert time.monotonic() - begun < 10
+    monkeypatch.undo()
+    sandbox.read(io.BytesIO(goldfinch))
