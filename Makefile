@@ -20,7 +20,7 @@ lint: .venv/development
 fuzz: .venv/development
 	$(BIN)/python -m tests.fuzz 50000
 
-# How fast the app is beside the plain recipe: 20 minutes. DATA=…/<label>/*.jpg adds what bfloat16 costs in accuracy.
+# How fast the app is beside the plain recipe: 20 minutes. DATA=FOLDER, which holds <label>/*.jpg, adds what bfloat16 costs.
 bench: .venv/development
 	@$(BIN)/python -m benchmarks $(DATA)
 

@@ -34,6 +34,7 @@ def predict() -> Callable[[], object]:
 
 def unfolded() -> Callable[[], object]:
     """The network in one traced graph, as it is in the file."""
+    os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "1"  # as in the app, so that folding makes the difference
     from inference.classifier import load_network, tf, traced
 
     graph, pixels = traced(load_network(MODEL)).get_concrete_function(), tf.constant(PIXELS[np.newaxis])

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -48,8 +49,8 @@ def colour_on(page: str) -> tuple[int, ...]:
 
 
 def slow() -> bytes:
-    """A photo that takes a second or two to read."""
-    return encoded(Image.new("RGBA", (7000, 7000), (90, 120, 60, 128)), "PNG")
+    """A photo that takes the better part of a second to read."""
+    return encoded(Image.new("RGBA", (5000, 5000), (90, 120, 60, 128)), "PNG")
 
 
 def is_a_busy_page(answer: Answer) -> bool:
@@ -111,10 +112,13 @@ def test_sixty_four_panoramas_at_once_take_the_memory_of_one(tmp_path):
         answers = send_all(address, [panorama] * 64)
         done.set()
         watcher.join()
-        assert set(Counter(answer.status for answer in answers)) == {200, 503}
+        # 302: on a slow machine such a photo may take more time than one may.
+        assert set(Counter(answer.status for answer in answers)) <= {200, 302, 503}
+        assert any(answer.status == 503 for answer in answers)
         assert peak - idle < 400e6  # reading one may take 370 MiB, as for any photo
 
 
+@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="only Linux tells that a client has gone")
 @SERVERS
 def test_a_client_that_goes_away_while_waiting_gives_up_its_place(tmp_path, command):
     uploads = tmp_path / "uploads"

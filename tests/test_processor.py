@@ -14,7 +14,7 @@ from inference.processor import usable_cores
 
 from .servers import ROOT
 
-CORES = len(os.sched_getaffinity(0))
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 GROUPS = Path("/sys/fs/cgroup/cpu")  # version 1, where a group can be made without asking systemd
 
 
@@ -23,12 +23,14 @@ def half_a_core() -> Iterator[Path]:
     """A real control group with a quota of half a core."""
     group = GROUPS / "which-bird-is-it-test"
     try:
-        group.mkdir()
-        (group / "cpu.cfs_quota_us").write_text("50000")
+        group.mkdir(exist_ok=True)  # a killed test left it
     except OSError:
         pytest.skip("no control group of version 1 can be made here")
-    yield group
-    group.rmdir()
+    try:
+        (group / "cpu.cfs_quota_us").write_text("50000")
+        yield group
+    finally:
+        group.rmdir()
 
 
 def test_a_quota_that_a_process_is_really_under_limits_tensorflow(half_a_core):
@@ -45,6 +47,7 @@ def test_a_quota_that_a_process_is_really_under_limits_tensorflow(half_a_core):
     assert ended.stdout == "1 1 1\n"
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system keeps no process off a core")
 def test_cores_that_a_process_may_not_run_on_do_not_count():
     program = (
         "import os, json; from inference.processor import usable_cores; many = usable_cores()\n"
@@ -81,7 +84,7 @@ def test_the_quota_of_a_control_group_is_found(tmp_path, monkeypatch, membership
         path.write_text(content + "\n")
     monkeypatch.setattr(processor, "_MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr(processor, "_GROUPS", tmp_path / "groups")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: range(64))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: range(64), raising=False)
     assert usable_cores() == cores
 
 
