@@ -5,7 +5,6 @@ import contextlib
 import io
 import logging
 import os
-import secrets
 import select
 import sys
 import tempfile
@@ -37,51 +36,29 @@ from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 from werkzeug.serving import is_running_from_reloader, make_server
 from werkzeug.wrappers import Response
 
-from inference import LABELS_FILE, MAX_WAITING, MODEL_FILE, REPORT_FILE, Identification, PairError
-from inference.card import load_card
+import settings
+from inference import MIN_SIDE, REPORT_FILE, Identification, PairError
+from inference.card import load_card, sha256
 from inference.labels import load_labels
-from inference.line import BusyError, GoneError, Line
+from inference.line import BusyError, Crowd, GoneError, LaterError, Line
 from inference.model_file import check_model_file
-from inference.photo import FORMATS, MAX_PIXELS, MIN_SIDE, Photo, PhotoError
-from inference.processor import has_bfloat16
+from inference.photo import FORMATS, Photo, PhotoError
 from inference.sandbox import Sandbox
+from jobs import NO_WORKER, FailedError, LostError, UnavailableError, UnknownJobError
+from settings import SettingError
 
 if TYPE_CHECKING:
     from inference.classifier import Classifier
-
-HERE = Path(__file__).parent
-
-# Every setting can be changed from outside: BIRD_MODEL=/elsewhere/birds.h5, and so on.
-DEFAULTS = {
-    "MODEL": str(HERE / "models" / MODEL_FILE),
-    "LABELS": str(HERE / "models" / LABELS_FILE),
-    "UPLOADS": str(HERE / "uploads"),  # leftovers in it are swept when the app starts
-    "MAX_CONTENT_LENGTH": 10 * 2**20,  # bytes of a whole request
-    "MAX_FORM_MEMORY_SIZE": 500_000,  # bytes of a field that is no file
-    "MAX_FORM_PARTS": 100,  # fields and files
-    "MAX_PIXELS": MAX_PIXELS,  # of a photo; reading more than 50 million may take too much memory
-    "MAX_WAITING": MAX_WAITING,  # photos in line behind the one that is being identified
-    "PRECISION": "float32",  # of the network; or "bfloat16", faster on a processor that has it
-    "SECRET_KEY": secrets.token_hex(),  # signs the messages between two pages; another after each start will do
-}
+    from jobs.client import RemoteClassifier
 
 DISCARD_LIMIT = 2**30  # bytes of a refused upload that are read before its sender is told
 DISCARD_BLOCK = 2**16  # bytes
-# The least that a setting may be, and what it counts. Werkzeug reads forms, files included, in blocks of half of the
-# form memory.
-LIMITS = {
-    "MAX_CONTENT_LENGTH": (1, "bytes"),
-    "MAX_FORM_MEMORY_SIZE": (2**17, "bytes"),
-    "MAX_FORM_PARTS": (1, "parts"),
-    "MAX_PIXELS": (MIN_SIDE**2, "pixels"),
-    "MAX_WAITING": (0, "photos"),
-}
-PRECISIONS = ("float32", "bfloat16")
 UPLOAD_SUFFIX = ".upload"
 BROKEN_UPLOAD = "The upload broke off or is malformed. Please send it again."
 WARM_UP_ANSWERS = 5  # after so many, an answer takes as long as the next one
 CROWD_DELAY = 0.05  # seconds before one of a crowd that does not wait as told is sent away again
 CLIENT_GONE = 499  # nginx's status for an answer that nobody waited for; it is only seen in logs
+UNAVAILABLE_RETRY = 5  # seconds after which it is worth trying again when the queue is gone
 CANNOT_START = 4  # gunicorn starts a worker that ends otherwise again and again
 
 _EXTENSIONS = [f"'{extension}'" for extension in FORMATS]
@@ -91,16 +68,19 @@ UNSUPPORTED_FILE_TYPE = (
 )
 
 
-def security_headers(style: str) -> Secure:
+def security_headers(*, style: str = "'self'", script: str = "'none'") -> Secure:
     """What a browser is told that a page never does.
 
     :param style: where its style comes from, as a source of a Content-Security-Policy.
+    :param script: where its script comes from, and may ask for something.
     """
     return Secure(
         # The page and its style come from here, a thumbnail from the page itself, and nothing from anywhere else.
         csp=ContentSecurityPolicy()
         .default_src("'none'")
         .style_src(style)
+        .script_src(script)
+        .connect_src(script)
         .img_src("'self'", "data:")
         .form_action("'self'")
         .base_uri("'none'")
@@ -111,8 +91,9 @@ def security_headers(style: str) -> Secure:
     )
 
 
-PAGE_HEADERS = security_headers(style="'self'")
+PAGE_HEADERS = security_headers()
 REPORT_HEADERS = security_headers(style="'unsafe-inline'")  # one file, with its style in it
+WAITING_HEADERS = security_headers(script="'self'")  # it asks for its next state
 
 
 class UploadRequest(Request):
@@ -144,12 +125,13 @@ class UploadRequest(Request):
 
 application = Flask(__name__)
 application.request_class = UploadRequest
-application.config.from_mapping(DEFAULTS)
+application.config.from_mapping(settings.DEFAULTS)
 application.config.from_prefixed_env("BIRD")
 application.config["DEBUG"] = get_debug_flag()  # Flask's own switch, and no BIRD_DEBUG
 application.logger.setLevel(logging.INFO)
 
 sandbox = Sandbox(application.config["MAX_PIXELS"])
+crowd = Crowd()
 _loading = threading.Lock()
 
 
@@ -158,7 +140,7 @@ def index() -> str | Response:
     """Show the form; name the bird in the photograph that was posted."""
     if request.method != "POST":
         return render_template("index.html")
-    line().check()  # before the work of receiving
+    check_room()  # before the work of receiving
     with stage("receive"):
         files = received_files()
     if "bird_image" not in files:
@@ -172,13 +154,30 @@ def index() -> str | Response:
         return refuse(UNSUPPORTED_FILE_TYPE.format(extension=shown))
     try:
         identification, thumbnail = classify_image(upload.stream)
-    except PhotoError as error:
+    except (PhotoError, FailedError) as error:
         return refuse(str(error))
+    except LaterError as later:
+        return wait_elsewhere(later)
     application.logger.info("identified")
     with stage("template"):
-        answer = make_response(render_template("index.html", identification=identification, thumbnail=thumbnail))
-    answer.cache_control.no_store = True  # it carries the photo
-    return answer
+        return private_page("index.html", identification=identification, thumbnail=thumbnail)
+
+
+def check_room() -> None:
+    """
+    :raises BusyError: too many photographs are in line.
+    :raises UnavailableError: no worker would look at one.
+    """
+    line().check()
+    if is_split():
+        network().check()
+
+
+def private_page(template: str, **context: object) -> Response:
+    """A page with somebody's photo on it."""
+    page = make_response(render_template(template, **context))
+    page.cache_control.no_store = True
+    return page
 
 
 def classify_image(file: str | Path | BinaryIO) -> tuple[Identification, str]:
@@ -189,12 +188,67 @@ def classify_image(file: str | Path | BinaryIO) -> tuple[Identification, str]:
     :raises PhotoError: the file cannot be used as a photograph.
     :raises BusyError: too many photographs are in line.
     :raises GoneError: the client of this request is gone.
+    :raises LaterError: a worker's answer takes its time.
+    :raises FailedError: the workers have given up on it.
+    :raises UnavailableError: no worker would look at it.
     """
     with open(file, "rb") if isinstance(file, str | Path) else contextlib.nullcontext(file) as opened:
         answer = line().identify(opened, client_watch())
     if has_request_context():
         stages().update(answer.seconds)
-    return answer.identification, base64.b64encode(answer.thumbnail).decode("ascii")
+    return answer.identification, as_text(answer.thumbnail)
+
+
+def as_text(jpeg: bytes) -> str:
+    """A thumbnail for a ``data:`` URL."""
+    return base64.b64encode(jpeg).decode("ascii")
+
+
+def wait_elsewhere(later: LaterError) -> Response:
+    """Send a person to a page of their own, where the answer will be.
+
+    :raises UnavailableError: it cannot be kept.
+    """
+    if client_watch()():
+        network().forget(later.job)
+        return client_gone(GoneError())
+    network().keep_thumbnail(later.job, later.thumbnail)
+    application.logger.info("later")
+    return redirect(url_for("identification", job=later.job), 303)
+
+
+@application.route("/identifications/<job>")
+def identification(job: str) -> Response:
+    """The answer to a photograph that took its time, or how far it is."""
+    if not is_split():
+        abort(404)
+    try:
+        thumbnail, found = network().look_up(job)
+    except UnknownJobError:
+        abort(404, "There is no such answer here, or it is more than an hour old. Please send the photo again.")
+    except (FailedError, LostError) as error:
+        return private_page("index.html", sentence=str(error))
+    if isinstance(found, Identification):
+        return private_page("index.html", identification=found, thumbnail=as_text(thumbnail))
+    g.headers = WAITING_HEADERS
+    return private_page("waiting.html", place=found, thumbnail=as_text(thumbnail))
+
+
+@application.route("/healthz")
+def healthz() -> tuple[dict[str, object], int]:
+    """Whether a photo would be answered, for programs."""
+    about = {"labels": len(network().labels), "model": network().sha256}
+    if not is_split():
+        return {"mode": "one process", **about, "waiting": line().waiting}, 200
+    about["mode"] = "queue"
+    try:
+        state = network().state()
+    except UnavailableError as error:
+        log_unavailable(error)
+        return {**about, "reason": error.reason}, 503
+    about["waiting"] = state.waiting
+    about["workers"] = [{"labels": worker.labels, "model": worker.model} for worker in state.workers]
+    return (about, 200) if state.workers else ({**about, "reason": NO_WORKER}, 503)
 
 
 def client_watch() -> Callable[[], bool]:
@@ -265,6 +319,7 @@ def report() -> Response:
     """How good the model is: the page that training wrote beside it."""
     if report_page() is None:
         abort(404)
+    g.headers = REPORT_HEADERS
     return make_response(report_page())
 
 
@@ -308,12 +363,29 @@ def discard_request() -> None:
 def busy(error: BusyError) -> Response:
     """Say that too many photographs are in line, and when to try again: at once, but to a crowd."""
     discard_request()
-    if error.crowded:  # each takes the processor from those in line for a while, and comes back at once
+    if crowd.joined():  # each takes the processor from those in line for a while, and comes back at once
         time.sleep(CROWD_DELAY)
     application.logger.info("busy")
     response = make_response(render_template("index.html", sentence=str(error)), 503)
     response.retry_after = error.retry_after
     return response
+
+
+@application.errorhandler(UnavailableError)
+def unavailable(error: UnavailableError) -> Response:
+    """Say that the queue is gone, or that nobody works."""
+    discard_request()
+    log_unavailable(error)
+    response = make_response(render_template("index.html", sentence=str(error)), 503)
+    response.retry_after = UNAVAILABLE_RETRY
+    if request.endpoint == "identification":
+        response.headers["Refresh"] = UNAVAILABLE_RETRY  # the answer may come yet
+    return response
+
+
+def log_unavailable(error: UnavailableError) -> None:
+    """For who runs the app."""
+    application.logger.warning("unavailable: %s: %s", error.reason, error.__cause__ or "none has shown itself")
 
 
 @application.errorhandler(GoneError)
@@ -334,8 +406,7 @@ def http_error(error: HTTPException) -> Response:
 @application.after_request
 def secure_headers(response: Response) -> Response:
     """Tell the browser what a page of this site never does."""
-    is_report = request.endpoint == "report" and response.status_code == 200
-    (REPORT_HEADERS if is_report else PAGE_HEADERS).set_headers(response)
+    g.get("headers", PAGE_HEADERS).set_headers(response)
     return response
 
 
@@ -354,12 +425,18 @@ def page_context() -> dict[str, object]:
     """What every page may name."""
     return {
         "extensions": list(FORMATS),
-        "species_known": len(classifier().labels),
+        "species_known": len(network().labels),
+        "model": network().sha256,
+        "is_split": is_split(),
         "has_report": report_page() is not None,
     }
 
 
-@cache
+def is_split() -> bool:
+    """Whether the network runs in workers, behind a queue."""
+    return bool(application.config["QUEUE_URL"])
+
+
 def _load_classifier() -> "Classifier":
     model, labels = Path(application.config["MODEL"]), Path(application.config["LABELS"])
     # What can be said of the files without TensorFlow is said before the seconds that its import takes.
@@ -373,16 +450,36 @@ def _load_classifier() -> "Classifier":
     return Classifier(model, labels, application.config["PRECISION"])
 
 
-def classifier() -> "Classifier":
-    """The one classifier of this process."""
+def _remote_classifier() -> "RemoteClassifier":
+    from jobs.client import RemoteClassifier  # Celery's import takes its time, too
+
+    model = Path(application.config["MODEL"])
+    return RemoteClassifier(
+        application.config["QUEUE_URL"],
+        application.config["RESULT_URL"],
+        labels=load_labels(Path(application.config["LABELS"])),
+        sha256=sha256(model) if model.is_file() else "",  # it is not needed here
+        max_waiting=application.config["MAX_WAITING"],
+        result_wait=application.config["RESULT_WAIT"],
+    )
+
+
+@cache
+def _load_network() -> "Classifier | RemoteClassifier":
+    return _remote_classifier() if is_split() else _load_classifier()
+
+
+def network() -> "Classifier | RemoteClassifier":
+    """The one classifier of this process: the network itself, or what asks workers."""
     with _loading:
-        return _load_classifier()
+        return _load_network()
 
 
 @cache
 def line() -> Line:
     """The one line of photographs in this process."""
-    return Line(sandbox.read, classifier().classify, application.config["MAX_WAITING"])
+    max_waiting = application.config["MAX_WAITING"]
+    return Line(sandbox.read, network().classify, max_waiting, at_once=max_waiting + 1 if is_split() else 1)
 
 
 def warm_up() -> None:
@@ -397,42 +494,17 @@ def warm_up() -> None:
 def start() -> None:
     """Check the settings, sweep ``uploads/`` and load the model, or end with one line that says why not."""
     try:
-        check_settings()
+        settings.check(application.config)
         port()
         sweep_uploads(Path(application.config["UPLOADS"]))
         sandbox.start()  # it gets ready while the model is loaded
-        classifier()
+        network()
         report_page()
-        warm_up()
+        if not is_split():
+            warm_up()
     except (PairError, SettingError) as error:
         print(f"application: {error}", file=sys.stderr)
         sys.exit(CANNOT_START)
-
-
-class SettingError(ValueError):
-    """A setting cannot be used; the message says which and why."""
-
-
-def check_settings() -> None:
-    """:raises SettingError: a setting is not of its kind."""
-    for name, (least, unit) in LIMITS.items():
-        limit = application.config[name]
-        if not isinstance(limit, int) or isinstance(limit, bool) or limit < min(least, 1):
-            raise SettingError(f"BIRD_{name} must be a number of {unit}, not {limit!r}.")
-        if limit < least:
-            raise SettingError(f"BIRD_{name} must be at least {least}, or no photo is received.")
-    precision = application.config["PRECISION"]
-    if precision not in PRECISIONS:
-        raise SettingError(f"BIRD_PRECISION must be {' or '.join(PRECISIONS)}, not {precision!r}.")
-    if precision == "bfloat16" and not has_bfloat16():
-        raise SettingError(
-            "BIRD_PRECISION=bfloat16 needs a processor that multiplies bfloat16 (AVX512-BF16 or AMX-BF16), and "
-            "none was found here. Leave it out."
-        )
-    for name in ("MODEL", "LABELS", "UPLOADS", "SECRET_KEY"):
-        application.config[name] = str(application.config[name])  # BIRD_SECRET_KEY=123 reads as a number
-        if not application.config[name]:
-            raise SettingError(f"BIRD_{name} is empty. Set it, or leave it out for the default.")
 
 
 def sweep_uploads(folder: Path) -> None:

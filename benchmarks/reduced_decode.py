@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from application import classifier
-from inference.photo import IMAGE_SIZE, THUMBNAIL_SIZE, open_photo
+from inference import IMAGE_SIZE
+from inference.photo import THUMBNAIL_SIZE, open_photo
 from tests.drawings import encoded
 
 PIXELS = 12_000_000

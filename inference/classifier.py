@@ -3,6 +3,7 @@
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,11 +15,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from . import Candidate, Identification, PairError
+from . import IMAGE_SIZE, Candidate, Identification, PairError
+from .card import sha256
 from .folding import compute_in_bfloat16, fold_batch_normalization
 from .labels import load_labels
 from .model_file import check_model_file, write_modern_copy
-from .photo import IMAGE_SIZE
 from .processor import usable_cores
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ MAX_REASON = 300  # characters of a reason that Keras or TensorFlow gives
 class Classifier:
     """A fine-tuned network and its labels, ready to answer.
 
+    :ivar labels: in the order of the network's outputs.
+    :ivar sha256: of ``model_file``; every ``Identification`` carries it.
     :param model_file: a whole Keras model, as Keras 2 or 3 saved it.
     :param labels_file: the ``.npy`` with its ``{label: index}``.
     :param precision: of the network: ``float32``, or ``bfloat16``, which is faster on a processor that
@@ -50,6 +53,7 @@ class Classifier:
                 f"{model_file} tells {outputs} classes apart, but {labels_file} holds {len(self.labels)} labels. "
                 "Put in the two files of one training."
             )
+        self.sha256 = sha256(model_file)
         try:
             fold_batch_normalization(model)
             if precision == "bfloat16":
@@ -67,10 +71,12 @@ class Classifier:
 
         :param pixels: ``uint8[224, 224, 3]``, RGB.
         """
+        begun = time.perf_counter()
         probabilities = self._probabilities(pixels[np.newaxis]).numpy()[0]
+        seconds = time.perf_counter() - begun
         best = np.argsort(probabilities)[::-1][:CANDIDATES]
         candidates = tuple(Candidate(self.labels[index], float(probabilities[index])) for index in best)
-        return Identification(candidates[0].label, candidates[0].confidence, candidates)
+        return Identification(candidates[0].label, candidates[0].confidence, candidates, self.sha256, seconds)
 
 
 def use_threads(cores: int) -> None:

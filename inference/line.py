@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from . import Identification
-from .sandbox import Reading
+
+if TYPE_CHECKING:
+    from .sandbox import Reading
 
 LONGEST_WAIT = 20  # seconds in the line; after it a person is sent away rather than kept in doubt
 SWEEP_INTERVAL = 0.1  # seconds between two looks for people who left a line that is full
@@ -26,20 +28,45 @@ class BusyError(Exception):
     """The line is full, or too slow; the message is a sentence for the person who sent the photograph.
 
     :param waiting: how many photographs are in the line.
-    :param retry_after: seconds until it should be worth trying again.
-    :param crowded: whether so many have been sent away within a second that they cannot all have waited as told.
+    :param pace: seconds that each takes.
+    :ivar retry_after: seconds until it should be worth trying again.
     """
 
-    def __init__(self, waiting: int, retry_after: int, crowded: bool) -> None:
+    def __init__(self, waiting: int, pace: float) -> None:
+        self.retry_after = max(1, ceil(waiting * pace))
         photos = "1 photo is" if waiting == 1 else f"{waiting} photos are"
-        seconds = "a second" if retry_after == 1 else f"{retry_after} seconds"
+        seconds = "a second" if self.retry_after == 1 else f"{self.retry_after} seconds"
         super().__init__(f"The app is busy: {photos} in line. Please try again in {seconds}.")
-        self.retry_after = retry_after
-        self.crowded = crowded
 
 
 class GoneError(Exception):
     """The person who sent the photograph did not wait for the answer."""
+
+
+class LaterError(Exception):
+    """The network works elsewhere, and its answer takes longer than a person should look at an empty page.
+
+    :param job: under which the answer will be found.
+    :ivar thumbnail: what there is to show meanwhile, a JPEG.
+    """
+
+    def __init__(self, job: str) -> None:
+        super().__init__(job)
+        self.job = job
+        self.thumbnail = b""
+
+
+class Crowd:
+    """Whether so many are sent away that they cannot all have waited as they were told to."""
+
+    def __init__(self) -> None:
+        self._sent_away: deque[float] = deque(maxlen=CROWD)  # when
+
+    def joined(self) -> bool:
+        """One more has been sent away: are they a crowd?"""
+        now = time.monotonic()
+        self._sent_away.append(now)
+        return len(self._sent_away) == CROWD and now - self._sent_away[0] < 1
 
 
 @dataclass(frozen=True)
@@ -48,6 +75,7 @@ class Answer:
 
     :param thumbnail: a JPEG.
     :param seconds: what it took to ``wait`` in the line, to ``decode``, to make the ``thumbnail``, in the ``network``.
+        The way to a network elsewhere and back counts as waiting.
     """
 
     identification: Identification
@@ -70,27 +98,36 @@ class _Place:
 
 
 class Line:
-    """Photographs are read one at a time, and identified one at a time: the next is read while the network works.
+    """Photographs are read one at a time, and the next is read while the network works.
 
     :param read: a file -> ``Reading``; it raises what it has to say of a bad one.
     :param classify: ``uint8[224, 224, 3]`` -> ``Identification``.
     :param max_waiting: how many photographs may wait behind the one that is being identified.
+    :param at_once: how many may be identified at the same time: more than one if that happens elsewhere.
     """
 
     def __init__(
-        self, read: Callable[[BinaryIO], Reading], classify: Callable[[np.ndarray], Identification], max_waiting: int
+        self,
+        read: Callable[[BinaryIO], "Reading"],
+        classify: Callable[[np.ndarray], Identification],
+        max_waiting: int,
+        at_once: int = 1,
     ) -> None:
         self.max_waiting = max_waiting
         self._read, self._classify = read, classify
         # A thread each: an executor's queue is first come, first served, as no lock is. With two pictures that have
         # been read, the network's thread goes on to the next without waiting for the thread of any request.
         self._reader = ThreadPoolExecutor(1, "reader")
-        self._network = ThreadPoolExecutor(1, "network")
+        self._network = ThreadPoolExecutor(at_once, "network")
         self._places: list[_Place] = []
         self._changing = threading.Lock()
         self._swept = self._left = 0.0
         self._pace = FIRST_GUESS  # seconds a photograph
-        self._sent_away: deque[float] = deque(maxlen=CROWD)  # when
+
+    @property
+    def waiting(self) -> int:
+        """How many photographs are in the line."""
+        return len(self._places)
 
     def check(self) -> None:
         """:raises BusyError: there is no place in the line."""
@@ -107,12 +144,18 @@ class Line:
         :raises PhotoError: the file cannot be used as a photograph.
         :raises BusyError: there is no place in the line, or it took too long.
         :raises GoneError: nobody waits for the answer any more.
+        :raises LaterError: the network works elsewhere, and takes its time.
         """
         with self._place(is_gone) as place:
             reading, read_in = self._in_turn(place, self._reader, self._read, file)
-            identification, identified_in = self._in_turn(place, self._network, self._classify, reading.pixels)
-            waited = time.monotonic() - place.entered - read_in - identified_in
-        return Answer(identification, reading.thumbnail, {"wait": waited, **reading.seconds, "network": identified_in})
+            try:
+                identification, _ = self._in_turn(place, self._network, self._classify, reading.pixels)
+            except LaterError as later:
+                later.thumbnail = reading.thumbnail
+                raise
+            waited = time.monotonic() - place.entered - read_in - identification.seconds
+        seconds = {"wait": waited, **reading.seconds, "network": identification.seconds}
+        return Answer(identification, reading.thumbnail, seconds)
 
     @contextlib.contextmanager
     def _place(self, is_gone: Callable[[], bool]) -> Iterator[_Place]:
@@ -170,7 +213,4 @@ class Line:
             self._pace += (took - self._pace) / MEMORY_OF_PACE
 
     def _busy(self) -> BusyError:
-        now, waiting = time.monotonic(), len(self._places)
-        self._sent_away.append(now)
-        crowded = len(self._sent_away) == CROWD and now - self._sent_away[0] < 1
-        return BusyError(waiting, max(1, ceil(waiting * self._pace)), crowded)
+        return BusyError(self.waiting, self._pace)

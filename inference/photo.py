@@ -12,6 +12,8 @@ import pillow_heif
 import simplejpeg
 from PIL import AvifImagePlugin, ExifTags, Image, ImageCms, WebPImagePlugin  # noqa: F401  Pillow then knows WebP
 
+from . import IMAGE_SIZE, MAX_PIXELS, MIN_SIDE
+
 #: File name extensions that may be uploaded, each with the Pillow decoder that reads such files.
 #: No other decoder is ever tried, whatever the bytes look like.
 FORMATS = {
@@ -26,11 +28,8 @@ FORMATS = {
 }
 _DECODERS = sorted(set(FORMATS.values()))
 
-IMAGE_SIZE = 224  # pixels, both sides of the square that the network sees
-MAX_PIXELS = 50_000_000  # ~ a 50 MP camera; larger is refused before decoding, unless told otherwise
 #: Two decoders hold several copies of a picture at a time: 15 and 11 bytes a pixel, where the others take up to 7.
 MAX_PIXELS_OF = {"WEBP": 24_000_000, "AVIF": 32_000_000}
-MIN_SIDE = 16  # pixels; thinner is a line or a tracking pixel, not a bird
 THUMBNAIL_SIZE = 400  # pixels, the longer side at most
 THUMBNAIL_QUALITY = 85  # JPEG quality
 

@@ -25,7 +25,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .photo import IMAGE_SIZE, MAX_PIXELS, DamagedError, PhotoError, TooCostlyError, open_photo
+from . import IMAGE_SIZE, MAX_PIXELS
+from .photo import DamagedError, PhotoError, TooCostlyError, open_photo
 
 MEMORY_LIMIT = 370 * 2**20  # bytes that reading one photograph may take
 PROCESSOR_LIMIT = 2.5  # seconds of processor time for it

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from inference import Identification, line
-from inference.line import Answer, BusyError, GoneError, Line
+from inference.line import Answer, BusyError, Crowd, GoneError, LaterError, Line
 from inference.photo import NotAPictureError
 from inference.sandbox import Reading
 
@@ -36,13 +36,15 @@ class Stages:
         return Reading(np.array([name]), name.encode(), {"decode": 0.001})
 
     def classify(self, pixels: np.ndarray) -> Identification:
+        begun = time.monotonic()
         with self._alone("classify"):
             assert self.open_network.wait(20)
             time.sleep(0.002)
+        seconds = time.monotonic() - begun
         self.classified_names.append(str(pixels[0]))
         if pixels[0] == "accident":
             raise RuntimeError("accident")
-        return Identification(str(pixels[0]), 1.0, ())
+        return Identification(str(pixels[0]), 1.0, (), seconds=seconds)
 
     @contextlib.contextmanager
     def _alone(self, stage: str) -> Iterator[None]:
@@ -160,19 +162,12 @@ def test_the_slower_the_line_the_later_one_should_try_again(stages, people):
     assert "in 2 seconds." in str(busy.value)
 
 
-def test_a_few_who_are_sent_away_are_no_crowd_and_many_at_once_are(stages, people):
-    queue = Line(stages.read, stages.classify, 0)
-    queue_up(people, stages, queue, ["1"])
-    crowded = []
-    for _ in range(2 * line.CROWD):
-        with pytest.raises(BusyError) as busy:
-            queue.check()
-        crowded.append(busy.value.crowded)
-    assert crowded == [False] * (line.CROWD - 1) + [True] * (line.CROWD + 1)
+def test_a_few_who_are_sent_away_are_no_crowd_and_many_at_once_are():
+    crowd = Crowd()
+    joined = [crowd.joined() for _ in range(2 * line.CROWD)]
+    assert joined == [False] * (line.CROWD - 1) + [True] * (line.CROWD + 1)
     time.sleep(1)
-    with pytest.raises(BusyError) as busy:
-        queue.check()
-    assert not busy.value.crowded
+    assert not crowd.joined()
 
 
 @pytest.mark.parametrize(("name", "error"), [("no picture", NotAPictureError), ("accident", RuntimeError)])
@@ -241,3 +236,26 @@ def test_an_answer_says_where_its_time_went(stages, people):
     assert first.result().seconds["network"] > 0.1
     assert second.result(20).seconds["wait"] > 0.1
     assert second.result().seconds["network"] < 0.1
+
+
+def test_several_networks_elsewhere_work_at_once(stages, people):
+    begun = threading.Barrier(3)
+
+    def classify(pixels: np.ndarray) -> Identification:
+        begun.wait(20)  # for the two others
+        return Identification(str(pixels[0]), 1.0, ())
+
+    queue = Line(stages.read, classify, 5, at_once=3)
+    answers = [people.submit(queue.identify, io.BytesIO(name)) for name in (b"1", b"2", b"3")]
+    assert [answer.result(20).identification.label for answer in answers] == ["1", "2", "3"]
+
+
+def test_an_answer_that_takes_its_time_elsewhere_leaves_its_place_with_what_there_is_to_show(stages):
+    def classify(_pixels: np.ndarray) -> Identification:
+        raise LaterError("job")
+
+    queue = Line(stages.read, classify, 0)
+    with pytest.raises(LaterError) as later:
+        queue.identify(io.BytesIO(b"photo"))
+    assert (later.value.job, later.value.thumbnail) == ("job", b"photo")
+    assert queue.waiting == 0

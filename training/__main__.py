@@ -15,9 +15,8 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # leave GPU memory t
 
 import keras
 
-from inference import CARD_FILE, LABELS_FILE, MODEL_FILE, REPORT_FILE
+from inference import CARD_FILE, IMAGE_SIZE, LABELS_FILE, MODEL_FILE, REPORT_FILE
 from inference.card import sha256
-from inference.photo import IMAGE_SIZE
 
 from . import network, recipe
 from .card import model_card

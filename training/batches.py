@@ -7,7 +7,8 @@ import keras
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from inference.photo import IMAGE_SIZE, Photo, open_photo
+from inference import IMAGE_SIZE
+from inference.photo import Photo, open_photo
 
 from .data import SEED, Split
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from inference.photo import IMAGE_SIZE
+from inference import IMAGE_SIZE
 
 from .batches import AUGMENTATION, Batches
 from .checkpoint import Best, Checkpoint, State

@@ -1,0 +1,139 @@
+"""Redis, RabbitMQ and a stand-in for Amazon SQS, real servers each, on this machine; and workers."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from . import servers
+
+START_LIMIT = 60  # seconds; RabbitMQ takes ten on a quiet machine
+#: Debian's script in /usr/sbin would run it as another user, who may not write to a test's folder.
+RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+MOTO = [sys.executable, "-m", "moto.server"]
+
+
+@dataclass
+class Broker:
+    """A server that can be stopped and started again at the same address.
+
+    :param url: for BIRD_QUEUE_URL.
+    """
+
+    url: str
+    command: list[str]
+    port: int
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    clean_up: list[str] = field(default_factory=lambda: ["true"])  # a command, after it has been stopped for good
+    process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with open(self.folder / "broker.log", "ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=self.folder,
+                env=os.environ | self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.wait_until_it_answers()
+
+    def wait_until_it_answers(self) -> None:
+        """:raises RuntimeError: it does not, within ``START_LIMIT``."""
+        deadline = time.monotonic() + START_LIMIT
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return
+            time.sleep(0.1)
+        raise RuntimeError((self.folder / "broker.log").read_text())
+
+    def stop(self) -> None:
+        """Stop it as an administrator does: it may write to disk what it has."""
+        self.process.terminate()
+        self.process.wait(timeout=START_LIMIT)
+
+    def freeze(self) -> None:
+        """Keep it from doing anything: connections stay, and nothing is answered."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def started(broker: Broker) -> Iterator[Broker]:
+    """Run it until the block ends, and leave none of its processes."""
+    broker.start()
+    try:
+        yield broker
+    finally:
+        if broker.process.poll() is None:
+            broker.thaw()
+            broker.stop()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(broker.process.pid, signal.SIGKILL)
+        subprocess.run(broker.clean_up, check=True, stdout=subprocess.DEVNULL)
+
+
+def redis(folder: Path) -> Broker:
+    """Debian's Redis; what it holds survives that it is stopped."""
+    needs("redis-server")
+    port = servers.free_port()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "3600 1"]
+    return Broker(f"redis://127.0.0.1:{port}/0", command, port, folder)
+
+
+def rabbitmq(folder: Path) -> Broker:
+    """Debian's RabbitMQ, with an Erlang port mapper of its own."""
+    needs("epmd")
+    if not RABBITMQ.exists():
+        pytest.skip(f"{RABBITMQ} is not here: install Debian's rabbitmq-server")
+    port, mapper_port = servers.free_port(), str(servers.free_port())
+    config = folder / "rabbitmq.conf"
+    config.write_text(f"listeners.tcp.1 = 127.0.0.1:{port}\nloopback_users = none\n")
+    environment = {
+        "HOME": str(folder),  # of Erlang's cookie
+        "ERL_EPMD_PORT": mapper_port,
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODENAME": f"birds{port}@localhost",
+        "RABBITMQ_DIST_PORT": str(servers.free_port()),
+        "RABBITMQ_CONFIG_FILE": str(config),
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
+        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_PID_FILE": str(folder / "pid"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+    }
+    end_mapper = ["epmd", "-port", mapper_port, "-kill"]
+    return Broker(f"amqp://guest:guest@127.0.0.1:{port}//", [str(RABBITMQ)], port, folder, environment, end_mapper)
+
+
+def sqs(folder: Path) -> Broker:
+    """moto's stand-in for Amazon SQS. The real one cannot be reached from a test."""
+    port = servers.free_port()
+    command = [*MOTO, "-H", "127.0.0.1", "-p", str(port)]
+    return Broker(f"sqs://key:secret@127.0.0.1:{port}//", command, port, folder)
+
+
+BROKERS: dict[str, Callable[[Path], Broker]] = {"redis": redis, "rabbitmq": rabbitmq, "sqs": sqs}
+
+
+def needs(program: str) -> None:
+    """Skip the test if a program is not here."""
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")

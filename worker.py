@@ -1,0 +1,220 @@
+"""The deep-learning service of the split deployment: ``celery -A worker worker``, on as many machines as wanted."""
+
+import contextlib
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import billiard
+from celery import Task, bootsteps
+from celery.exceptions import Ignore, Reject
+from celery.signals import worker_process_init
+from celery.utils.log import get_task_logger
+from celery.worker.consumer import Consumer as CeleryConsumer
+from celery.worker.state import maybe_shutdown
+from kombu import Connection
+
+import settings
+from inference import PairError
+from inference.card import sha256
+from inference.labels import load_labels
+from inference.model_file import check_model_file
+from jobs import MAX_TRIES, TASK, FailedError, UnavailableError
+from jobs.engine import START_LIMIT, celery_app
+from jobs.messages import decode_pixels, encode_identification
+from jobs.register import BEAT_INTERVAL, Register, Worker
+
+if TYPE_CHECKING:
+    from inference.classifier import Classifier
+
+CANNOT_START = 4  # the exit status; the web's too
+RECONNECT_INTERVAL = 1  # seconds between two tries to reach a broker that is gone
+PAUSE = 1  # seconds before a job is given back because Redis does not answer
+
+log = get_task_logger(__name__)
+
+
+def stop(sentence: str) -> None:
+    """End with one line that says why."""
+    print(f"worker: {sentence}", file=sys.stderr)
+    sys.exit(CANNOT_START)
+
+
+try:
+    config = settings.from_environment()
+except settings.SettingError as error:
+    stop(str(error))
+if not config["QUEUE_URL"]:
+    stop("BIRD_QUEUE_URL is not set. Give it the address of the broker that the web process uses.")
+
+MODEL, LABELS = Path(config["MODEL"]), Path(config["LABELS"])
+try:
+    load_labels(LABELS)
+    check_model_file(MODEL)
+except PairError as error:
+    stop(str(error))
+MODEL_SHA256 = sha256(MODEL)
+app = celery_app(config["QUEUE_URL"], config["RESULT_URL"])
+app.conf.worker_consumer = "worker:Consumer"
+register = Register(config["RESULT_URL"])
+_loading = threading.Lock()
+
+
+class Job(Task):
+    """A task that is entered as done when its answer has been stored, so that a job done twice has one answer."""
+
+    def on_success(self, _answer: object, job: str, *_arguments: object) -> None:
+        enter_as_done(job)
+
+    def on_failure(self, _error: Exception, job: str, *_arguments: object) -> None:
+        enter_as_done(job)
+
+
+def enter_as_done(job: str) -> None:
+    """Tell the register."""
+    try:
+        register.finish(job)
+    except UnavailableError as error:
+        log.warning("A job is done, but not entered as such: %s", error.reason)
+
+
+@app.task(name=TASK, base=Job, bind=True)
+def identify(task: Task, picture: str) -> dict[str, Any]:
+    """Name the species.
+
+    :param picture: what ``encode_pixels`` made.
+    :return: what ``encode_identification`` makes.
+    :raises Reject: it failed, and is to be tried again.
+    :raises FailedError: it failed as often as it may.
+    :raises Ignore: nobody waits for the answer, or it is there already.
+    """
+    try:
+        tries = register.begin(task.request.id)
+    except UnavailableError as error:
+        time.sleep(PAUSE)  # it comes back at once, and Redis may need a while
+        raise Reject(error.reason, requeue=True) from error
+    if not tries:
+        raise Ignore
+    if tries > MAX_TRIES:
+        log.error("A job has ended the process that was at it %d times. It is not tried again.", MAX_TRIES)
+        raise FailedError
+    try:
+        return encode_identification(classifier().classify(decode_pixels(picture)))
+    except Exception as error:
+        log.exception("A job failed, at try %d of %d.", tries, MAX_TRIES)
+        if tries == MAX_TRIES:
+            raise FailedError from error
+        raise Reject(str(error), requeue=True) from error
+
+
+@cache
+def _load_classifier() -> "Classifier":
+    # Nothing learns in this process: see application.py.
+    os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
+    from inference.classifier import Classifier
+
+    return Classifier(MODEL, LABELS, config["PRECISION"])
+
+
+def classifier() -> "Classifier":
+    """The one classifier of this process of the pool. TensorFlow does not survive a fork: no other process has one."""
+    with _loading:
+        return _load_classifier()
+
+
+class _Readiness:
+    """What the processes of the pool tell the one that they were forked from: that they have loaded the model."""
+
+    def __init__(self) -> None:
+        self.loaded = multiprocessing.Semaphore(0)
+        self.fault = multiprocessing.Array("c", 1000)
+
+
+readiness = _Readiness()
+
+
+@worker_process_init.connect
+def load(**_about: object) -> None:
+    """Load the model and answer a blank picture, before this process takes its first job."""
+    try:
+        classifier()  # it answers one as it loads
+    except PairError as error:
+        readiness.fault.value = str(error).encode()[: len(readiness.fault) - 1]
+        raise
+    readiness.loaded.release()
+
+
+class AwaitModel(bootsteps.StartStopStep):
+    """No job is taken before every process of the pool has loaded the model, so that others may have it meanwhile."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def start(self, worker: Any) -> None:
+        """:raises SystemExit: one of them cannot."""
+        deadline = time.monotonic() + START_LIMIT
+        for _ in range(worker.pool.num_processes):
+            while not readiness.loaded.acquire(timeout=1):
+                if readiness.fault.value:
+                    stop(readiness.fault.value.decode(errors="replace"))
+                if time.monotonic() > deadline or len(billiard.active_children()) < worker.pool.num_processes:
+                    stop("a process that loads the model has ended, or is too slow. Is there enough memory?")
+
+
+class ShowPresence(bootsteps.StartStopStep):
+    """While it takes jobs, a worker gives signs of life. It stops as soon as the broker is gone."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: CeleryConsumer, **options: object) -> None:
+        super().__init__(consumer, **options)
+        self.worker = Worker(consumer.hostname, MODEL_SHA256, len(load_labels(LABELS)))
+        self.timer = None
+
+    def start(self, consumer: CeleryConsumer) -> None:
+        """Give the first sign, and go on."""
+        self.beat()
+        self.timer = consumer.timer.call_repeatedly(BEAT_INTERVAL, self.beat)
+
+    def stop(self, _consumer: CeleryConsumer) -> None:
+        """Sign off."""
+        if self.timer is not None:
+            self.timer.cancel()
+        with contextlib.suppress(UnavailableError):
+            register.sign_off(self.worker)
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+        try:
+            register.beat(self.worker)
+        except UnavailableError as error:
+            log.warning("No sign of life was given: %s", error.reason)
+
+
+class Consumer(CeleryConsumer):
+    """What takes jobs from the broker. When that is gone, Celery's own waits ever longer before it looks again.
+
+    Workers have nothing to say to each other, for which Celery's own would first wait a second.
+    """
+
+    def __init__(self, *arguments: Any, worker_options: dict[str, Any], **more: Any) -> None:
+        quiet = {"without_mingle": True, "without_gossip": True}
+        super().__init__(*arguments, worker_options=worker_options | quiet, **more)
+
+    def ensure_connected(self, connection: Connection) -> Connection:
+        """Connect, however long it takes until the broker is there."""
+
+        def report(error: Exception, _interval: float) -> None:
+            log.error("The broker %s does not answer: %s", connection.as_uri(), error)
+
+        return connection.ensure_connection(
+            report, None, RECONNECT_INTERVAL, 0, RECONNECT_INTERVAL, callback=maybe_shutdown
+        )
+
+
+app.steps["worker"].add(AwaitModel)
+app.steps["consumer"].add(ShowPresence)
