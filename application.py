@@ -41,7 +41,6 @@ from inference import MIN_SIDE, REPORT_FILE, Identification, PairError
 from inference.card import load_card, sha256
 from inference.labels import load_labels
 from inference.line import BusyError, Crowd, GoneError, LaterError, Line
-from inference.model_file import check_model_file
 from inference.photo import FORMATS, Photo, PhotoError
 from inference.sandbox import Sandbox
 from jobs import NO_WORKER, FailedError, LostError, UnavailableError, UnknownJobError
@@ -438,6 +437,8 @@ def is_split() -> bool:
 
 
 def _load_classifier() -> "Classifier":
+    from inference.model_file import check_model_file
+
     model, labels = Path(application.config["MODEL"]), Path(application.config["LABELS"])
     # What can be said of the files without TensorFlow is said before the seconds that its import takes.
     load_labels(labels)

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from celery.exceptions import Ignore, Reject
 from celery.signals import worker_process_init
 from celery.utils.log import get_task_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
+from celery.worker.request import Request
 from celery.worker.state import maybe_shutdown
 from kombu import Connection
 
@@ -41,7 +43,7 @@ log = get_task_logger(__name__)
 
 def stop(sentence: str) -> None:
     """End with one line that says why."""
-    print(f"worker: {sentence}", file=sys.stderr)
+    print(f"worker: {sentence}", file=sys.__stderr__, flush=True)  # Celery makes a log line of what goes to stderr
     sys.exit(CANNOT_START)
 
 
@@ -65,8 +67,36 @@ register = Register(config["RESULT_URL"])
 _loading = threading.Lock()
 
 
+class JobRequest(Request):
+    """A job in the hands of the worker's main process.
+
+    One whose acknowledgement is lost with the broker stays unacknowledged in Celery's books for ever. The worker, which
+    may have no more than one such, would take no other, nor notice that it needs a new connection.
+    """
+
+    loss_of_broker: Exception | None = None
+
+    def acknowledge(self) -> None:
+        """The job is done with."""
+        self._settle(super().acknowledge)
+
+    def reject(self, requeue: bool = False) -> None:
+        """The job is given back."""
+        self._settle(lambda: super(JobRequest, self).reject(requeue))
+
+    def _settle(self, tell_broker: Callable[[], None]) -> None:
+        self._connection_errors = ()  # those that Celery logs and forgets
+        try:
+            tell_broker()
+        except Exception as error:
+            JobRequest.loss_of_broker = error
+            log.warning("A job could not be acknowledged: %s", error)
+
+
 class Job(Task):
     """A task that is entered as done when its answer has been stored, so that a job done twice has one answer."""
+
+    Request = JobRequest
 
     def on_success(self, _answer: object, job: str, *_arguments: object) -> None:
         enter_as_done(job)
@@ -177,6 +207,7 @@ class ShowPresence(bootsteps.StartStopStep):
 
     def start(self, consumer: CeleryConsumer) -> None:
         """Give the first sign, and go on."""
+        JobRequest.loss_of_broker = None
         self.beat()
         self.timer = consumer.timer.call_repeatedly(BEAT_INTERVAL, self.beat)
 
@@ -188,7 +219,12 @@ class ShowPresence(bootsteps.StartStopStep):
             register.sign_off(self.worker)
 
     def beat(self) -> None:
-        """Give a sign of life."""
+        """Give a sign of life.
+
+        :raises OSError: it would be none; Celery then connects again.
+        """
+        if JobRequest.loss_of_broker is not None:
+            raise OSError(f"a job could not be acknowledged: {JobRequest.loss_of_broker}")
         try:
             register.beat(self.worker)
         except UnavailableError as error:

@@ -6,8 +6,8 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from tests import servers
+from tests.conftest import CHROMIUM, OFFLINE
 from tests.drawings import draw_goldfinch
-from tests.test_browser import CHROMIUM, OFFLINE
 
 SCREENSHOT = Path(__file__).with_name("screenshot.png")
 

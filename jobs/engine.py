@@ -36,6 +36,11 @@ SETTINGS = {
     "result_expires": KEPT,
     "result_backend_thread_safe": True,
 }
+# A worker keeps an answer until it can give it away, or the time limit ends it and the job is done again.
+_WORKER_SETTINGS = {
+    "result_backend_always_retry": True,
+    "result_backend_max_sleep_between_retries_ms": 1000,
+}
 
 # By kind of broker.
 _REDIS_OPTIONS = {
@@ -87,8 +92,8 @@ def celery_app(queue_url: str, result_url: str, *, for_web: bool = False) -> Cel
     scheme = queue_url.partition("://")[0]
     options = dict(_TRANSPORT_OPTIONS.get(scheme, {}))
     app.conf.update(SETTINGS)
+    app.conf.update(_WEB_SETTINGS if for_web else _WORKER_SETTINGS)
     if for_web:
-        app.conf.update(_WEB_SETTINGS)
         options |= _WEB_TRANSPORT_OPTIONS.get(scheme, {})
     app.conf.broker_transport_options = options
     return app

@@ -75,10 +75,11 @@ _BEGIN = (
     return redis.call('HINCRBY', KEYS[2], 'tries', 1)
     """
 )
-# KEYS pace, job, ARGV kept, memory of pace, first guess.
+# KEYS pace, job, line, ARGV kept, memory of pace, first guess, id.
 _FINISH = (
     _NOW
     + """
+    redis.call('ZREM', KEYS[3], ARGV[4])
     local entered = redis.call('HGET', KEYS[2], 'entered')
     if not entered then return end
     redis.call('HSET', KEYS[2], 'done', 1)
@@ -202,7 +203,7 @@ class Register:
     @_redis_answers()
     def finish(self, job: str) -> None:
         """The answer is there. It is kept from now on for as long as it may be."""
-        self._finish([PACE, JOB + job], [KEPT, MEMORY_OF_PACE, FIRST_GUESS])
+        self._finish([PACE, JOB + job, LINE], [KEPT, MEMORY_OF_PACE, FIRST_GUESS, job])
 
     @_redis_answers()
     def forget(self, job: str) -> None:
@@ -228,7 +229,8 @@ class Register:
     @_redis_answers()
     def keep_thumbnail(self, job: str, jpeg: bytes) -> None:
         """Keep what a person will be shown beside the answer."""
-        self._redis.hset(JOB + job, "thumbnail", jpeg)
+        with self._redis.pipeline() as pipeline:
+            pipeline.hset(JOB + job, "thumbnail", jpeg).expire(JOB + job, KEPT).execute()
 
     @_redis_answers()
     def thumbnail(self, job: str) -> bytes:

@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
+
+from jobs.register import Register
 
 from . import servers
 
@@ -20,6 +23,8 @@ START_LIMIT = 60  # seconds; RabbitMQ takes ten on a quiet machine
 #: Debian's script in /usr/sbin would run it as another user, who may not write to a test's folder.
 RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 MOTO = [sys.executable, "-m", "moto.server"]
+
+KILLS, HANGS, RAISES = 11, 22, 33  # first numbers of pixels, and what they do to tests.breakable_worker
 
 
 @dataclass
@@ -137,3 +142,36 @@ def needs(program: str) -> None:
     """Skip the test if a program is not here."""
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
+
+
+@contextlib.contextmanager
+def worker(
+    broker: Broker, results: Broker, *options: str, module: str = "worker", **settings: str
+) -> Iterator[psutil.Process]:
+    """Run a worker until the block ends.
+
+    :param options: of the command.
+    :return: its main process, once it takes jobs.
+    """
+    name = f"worker{servers.free_port()}@birds"
+    command = [sys.executable, "-m", "celery", "-A", module, "worker", "-n", name, *options]
+    register = Register(results.url)
+    process = subprocess.Popen(command, cwd=servers.ROOT, env=environment(broker, results, **settings))
+    try:
+        deadline = time.monotonic() + servers.START_LIMIT
+        while name not in [each.name for each in register.state().workers]:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the worker did not start: {process.returncode}")
+            time.sleep(0.1)
+        yield psutil.Process(process.pid)
+    finally:
+        for child in psutil.Process(process.pid).children() if process.poll() is None else []:
+            child.resume()  # a test may have stopped it
+        process.terminate()
+        process.wait(timeout=40)
+
+
+def environment(broker: Broker, results: Broker, **settings: str) -> dict[str, str]:
+    """The settings of a worker, and none of the caller's own."""
+    urls = {"BIRD_QUEUE_URL": broker.url, "BIRD_RESULT_URL": results.url}
+    return servers.environment(0, results.folder / "uploads", **urls, **settings)

@@ -1,11 +1,13 @@
 """What the tests share."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser, sync_playwright
 
 from . import servers
 from .drawings import draw_goldfinch, encoded
@@ -13,6 +15,9 @@ from .drawings import draw_goldfinch, encoded
 # The app assumes that its process learns nothing; this one may, and it convolves outside of traced networks.
 os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "0"
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+#: Without these Chromium asks its makers' servers for updates and the like.
+OFFLINE = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 BIRDS = servers.ROOT.parent / "shared" / "birds"
 
 
@@ -45,6 +50,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     uploads = tmp_path_factory.mktemp("served") / "uploads"
     with servers.running(servers.FLASK, uploads) as address:
         yield address, uploads
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

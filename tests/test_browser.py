@@ -1,34 +1,23 @@
 """The page in a real browser (Debian's Chromium, driven by Playwright)."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from . import servers
 from .fuzz import SMALL_NETWORK
 from .test_load import slow, until
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-#: Without these Chromium asks its makers' servers for updates and the like.
-OFFLINE = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
+def page(browser: Browser) -> Page:
     """A browser page; it complains about every error that a script or a request meets."""
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
-        page = browser.new_page()
-        page.set_default_timeout(60_000)
-        yield page
-        browser.close()
+    page = browser.new_page()
+    page.set_default_timeout(60_000)
+    return page
 
 
 def choose_and_send(page: Page, address: str, path: Path | None) -> None:

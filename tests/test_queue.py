@@ -1,0 +1,473 @@
+"""The two services and the queue between them: real brokers, web processes and workers, and what breaks each."""
+
+import http.client
+import io
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from html import unescape
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from inference import LABELS_FILE, MODEL_FILE, Identification
+from inference.card import sha256
+from inference.classifier import Classifier
+from inference.line import LaterError
+from inference.photo import open_photo
+from jobs import FailedError
+from jobs.client import RemoteClassifier
+from jobs.register import Place
+
+from . import brokers, servers
+from .brokers import HANGS, KILLS, RAISES, Broker
+from .drawings import encoded
+from .fuzz import KERAS2, SMALL_NETWORK
+from .servers import Answer, send_photo
+from .test_application import sentence_on
+from .test_load import colour_of, colour_on, coloured, is_a_busy_page, until
+
+UNAVAILABLE = "No photo can be identified at the moment. Please try again in a few seconds."
+MODELS = servers.ROOT / "models"
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A Redis that carries jobs and keeps answers, and runs throughout."""
+    with brokers.started(brokers.redis(tmp_path_factory.mktemp("redis"))) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def worker(redis: Broker) -> Iterator[psutil.Process]:
+    """A worker with a small network."""
+    with brokers.worker(redis, redis, **SMALL_NETWORK) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def network() -> Classifier:
+    """The same network in this process, to know what is right."""
+    return Classifier(KERAS2 / "model.h5", KERAS2 / "class_indices.npy")
+
+
+def web(broker: Broker, results: Broker, uploads: Path, **settings: str):
+    """A web process with the labels of the small network."""
+    urls = {"BIRD_QUEUE_URL": broker.url, "BIRD_RESULT_URL": results.url}
+    return servers.running(servers.GUNICORN, uploads, **urls, **(SMALL_NETWORK | settings))
+
+
+def client_of(broker: Broker, results: Broker, *, max_waiting: int = 300, result_wait: float = 0) -> RemoteClassifier:
+    """The client side by itself; unless it is told to wait, every answer comes later."""
+    return RemoteClassifier(
+        broker.url, results.url, labels=(), sha256="", max_waiting=max_waiting, result_wait=result_wait
+    )
+
+
+def get(address: str, path: str) -> Answer:
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    page = answer.read().decode()
+    connection.close()
+    return Answer(answer.status, answer.headers, page)
+
+
+def health(address: str) -> tuple[int, dict]:
+    answer = get(address, "/healthz")
+    return answer.status, json.loads(answer.page)
+
+
+def insist(address: str, photo: bytes) -> Answer:
+    """Send a photo as a patient person does: again as long as the app is busy, and wait for the answer."""
+    deadline = time.monotonic() + 120
+    answer = send_photo(address, photo)
+    while answer.status == 503:
+        assert time.monotonic() < deadline
+        time.sleep(float(answer.headers["Retry-After"]))
+        answer = send_photo(address, photo)
+    return follow(address, answer)
+
+
+def follow(address: str, answer: Answer) -> Answer:
+    """Wait on a page of one's own."""
+    if answer.status != 303:
+        return answer
+    own_page = answer.headers["Location"]
+    deadline = time.monotonic() + 120
+    while "data-waiting" in (answer := get(address, own_page)).page or answer.status == 503:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return answer
+
+
+def said_on(page: str) -> list[str]:
+    """The candidates of an answer, with their confidence."""
+    candidates = re.findall(r"<span>(.*?)</span>\s*<meter.*?>.*?</meter>\s*<span class=.percent.>(.*?) %", page)
+    return [f"{unescape(label)} {percent}" for label, percent in candidates]
+
+
+def right_for(network: Classifier, photo: bytes) -> list[str]:
+    """What a page should say of a photo."""
+    candidates = network.classify(open_photo(io.BytesIO(photo)).pixels()).candidates
+    return [f"{candidate.label} {100 * candidate.confidence:.1f}" for candidate in candidates]
+
+
+@pytest.mark.parametrize("kind", brokers.BROKERS)
+def test_a_photo_is_answered_through_every_kind_of_broker_as_in_one_process(tmp_path, redis, network, goldfinch, kind):
+    with (
+        brokers.started(brokers.BROKERS[kind](tmp_path)) as broker,
+        brokers.worker(broker, redis, **SMALL_NETWORK),
+        web(broker, redis, tmp_path / "uploads") as address,
+    ):
+        answer = send_photo(address, goldfinch)
+        assert answer.status == 200
+        assert said_on(answer.page) == right_for(network, goldfinch)
+        assert "data:image/jpeg;base64," in answer.page
+        assert answer.headers["Cache-Control"] == "no-store"
+        parts = re.findall(r"(\w+);dur=[\d.]+", answer.headers["Server-Timing"])
+        assert parts == ["receive", "wait", "decode", "thumbnail", "network", "template"]
+        assert health(address)[0] == 200
+        assert list((tmp_path / "uploads").iterdir()) == []
+        with ThreadPoolExecutor(10) as people:
+            photos = [coloured(number) for number in range(20)]
+            for number, later in enumerate(people.map(lambda photo: insist(address, photo), photos)):
+                assert said_on(later.page) == right_for(network, photos[number])
+
+
+def test_two_hundred_people_at_two_workers_each_get_the_answer_to_their_own_photo(tmp_path, redis, worker, network):
+    photos = [coloured(number) for number in range(196)]
+    right = [right_for(network, photo) for photo in photos]
+    assert len(set(map(tuple, right))) > 100  # a mix-up would show
+    with (
+        brokers.worker(redis, redis, **SMALL_NETWORK),
+        web(redis, redis, tmp_path / "uploads", BIRD_MAX_WAITING="64", BIRD_RESULT_WAIT="0.2") as address,
+        ThreadPoolExecutor(200) as people,
+    ):
+        answers = list(people.map(lambda photo: insist(address, photo), photos))
+    for number, answer in enumerate(answers):
+        assert answer.status == 200
+        assert said_on(answer.page) == right[number]
+        np.testing.assert_allclose(colour_on(answer.page), colour_of(number), atol=6)
+
+
+def look_up_all(client: RemoteClassifier, jobs: list[str], limit: float) -> list[Identification]:
+    """Wait until every job has its answer."""
+    answers: dict[str, Identification] = {}
+    deadline = time.monotonic() + limit
+    while len(answers) < len(jobs):
+        for job in jobs:
+            if job not in answers:
+                _thumbnail, found = client.look_up(job)
+                if not isinstance(found, Place):
+                    answers[job] = found
+        assert time.monotonic() < deadline, f"{len(jobs) - len(answers)} without an answer"
+        time.sleep(0.1)
+    return [answers[job] for job in jobs]
+
+
+def hand_over(client: RemoteClassifier, pixels: np.ndarray) -> str:
+    """Put a job into the queue; its name."""
+    with pytest.raises(LaterError) as later:
+        client.classify(pixels)
+    return later.value.job
+
+
+def grey(number: int) -> np.ndarray:
+    return np.full((224, 224, 3), number, dtype="uint8")
+
+
+@pytest.mark.parametrize("kind", ["redis", "rabbitmq"])
+def test_when_a_worker_is_killed_amid_200_jobs_all_are_answered_by_another(tmp_path, redis, kind):
+    right = Classifier(MODELS / MODEL_FILE, MODELS / LABELS_FILE)
+    with brokers.started(brokers.BROKERS[kind](tmp_path)) as broker:
+        client = client_of(broker, redis)
+        with brokers.worker(broker, redis) as doomed, brokers.worker(broker, redis):
+            jobs = [hand_over(client, grey(number)) for number in range(200)]
+            until(lambda: client.state().waiting < 150)
+            assert client.state().waiting > 30
+            for process in [doomed, *doomed.children()]:
+                process.kill()
+            answers = look_up_all(client, jobs, 120)
+            until(lambda: len(client.state().workers) == 1)
+    for number, answer in enumerate(answers):
+        expected = right.classify(grey(number))
+        assert answer.label == expected.label
+        assert answer.confidence == pytest.approx(expected.confidence, abs=1e-4)
+
+
+@pytest.mark.parametrize("breaks", [KILLS, HANGS, RAISES], ids=["kills", "hangs", "raises"])
+def test_a_photo_that_breaks_the_network_is_tried_twice_fails_alone_and_says_so(tmp_path, redis, breaks):
+    client = client_of(redis, redis)
+    limit = ("--time-limit", "3")
+    with brokers.worker(redis, redis, *limit, module="tests.breakable_worker", **SMALL_NETWORK) as process:
+        before, poison, after = (hand_over(client, grey(number)) for number in (100, breaks, 101))
+        assert len(look_up_all(client, [before, after], 90)) == 2
+        with pytest.raises(FailedError, match=r"failed twice\. Please try another photo\."):
+            look_up_all(client, [poison], 90)
+        assert process.is_running()
+        with web(redis, redis, tmp_path / "uploads") as address:
+            answer = get(address, f"/identifications/{poison}")
+            assert answer.status == 200
+            assert "failed twice" in sentence_on(answer.page)
+            assert 'name="bird_image"' in answer.page
+            if breaks == RAISES:  # soon enough for the first page
+                photo = encoded(Image.new("RGB", (300, 300), (breaks, 0, 0)), "PNG")
+                assert "failed twice" in sentence_on(servers.post_photo(address, photo, "bird.png")[1])
+
+
+def test_a_message_that_is_no_picture_fails_alone(redis, worker):
+    client = client_of(redis, redis)
+    for message in (["nonsense"], [7], [], [{"a": 1}], ["x", "y"]):
+        job = f"job{len(str(message))}"
+        client._register.enter(job, 300)
+        client._celery.send_task("identify", message, task_id=job)
+        with pytest.raises(FailedError):
+            look_up_all(client, [job], 30)
+    assert client_of(redis, redis, result_wait=20).classify(grey(5)).label
+
+
+@pytest.mark.parametrize(
+    ("kind", "keeps_answers"),
+    [("redis", True), ("redis", False), ("rabbitmq", False)],
+    ids=["redis", "redis beside another", "rabbitmq"],
+)
+def test_a_broker_that_is_gone_for_a_while_costs_a_sentence_and_nothing_else(
+    tmp_path, redis, goldfinch, kind, keeps_answers
+):
+    statuses: list[tuple[float, int]] = []
+    over = threading.Event()
+    with (
+        brokers.started(brokers.BROKERS[kind](tmp_path)) as broker,
+        brokers.worker(broker, results := broker if keeps_answers else redis) as worker,
+        web(broker, results, tmp_path / "uploads") as address,
+        ThreadPoolExecutor(8) as people,
+    ):
+
+        def send_again_and_again() -> None:
+            while not over.is_set():
+                statuses.append((time.monotonic(), send_photo(address, goldfinch).status))
+
+        sending = [people.submit(send_again_and_again) for _ in range(8)]
+        try:
+            processes = [worker, *worker.children(), *servers.processes_at(address)]
+            until(lambda: len(statuses) > 20)
+            broker.stop()
+            stopped = time.monotonic()
+            until(lambda: 503 in [status for _when, status in statuses])
+            begun = time.monotonic()
+            answer = send_photo(address, goldfinch)
+            assert time.monotonic() - begun < 3
+            assert (answer.status, sentence_on(answer.page)) == (503, UNAVAILABLE)
+            assert answer.headers["Retry-After"] == "5"
+            status, about = health(address)
+            assert status == 503
+            assert "does not answer" in about["reason"]
+            time.sleep(max(0, stopped + 10 - time.monotonic()))
+            broker.start()
+            back = time.monotonic()
+            until(lambda: any(status == 200 and when > back for when, status in statuses))
+        finally:
+            over.set()
+        for each in sending:
+            each.result()
+        first = min(when for when, status in statuses if status == 200 and when > back)
+        assert first - back < 5
+        assert set(Counter(status for _when, status in statuses)) <= {200, 303, 503}
+        assert all(process.is_running() for process in processes)
+        assert health(address)[0] == 200
+        assert list((tmp_path / "uploads").iterdir()) == []
+
+
+def test_a_broker_that_is_frozen_keeps_nobody_waiting_for_ever(tmp_path, redis, goldfinch):
+    with (
+        brokers.started(brokers.redis(tmp_path)) as broker,
+        brokers.worker(broker, redis, **SMALL_NETWORK),
+        web(broker, redis, tmp_path / "uploads") as address,
+    ):
+        assert send_photo(address, goldfinch).status == 200
+        broker.freeze()
+        begun = time.monotonic()
+        assert send_photo(address, goldfinch).status == 503
+        assert health(address)[0] == 503
+        assert time.monotonic() - begun < 20
+        broker.thaw()
+        until(lambda: send_photo(address, goldfinch).status == 200)
+
+
+def test_of_a_thousand_at_once_as_many_wait_as_may_and_all_of_those_are_answered(tmp_path, redis, worker, network):
+    photos = [coloured(number) for number in range(196)]
+    longest = 0
+    with (
+        web(redis, redis, tmp_path / "uploads", BIRD_RESULT_WAIT="0.1") as address,
+        ThreadPoolExecutor(1000) as people,
+    ):
+        register = client_of(redis, redis)
+        sent = [people.submit(send_photo, address, photos[number % 196]) for number in range(1000)]
+        while not all(answer.done() for answer in sent):
+            longest = max(longest, register.state().waiting)
+        answers = [answer.result() for answer in sent]
+        assert set(Counter(answer.status for answer in answers)) <= {200, 303, 503}
+        assert longest <= 33
+        accepted = 0
+        for number, answer in enumerate(answers):
+            if answer.status == 503:
+                assert is_a_busy_page(answer)
+            else:
+                accepted += 1
+                page = follow(address, answer).page
+                assert said_on(page) == right_for(network, photos[number % 196])
+                np.testing.assert_allclose(colour_on(page), colour_of(number % 196), atol=6)
+        assert 33 <= accepted < 1000
+        assert register.state().waiting == 0
+
+
+def test_the_web_process_of_a_split_deployment_has_no_tensorflow_and_takes_little_memory(
+    tmp_path, redis, worker, goldfinch
+):
+    with web(redis, redis, tmp_path / "uploads") as address:
+        for _ in range(30):
+            assert send_photo(address, goldfinch).status == 200
+        for process in servers.processes_at(address):
+            mapped = [each.path for each in process.memory_maps()]
+            assert not [path for path in mapped if re.search(r"tensorflow|keras|h5py|grpc", path)]
+            assert process.memory_info().rss < 150e6
+        # The one that has TensorFlow shows that this would be seen.
+        assert any("tensorflow" in each.path for each in worker.children()[0].memory_maps())
+        assert not any("tensorflow" in each.path for each in worker.memory_maps())  # it could not fork then
+
+
+def test_an_answer_of_another_model_is_shown_with_its_own_labels(tmp_path, redis, worker, network, goldfinch):
+    pair = {"BIRD_MODEL": str(MODELS / MODEL_FILE), "BIRD_LABELS": str(MODELS / LABELS_FILE)}
+    with web(redis, redis, tmp_path / "uploads", **pair) as address:
+        page = send_photo(address, goldfinch).page
+        assert said_on(page) == right_for(network, goldfinch)
+        assert "Named by another model" in page
+        status, about = health(address)
+        assert (status, about["mode"], about["labels"]) == (200, "queue", 121)
+        assert about["model"] == sha256(MODELS / MODEL_FILE)
+        assert about["workers"] == [{"labels": len(network.labels), "model": sha256(KERAS2 / "model.h5")}]
+    with web(redis, redis, tmp_path / "uploads", BIRD_MODEL=str(tmp_path / "none.h5")) as address:  # none is needed
+        page = send_photo(address, goldfinch).page
+        assert said_on(page) == right_for(network, goldfinch)
+        assert "Named by another model" not in page
+
+
+def test_without_a_worker_a_person_is_told_at_once_and_the_app_is_not_healthy(tmp_path, goldfinch):
+    with (
+        brokers.started(brokers.redis(tmp_path)) as broker,
+        web(broker, broker, tmp_path / "uploads") as address,
+    ):
+        answer = send_photo(address, goldfinch)
+        assert (answer.status, sentence_on(answer.page)) == (503, UNAVAILABLE)
+        status, about = health(address)
+        assert (status, about["reason"]) == (503, "no worker is there")
+        with brokers.worker(broker, broker, **SMALL_NETWORK):
+            assert send_photo(address, goldfinch).status == 200
+            assert health(address)[0] == 200
+        assert health(address)[0] == 503  # it has signed off
+
+
+def test_one_process_is_healthy_by_itself(client):
+    answer = client.get("/healthz")
+    model = sha256(MODELS / MODEL_FILE)
+    assert (answer.status_code, answer.json) == (
+        200,
+        {"mode": "one process", "labels": 121, "model": model, "waiting": 0},
+    )
+    assert client.get("/identifications/abc").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "job", ["abc", "A" * 22, "A" * 2000, "%00", "..%2f..", "{birds}:line", "*", "a b", "%F0%9F%90%A6", "a/b"]
+)
+def test_an_answer_that_is_not_there_is_not_found(waiting_web, job):
+    answer = get(waiting_web, f"/identifications/{job.replace(' ', '%20')}")
+    assert answer.status == 404
+    assert "not" in sentence_on(answer.page) or "no such answer" in sentence_on(answer.page)
+
+
+@pytest.fixture(scope="module")
+def waiting_web(tmp_path_factory, redis: Broker, worker: psutil.Process) -> Iterator[str]:
+    """A web process that sends everybody to a page of their own at once."""
+    with web(redis, redis, tmp_path_factory.mktemp("web") / "uploads", BIRD_RESULT_WAIT="0") as address:
+        yield address
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
+def test_a_page_that_waits_becomes_the_answer(browser, waiting_web, worker, network, goldfinch, tmp_path, script):
+    photo = tmp_path / "goldfinch.jpg"
+    photo.write_bytes(goldfinch)
+    (child,) = worker.children()
+    with browser.new_context(java_script_enabled=script) as context:
+        page = context.new_page()
+        complaints = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.goto(waiting_web)
+        page.get_by_label("A photo of a bird").set_input_files(photo)
+        child.suspend()
+        try:
+            page.get_by_role("button", name="Name the bird").click()
+            expect(page.get_by_text("Your photo is in line.")).to_be_visible()
+            assert "/identifications/" in page.url
+            expect(page.get_by_alt_text("The photo you sent")).to_be_visible()
+            page.wait_for_timeout(2500)  # it asks again meanwhile
+            expect(page.get_by_text("Your photo is in line.")).to_be_visible()
+        finally:
+            child.resume()
+        (label, *_rest) = network.classify(open_photo(io.BytesIO(goldfinch)).pixels()).candidates
+        expect(page.get_by_text(f"Predicted : {label.label}")).to_be_visible(timeout=15_000)
+        expect(page.get_by_text("Your photo is in line.")).to_have_count(0)
+        expect(page.get_by_label("Another photo")).to_be_visible()
+        page.reload()
+        expect(page.get_by_text(f"Predicted : {label.label}")).to_be_visible()  # it is kept
+        assert complaints == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"BIRD_QUEUE_URL": "localhost"}, "BIRD_QUEUE_URL must be the address of a Celery broker"),
+        ({"BIRD_QUEUE_URL": "amqp://guest:secret@localhost"}, "BIRD_RESULT_URL is needed"),
+        ({"BIRD_QUEUE_URL": "redis://:secret@localhost", "BIRD_RESULT_URL": "db+sqlite:///x"}, "BIRD_RESULT_URL must"),
+        ({"BIRD_QUEUE_URL": "redis://localhost", "BIRD_RESULT_WAIT": "soon"}, "BIRD_RESULT_WAIT must be a number"),
+        ({"BIRD_RESULT_WAIT": "-1"}, "BIRD_RESULT_WAIT must be a number of seconds from 0 to 20, not -1."),
+    ],
+)
+def test_a_setting_of_the_queue_that_cannot_be_used_stops_the_start(uploads, settings, sentence):
+    failed = servers.start_and_fail(uploads, port=servers.free_port(), **settings)
+    (line,) = failed.stderr.splitlines()
+    assert sentence in line
+    assert "secret" not in line
+    assert failed.returncode == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"BIRD_QUEUE_URL": ""}, "worker: BIRD_QUEUE_URL is not set."),
+        ({"BIRD_PRECISION": "float16"}, "worker: BIRD_PRECISION must be"),
+        ({"BIRD_MODEL": "/nowhere.h5"}, "worker: /nowhere.h5 is missing."),
+        ({"BIRD_LABELS": str(KERAS2 / "class_indices.npy")}, "tells 121 classes apart, but"),  # seen when it is loaded
+    ],
+)
+def test_a_worker_that_cannot_work_says_why_and_ends(tmp_path, redis, settings, sentence):
+    environment = brokers.environment(redis, redis) | settings
+    command = [sys.executable, "-m", "celery", "-A", "worker", "worker"]
+    ended = subprocess.run(
+        command, cwd=servers.ROOT, env=environment, capture_output=True, text=True, timeout=servers.START_LIMIT
+    )
+    assert ended.returncode == 4
+    assert [line for line in ended.stderr.splitlines() if line.startswith("worker: ") and sentence in line]
+    assert client_of(redis, redis)._register.state().waiting == 0
