@@ -1,12 +1,20 @@
 PYTHON ?= python3
 PORT ?= 5000
+REDIS_PORT ?= 6380
 BIN := .venv/bin
 
-.PHONY: run test lint fuzz bench screenshot
+.PHONY: run up test lint fuzz bench screenshot
 
 # Set everything up and serve http://127.0.0.1:5000
 run: .venv/production
 	@PORT=$(PORT) $(BIN)/python application.py
+
+# The same as two services, with a Redis between them, until Ctrl-C; needs redis-server
+up: .venv/development
+	@command -v redis-server >/dev/null || { echo "redis-server is needed: apt install redis-server, or brew install redis" >&2; exit 1; }
+	@echo "http://127.0.0.1:$(PORT), as soon as the worker has loaded the model"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" WEB_PORT=$(PORT) REDIS_PORT=$(REDIS_PORT) \
+		BIRD_QUEUE_URL=redis://127.0.0.1:$(REDIS_PORT)/0 BIRD_RESULT_URL= $(BIN)/honcho start -f Procfile.up
 
 # Set everything up and run the tests
 test: .venv/development
@@ -33,7 +41,7 @@ screenshot: .venv/development
 		{ echo "Python 3.11, 3.12 or 3.13 is needed (TensorFlow has no newer build). Name yours: make PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
-.venv/production: requirements.txt | .venv/bin/python
+.venv/production: requirements.txt requirements-web.txt requirements-worker.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
