@@ -71,6 +71,7 @@ _TRANSPORT_OPTIONS["amqps"] = _TRANSPORT_OPTIONS["pyamqp"] = _TRANSPORT_OPTIONS[
 # Somebody looks at an empty page meanwhile: one more try, for a connection that a restart of the broker has broken.
 _IMPATIENCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 _WEB_SETTINGS = {
+    "redis_max_connections": 10_000,  # one for each thread that asks for an answer; by default the 101st fails
     "task_publish_retry_policy": _IMPATIENCE,
     "result_backend_transport_options": {"retry_policy": _IMPATIENCE},
 }

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import ceil
 
-from redis import Redis, RedisError
+from redis import BlockingConnectionPool, Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -29,6 +29,7 @@ from . import (
 )
 
 TIMEOUT = 1  # seconds that Redis may take
+CONNECTIONS = 16  # at most; more threads wait for one, each for a fraction of a millisecond
 BEAT_INTERVAL = 2  # seconds between two signs of life of a worker
 SILENCE = 10  # seconds after the last one, after which a worker counts as gone
 #: Seconds after which no answer is to be hoped for: its turn, and every try, have taken as long as they may.
@@ -166,12 +167,15 @@ class Register:
     """
 
     def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(
+        pool = BlockingConnectionPool.from_url(
             url,
+            max_connections=CONNECTIONS,
+            timeout=TIMEOUT,
             socket_timeout=TIMEOUT,
             socket_connect_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 1),  # the first connection after a restart of Redis is a broken one
         )
+        self._redis = Redis.from_pool(pool)
         self._state, self._enter, self._begin, self._finish, self._place, self._beat = map(
             self._redis.register_script, (_STATE + "return state", _ENTER, _BEGIN, _FINISH, _PLACE, _BEAT)
         )

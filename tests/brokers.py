@@ -154,7 +154,7 @@ def worker(
     :return: its main process, once it takes jobs.
     """
     name = f"worker{servers.free_port()}@birds"
-    command = [sys.executable, "-m", "celery", "-A", module, "worker", "-n", name, *options]
+    command = [sys.executable, "-m", "celery", "-q", "-A", module, "worker", "-n", name, *options]
     register = Register(results.url)
     process = subprocess.Popen(command, cwd=servers.ROOT, env=environment(broker, results, **settings))
     try:
