@@ -15,7 +15,7 @@ import billiard
 from celery import Task, bootsteps
 from celery.exceptions import Ignore, Reject
 from celery.signals import worker_process_init
-from celery.utils.log import get_task_logger
+from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.request import Request
 from celery.worker.state import maybe_shutdown
@@ -38,7 +38,7 @@ CANNOT_START = 4  # the exit status; the web's too
 RECONNECT_INTERVAL = 1  # seconds between two tries to reach a broker that is gone
 PAUSE = 1  # seconds before a job is given back because Redis does not answer
 
-log = get_task_logger(__name__)
+log = get_logger(__name__)
 
 
 def stop(sentence: str) -> None:
