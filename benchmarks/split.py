@@ -82,7 +82,7 @@ def plain_worker(redis: Broker) -> Iterator[Celery]:
     """The plain worker, and the plain app that asks it."""
     os.environ["PLAIN_URL"] = redis.url.replace("/0", "/1")
     process = subprocess.Popen(
-        [sys.executable, "-m", "celery", "-A", "benchmarks.plain_worker", "worker", "-c", "1", "-q"],
+        [sys.executable, "-m", "celery", "-q", "-A", "benchmarks.plain_worker", "worker", "-c", "1"],
         cwd=servers.ROOT,
     )
     from .plain_worker import app

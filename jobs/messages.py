@@ -11,9 +11,9 @@ from PIL import Image, UnidentifiedImageError
 
 from inference import IMAGE_SIZE, Candidate, Identification
 
-#: Bytes of a message that Amazon SQS takes. It was the limit until 2025 and is 1 MiB now, but a queue has a limit of its
-#: own, which may be the old one (https://aws.amazon.com/blogs/compute/
-#: more-room-to-build-serverless-services-now-support-payloads-up-to-1-mb).
+#: Bytes of a message that any Amazon SQS queue takes. That was the limit until 2025; it is 1 MiB now, but a queue has a
+#: limit of its own, which may be the old one
+#: (https://aws.amazon.com/blogs/compute/more-room-to-build-serverless-services-now-support-payloads-up-to-1-mb).
 SQS_LIMIT = 256 * 2**10
 MAX_PICTURE = 240_000  # characters; of noise, which nothing compresses, lossless WebP makes 200 thousand
 
