@@ -153,7 +153,7 @@ def index() -> str | Response:
         return refuse(UNSUPPORTED_FILE_TYPE.format(extension=shown))
     try:
         identification, thumbnail = classify_image(upload.stream)
-    except (PhotoError, FailedError) as error:
+    except (PhotoError, FailedError, LostError) as error:
         return refuse(str(error))
     except LaterError as later:
         return wait_elsewhere(later)
@@ -234,8 +234,14 @@ def identification(job: str) -> Response:
 
 
 @application.route("/healthz")
-def healthz() -> tuple[dict[str, object], int]:
+def healthz() -> tuple[dict[str, object], int, dict[str, str]]:
     """Whether a photo would be answered, for programs."""
+    about, status = health()
+    return about, status, {"Cache-Control": "no-store"}
+
+
+def health() -> tuple[dict[str, object], int]:
+    """What this process and its queue say of themselves, and the status for it."""
     about = {"labels": len(network().labels), "model": network().sha256}
     if not is_split():
         return {"mode": "one process", **about, "waiting": line().waiting}, 200

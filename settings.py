@@ -101,7 +101,7 @@ def _check_queue(config: Config) -> None:
     from kombu.transport import TRANSPORT_ALIASES  # it is not needed where there is no queue
 
     scheme = _scheme(queue)
-    if scheme not in TRANSPORT_ALIASES:
+    if scheme not in TRANSPORT_ALIASES or scheme == "memory":
         raise SettingError(
             "BIRD_QUEUE_URL must be the address of a Celery broker, such as redis://host:6379/0, amqp://host or sqs://."
         )
@@ -116,4 +116,5 @@ def _check_queue(config: Config) -> None:
 
 
 def _scheme(url: str) -> str:
-    return url.partition("://")[0]
+    scheme, separator, _rest = url.partition("://")
+    return scheme if separator else ""

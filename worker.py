@@ -3,10 +3,10 @@
 import contextlib
 import multiprocessing
 import os
+import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,9 @@ from celery.signals import worker_process_init
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.request import Request
-from celery.worker.state import maybe_shutdown
+from celery.worker.state import maybe_shutdown, task_ready
 from kombu import Connection
+from kombu.asynchronous import set_event_loop
 
 import settings
 from inference import PairError
@@ -68,29 +69,19 @@ _loading = threading.Lock()
 
 
 class JobRequest(Request):
-    """A job in the hands of the worker's main process.
+    """A job in the hands of the worker's main process."""
 
-    One whose acknowledgement is lost with the broker stays unacknowledged in Celery's books for ever. The worker, which
-    may have no more than one such, would take no other, nor notice that it needs a new connection.
-    """
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        # Errors that Celery would only log when it cannot acknowledge a job. It would then hold the job, and so take no
+        # other, for ever; this way it connects again.
+        self._connection_errors = ()
 
-    loss_of_broker: Exception | None = None
-
-    def acknowledge(self) -> None:
-        """The job is done with."""
-        self._settle(super().acknowledge)
-
-    def reject(self, requeue: bool = False) -> None:
-        """The job is given back."""
-        self._settle(lambda: super(JobRequest, self).reject(requeue))
-
-    def _settle(self, tell_broker: Callable[[], None]) -> None:
-        self._connection_errors = ()  # those that Celery logs and forgets
-        try:
-            tell_broker()
-        except Exception as error:
-            JobRequest.loss_of_broker = error
-            log.warning("A job could not be acknowledged: %s", error)
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Give the job back, so that it is tried again; Celery would enter it as failed."""
+        task_ready(self)
+        log.error("A job took longer than %s seconds: its process is killed.", timeout)
+        self.reject(requeue=True)
 
 
 class Job(Task):
@@ -173,10 +164,17 @@ def load(**_about: object) -> None:
     """Load the model and answer a blank picture, before this process takes its first job."""
     try:
         classifier()  # it answers one as it loads
-    except PairError as error:
-        readiness.fault.value = str(error).encode()[: len(readiness.fault) - 1]
-        raise
+    except Exception as error:
+        sentence = str(error) if isinstance(error, PairError) else f"{type(error).__name__}: {error}"
+        readiness.fault.value = sentence.encode()[: len(readiness.fault) - 1]
+        os._exit(CANNOT_START)  # Celery would go on without a model
     readiness.loaded.release()
+
+
+def stop_if_a_model_could_not_be_loaded() -> None:
+    """:raises SystemExit: one could not, at the start or in the place of a process that has ended."""
+    if readiness.fault.value:
+        stop(readiness.fault.value.decode(errors="replace"))
 
 
 class AwaitModel(bootsteps.StartStopStep):
@@ -189,8 +187,8 @@ class AwaitModel(bootsteps.StartStopStep):
         deadline = time.monotonic() + START_LIMIT
         for _ in range(worker.pool.num_processes):
             while not readiness.loaded.acquire(timeout=1):
-                if readiness.fault.value:
-                    stop(readiness.fault.value.decode(errors="replace"))
+                maybe_shutdown()
+                stop_if_a_model_could_not_be_loaded()
                 if time.monotonic() > deadline or len(billiard.active_children()) < worker.pool.num_processes:
                     stop("a process that loads the model has ended, or is too slow. Is there enough memory?")
 
@@ -202,12 +200,12 @@ class ShowPresence(bootsteps.StartStopStep):
 
     def __init__(self, consumer: CeleryConsumer, **options: object) -> None:
         super().__init__(consumer, **options)
-        self.worker = Worker(consumer.hostname, MODEL_SHA256, len(load_labels(LABELS)))
+        name = f"{consumer.hostname}/{secrets.token_hex(4)}"  # two may have the same host name
+        self.worker = Worker(name, MODEL_SHA256, len(load_labels(LABELS)))
         self.timer = None
 
     def start(self, consumer: CeleryConsumer) -> None:
         """Give the first sign, and go on."""
-        JobRequest.loss_of_broker = None
         self.beat()
         self.timer = consumer.timer.call_repeatedly(BEAT_INTERVAL, self.beat)
 
@@ -219,12 +217,8 @@ class ShowPresence(bootsteps.StartStopStep):
             register.sign_off(self.worker)
 
     def beat(self) -> None:
-        """Give a sign of life.
-
-        :raises OSError: it would be none; Celery then connects again.
-        """
-        if JobRequest.loss_of_broker is not None:
-            raise OSError(f"a job could not be acknowledged: {JobRequest.loss_of_broker}")
+        """Give a sign of life."""
+        stop_if_a_model_could_not_be_loaded()
         try:
             register.beat(self.worker)
         except UnavailableError as error:
@@ -243,6 +237,9 @@ class Consumer(CeleryConsumer):
 
     def ensure_connected(self, connection: Connection) -> Connection:
         """Connect, however long it takes until the broker is there."""
+        # The end of the last connection has made kombu forget the event loop, without which it asks Amazon SQS no more.
+        if self.hub:
+            set_event_loop(self.hub)
 
         def report(error: Exception, _interval: float) -> None:
             log.error("The broker %s does not answer: %s", connection.as_uri(), error)

@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+from collections.abc import Iterator
 
 import numpy as np
 from celery import states
@@ -13,9 +14,9 @@ from redis import RedisError
 from inference import Identification
 from inference.line import LaterError
 
-from . import NO_BROKER, NO_REDIS, TASK, FailedError, UnavailableError
-from .engine import celery_app
-from .messages import decode_identification, encode_pixels
+from . import NO_BROKER, NO_REDIS, QUEUE, TASK, FailedError, LostError, UnavailableError
+from .engine import ANSWER_TIMEOUT, CONNECT_TIMEOUT, celery_app
+from .messages import BadMessageError, decode_identification, encode_pixels
 from .register import Place, Register, State
 
 # What Celery raises when a broker or the Redis does not answer; a RuntimeError when it could not connect again.
@@ -66,12 +67,7 @@ class RemoteClassifier:
         """
         job = secrets.token_urlsafe(16)  # nobody guesses 128 bits
         picture = encode_pixels(pixels)
-        self._register.enter(job, self.max_waiting)
-        try:
-            result = self._celery.send_task(TASK, (picture,), task_id=job, argsrepr="a picture")
-        except _UNREACHABLE as error:
-            self.forget(job)
-            raise UnavailableError(NO_BROKER) from error
+        result = self._send(job, picture)
         try:
             result.get(timeout=self.result_wait, propagate=False)
         except (CeleryTimeoutError, *_UNREACHABLE) as error:
@@ -81,9 +77,22 @@ class RemoteClassifier:
         try:
             return _answer_in(result)
         finally:
+            with contextlib.suppress(UnavailableError, *_UNREACHABLE):
+                self._register.answered(job)
+                result.forget()
+
+    def _send(self, job: str, picture: str) -> AsyncResult:
+        try:
+            self._register.enter(job, self.max_waiting)
+            with _broker_takes_jobs():
+                return self._celery.send_task(
+                    TASK, (picture,), task_id=job, argsrepr="a picture", confirm_timeout=ANSWER_TIMEOUT
+                )
+        except UnavailableError:
             self.forget(job)
             with contextlib.suppress(*_UNREACHABLE):
-                result.forget()
+                self._celery.backend.result_consumer.cancel_for(job)
+            raise
 
     def keep_thumbnail(self, job: str, jpeg: bytes) -> None:
         """Keep what the person will be shown beside the answer that comes later.
@@ -119,22 +128,34 @@ class RemoteClassifier:
         :raises UnavailableError: it does not, or the Redis does not answer.
         """
         state = self._register.state()
-        try:
-            with self._celery.pool.acquire(block=True, timeout=1) as connection:
-                self._celery.amqp.queues[self._celery.conf.task_default_queue](
-                    connection.default_channel
-                ).queue_declare()
-        except _UNREACHABLE as error:
-            raise UnavailableError(NO_BROKER) from error
+        with _broker_takes_jobs(), self._celery.pool.acquire(block=True, timeout=CONNECT_TIMEOUT) as connection:
+            self._celery.amqp.queues[QUEUE](connection.default_channel).queue_declare()
         return state
+
+
+@contextlib.contextmanager
+def _broker_takes_jobs() -> Iterator[None]:
+    """
+    :raises UnavailableError: it does not. Every kind of broker says so in exceptions of its own.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise UnavailableError(NO_BROKER) from error
 
 
 def _answer_in(result: AsyncResult) -> Identification | None:
     """What a worker said; nothing if none has said anything yet.
 
     :raises FailedError: the workers have given up.
+    :raises LostError: it cannot be read; the worker may be of another release.
     """
     state = result.state
     if state == states.FAILURE:
         raise FailedError
-    return decode_identification(result.result) if state == states.SUCCESS else None
+    if state != states.SUCCESS:
+        return None
+    try:
+        return decode_identification(result.result)
+    except BadMessageError as error:
+        raise LostError from error

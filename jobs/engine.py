@@ -1,5 +1,6 @@
 """How Celery is set up, on both sides of the queue."""
 
+import ssl
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from celery import Celery
@@ -23,13 +24,15 @@ SETTINGS = {
     "task_acks_on_timeout": False,
     "task_acks_on_failure": True,
     "task_time_limit": TIME_LIMIT,
-    # No worker takes a job that another could begin with at once.
-    "worker_prefetch_multiplier": 1,
+    "worker_prefetch_multiplier": 1,  # a worker has no more jobs than processes: another may have it sooner
     "worker_concurrency": 1,  # one network keeps all cores busy
     "worker_proc_alive_timeout": START_LIMIT,
     # Workers show themselves in the register, which works with every broker; Amazon SQS has no broadcasts.
     "worker_enable_remote_control": False,
     "broker_connection_retry_on_startup": True,
+    # A Redis without memory, or one that has become a replica, says so in an error: it is no reason to end.
+    "broker_channel_error_retry": True,
+    "broker_heartbeat": 10,  # seconds; AMQP. After two of them without one, the other side is gone
     "broker_connection_timeout": CONNECT_TIMEOUT,
     "redis_socket_connect_timeout": CONNECT_TIMEOUT,
     "redis_socket_timeout": ANSWER_TIMEOUT,
@@ -44,14 +47,22 @@ _WORKER_SETTINGS = {
 
 # By kind of broker.
 _REDIS_OPTIONS = {
+    # Keys of their own: other Celery apps in the same database have other ideas of when a job is lost.
+    "unacked_key": "{birds}:unacked",
+    "unacked_index_key": "{birds}:unacked_index",
+    "unacked_mutex_key": "{birds}:unacked_mutex",
+    "unacked_mutex_expire": REDELIVERY,
     "visibility_timeout": REDELIVERY,
     "unacked_restore_interval": 1,  # seconds; by default a lost job is looked for every 100 seconds
     "unacked_restore_throttle": 1,
     "socket_connect_timeout": CONNECT_TIMEOUT,
+    "socket_timeout": 2 * ANSWER_TIMEOUT,
     "socket_keepalive": True,
     # The picture is text already: in base64 again it would take a third more.
     "body_encoding": None,
 }
+_AMQP_OPTIONS = {"confirm_publish": True, "connect_timeout": CONNECT_TIMEOUT}
+_SQS_CLIENT = {"connect_timeout": CONNECT_TIMEOUT, "retries": {"total_max_attempts": 1}}
 _TRANSPORT_OPTIONS = {
     "redis": _REDIS_OPTIONS,
     "rediss": _REDIS_OPTIONS,
@@ -62,23 +73,32 @@ _TRANSPORT_OPTIONS = {
         "polling_interval": 0,  # seconds between two such requests
         "body_encoding": None,
         "sqs_base64_encoding": False,
-        "client-config": {"connect_timeout": CONNECT_TIMEOUT, "read_timeout": SQS_WAIT + ANSWER_TIMEOUT},
+        "client-config": _SQS_CLIENT | {"read_timeout": SQS_WAIT + ANSWER_TIMEOUT},
     },
-    "amqp": {"confirm_publish": True, "connect_timeout": CONNECT_TIMEOUT},
+    "amqp": _AMQP_OPTIONS,
+    "amqps": _AMQP_OPTIONS,
+    "pyamqp": _AMQP_OPTIONS,
 }
-_TRANSPORT_OPTIONS["amqps"] = _TRANSPORT_OPTIONS["pyamqp"] = _TRANSPORT_OPTIONS["amqp"]
 
 # Somebody looks at an empty page meanwhile: one more try, for a connection that a restart of the broker has broken.
 _IMPATIENCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 _WEB_SETTINGS = {
+    "broker_pool_limit": 32,
+    "broker_pool_acquire_timeout": CONNECT_TIMEOUT,
     "redis_max_connections": 10_000,  # one for each thread that asks for an answer; by default the 101st fails
     "task_publish_retry_policy": _IMPATIENCE,
     "result_backend_transport_options": {"retry_policy": _IMPATIENCE},
 }
+_WEB_REDIS_OPTIONS = {"socket_timeout": ANSWER_TIMEOUT}
+_WEB_AMQP_OPTIONS = {"read_timeout": ANSWER_TIMEOUT, "write_timeout": ANSWER_TIMEOUT}
 _WEB_TRANSPORT_OPTIONS = {
-    "redis": {"socket_timeout": ANSWER_TIMEOUT},
-    "rediss": {"socket_timeout": ANSWER_TIMEOUT},
-    "amqp": {"read_timeout": ANSWER_TIMEOUT, "write_timeout": ANSWER_TIMEOUT},
+    "redis": _WEB_REDIS_OPTIONS,
+    "rediss": _WEB_REDIS_OPTIONS,
+    "sentinel": _WEB_REDIS_OPTIONS,
+    "sqs": {"client-config": _SQS_CLIENT | {"read_timeout": ANSWER_TIMEOUT}},
+    "amqp": _WEB_AMQP_OPTIONS,
+    "amqps": _WEB_AMQP_OPTIONS,
+    "pyamqp": _WEB_AMQP_OPTIONS,
 }
 
 
@@ -97,6 +117,8 @@ def celery_app(queue_url: str, result_url: str, *, for_web: bool = False) -> Cel
     if for_web:
         options |= _WEB_TRANSPORT_OPTIONS.get(scheme, {})
     app.conf.broker_transport_options = options
+    if scheme == "amqps":
+        app.conf.broker_use_ssl = {"server_hostname": None, "cert_reqs": ssl.CERT_REQUIRED}  # None: that of the URL
     return app
 
 

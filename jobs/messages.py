@@ -58,6 +58,12 @@ def encode_identification(identification: Identification) -> dict[str, Any]:
 
 
 def decode_identification(message: dict[str, Any]) -> Identification:
-    """What ``encode_identification`` was given: the labels are those of the worker's model, whatever the web's are."""
-    candidates = tuple(Candidate(**candidate) for candidate in message["candidates"])
-    return Identification(**message | {"candidates": candidates})
+    """What ``encode_identification`` was given: the labels are those of the worker's model, whatever the web's are.
+
+    :raises BadMessageError: it is not; the worker may be of another release.
+    """
+    try:
+        candidates = tuple(Candidate(each["label"], each["confidence"]) for each in message["candidates"])
+        return Identification(message["label"], message["confidence"], candidates, message["model"], message["seconds"])
+    except (LookupError, TypeError) as error:
+        raise BadMessageError("the message holds no answer") from error

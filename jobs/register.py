@@ -32,6 +32,7 @@ TIMEOUT = 1  # seconds that Redis may take
 CONNECTIONS = 16  # at most; more threads wait for one, each for a fraction of a millisecond
 BEAT_INTERVAL = 2  # seconds between two signs of life of a worker
 SILENCE = 10  # seconds after the last one, after which a worker counts as gone
+ANSWERED_KEPT = 5  # seconds that notes stay of a job whose person has the answer
 #: Seconds after which no answer is to be hoped for: its turn, and every try, have taken as long as they may.
 OVERDUE = LONGEST_WAIT + 2 * MAX_TRIES * TIME_LIMIT
 
@@ -53,11 +54,13 @@ _STATE = (
     local state = {redis.call('ZCARD', KEYS[1]), pace, redis.call('ZRANGE', KEYS[2], 0, -1), 0}
     """
 )
-# … and, if there is room, take a place. KEYS[4] job, ARGV[3] its id, ARGV[4] how many may wait, ARGV[5] kept.
+# … and, if there is room, take a place. KEYS[4] job, ARGV[3] its id, ARGV[4] how many may wait,
+# ARGV[5] kept, ARGV[6] first guess of the pace.
 _ENTER = (
     _STATE
     + """
-    if state[1] <= tonumber(ARGV[4]) and #state[3] > 0 then
+    local seconds = state[1] * (pace or ARGV[6])
+    if state[1] <= tonumber(ARGV[4]) and seconds <= tonumber(ARGV[1]) and #state[3] > 0 then
         redis.call('ZADD', KEYS[1], now, ARGV[3])
         redis.call('HSET', KEYS[4], 'entered', now)
         redis.call('EXPIRE', KEYS[4], ARGV[5])
@@ -81,24 +84,24 @@ _FINISH = (
     _NOW
     + """
     redis.call('ZREM', KEYS[3], ARGV[4])
-    local entered = redis.call('HGET', KEYS[2], 'entered')
+    local entered, answered = unpack(redis.call('HMGET', KEYS[2], 'entered', 'answered'))
     if not entered then return end
     redis.call('HSET', KEYS[2], 'done', 1)
-    redis.call('EXPIRE', KEYS[2], ARGV[1])
+    if not answered then redis.call('EXPIRE', KEYS[2], ARGV[1]) end
     local last, seconds = unpack(redis.call('HMGET', KEYS[1], 'last', 'seconds'))
     seconds = tonumber(seconds or ARGV[3])
     seconds = seconds + (now - math.max(last or 0, entered) - seconds) / ARGV[2]
     redis.call('HSET', KEYS[1], 'last', now, 'seconds', tostring(seconds))
     """
 )
-# KEYS line, job, pace, ARGV id. How long ago the job entered, how many are before it, the pace.
+# KEYS line, job, pace, ARGV id. How long ago the job entered, how many are before it, how often it was tried, the pace.
 _PLACE = (
     _NOW
     + """
-    local entered = redis.call('HGET', KEYS[2], 'entered')
+    local entered, tries = unpack(redis.call('HMGET', KEYS[2], 'entered', 'tries'))
     if not entered then return end
     local pace = redis.call('HGET', KEYS[3], 'seconds')
-    return {tostring(now - entered), redis.call('ZRANK', KEYS[1], ARGV[1]), pace}
+    return {tostring(now - entered), redis.call('ZRANK', KEYS[1], ARGV[1]), tries, pace}
     """
 )
 _BEAT = _NOW + "redis.call('ZADD', KEYS[1], now, ARGV[1])"
@@ -131,12 +134,12 @@ class State:
 
     def check(self, max_waiting: int) -> None:
         """
-        :raises BusyError: too many wait.
+        :raises BusyError: too many wait, or more than would have their turn in time.
         :raises UnavailableError: there is nobody to wait for.
         """
         if not self.workers:
             raise UnavailableError(NO_WORKER)
-        if self.waiting > max_waiting:
+        if self.waiting > max_waiting or self.waiting * self.pace > LONGEST_WAIT:
             raise BusyError(self.waiting, self.pace)
 
 
@@ -173,7 +176,7 @@ class Register:
             timeout=TIMEOUT,
             socket_timeout=TIMEOUT,
             socket_connect_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 1),  # the first connection after a restart of Redis is a broken one
+            retry=Retry(NoBackoff(), 0),  # a script that was run, but whose answer was lost, must not be run twice
         )
         self._redis = Redis.from_pool(pool)
         self._state, self._enter, self._begin, self._finish, self._place, self._beat = map(
@@ -192,9 +195,13 @@ class Register:
         :raises BusyError: there is none.
         :raises UnavailableError: there is nobody to wait for, too.
         """
-        *state, entered = self._enter([LINE, WORKERS, PACE, JOB + job], [LONGEST_WAIT, SILENCE, job, max_waiting, KEPT])
+        *state, entered = self._enter(
+            [LINE, WORKERS, PACE, JOB + job], [LONGEST_WAIT, SILENCE, job, max_waiting, KEPT, FIRST_GUESS]
+        )
         if not entered:
-            _as_state(*state).check(max_waiting)
+            found = _as_state(*state)
+            found.check(max_waiting)
+            raise BusyError(found.waiting, found.pace)
 
     @_redis_answers()
     def begin(self, job: str) -> int:
@@ -216,6 +223,12 @@ class Register:
             pipeline.zrem(LINE, job).delete(JOB + job).execute()
 
     @_redis_answers()
+    def answered(self, job: str) -> None:
+        """The person has the answer. The worker may not have entered it as done yet, so the notes stay a moment."""
+        with self._redis.pipeline() as pipeline:
+            pipeline.hset(JOB + job, "answered", 1).expire(JOB + job, ANSWERED_KEPT).execute()
+
+    @_redis_answers()
     def place(self, job: str) -> Place:
         """Where a job is that has no answer yet.
 
@@ -225,8 +238,8 @@ class Register:
         found = self._place([LINE, JOB + job, PACE], [job])
         if found is None:
             raise UnknownJobError(job)
-        age, ahead, pace = found
-        if float(age) > OVERDUE:
+        age, ahead, tries, pace = found
+        if float(age) > OVERDUE or (ahead is None and tries is None):
             raise LostError
         return Place(ahead, max(1, ceil(((ahead or 0) + 1) * float(pace or FIRST_GUESS))))
 
@@ -253,4 +266,10 @@ class Register:
 
 
 def _as_state(waiting: int, pace: bytes | None, workers: list[bytes]) -> State:
-    return State(waiting, float(pace or FIRST_GUESS), tuple(Worker(**json.loads(worker)) for worker in workers))
+    return State(waiting, float(pace or FIRST_GUESS), tuple(map(_as_worker, workers)))
+
+
+def _as_worker(said: bytes) -> Worker:
+    """What a worker said of itself, which may be of another release and say more."""
+    about = json.loads(said)
+    return Worker(about["name"], about["model"], about["labels"])

@@ -1,14 +1,15 @@
 // Replaces what the page of a waiting photo shows by what the server says of it, until that is the answer.
 
-const SOONEST = 0.5; // seconds between two questions
-const LATEST = 5;
+const SOONEST = 0.5; // seconds between two questions, at first
+const LATEST = 5; // and when it takes long
+const PATIENCE = 10; // seconds for the answer to one
 
 const main = document.querySelector("main");
-main.setAttribute("aria-live", "polite");
+let pause = SOONEST;
 
 async function ask() {
   try {
-    const answer = await fetch(location.href, { cache: "no-store" });
+    const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(1000 * PATIENCE) });
     if (answer.status !== 503) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       show(page.title, page.querySelector("main"));
@@ -20,17 +21,25 @@ async function ask() {
 }
 
 function show(title, next) {
-  if (main.innerHTML !== next.innerHTML) {
+  const place = main.querySelector("[data-place]");
+  const nextPlace = next.querySelector("[data-place]");
+  if (nextPlace) {
+    const sentences = nextPlace.querySelectorAll("p");
+    place.querySelectorAll("p").forEach((sentence, number) => {
+      const next = sentences[number].textContent;
+      if (sentence.textContent !== next) sentence.textContent = next; // what stays the same is not read out again
+    });
+  } else {
+    main.setAttribute("aria-live", "polite"); // the answer is read out; that seconds pass is not
     document.title = title;
     main.replaceChildren(...next.childNodes);
   }
 }
 
 function askLater() {
-  const waiting = main.querySelector("[data-waiting]");
-  if (waiting) {
-    const seconds = Math.min(Math.max(waiting.dataset.waiting / 2, SOONEST), LATEST);
-    setTimeout(ask, 1000 * seconds);
+  if (main.querySelector("[data-place]")) {
+    setTimeout(ask, 1000 * pause);
+    pause = Math.min(1.5 * pause, LATEST);
   }
 }
 

@@ -73,11 +73,11 @@ class Broker:
 
     def freeze(self) -> None:
         """Keep it from doing anything: connections stay, and nothing is answered."""
-        self.process.send_signal(signal.SIGSTOP)
+        os.killpg(self.process.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on."""
-        self.process.send_signal(signal.SIGCONT)
+        os.killpg(self.process.pid, signal.SIGCONT)
 
 
 @contextlib.contextmanager
@@ -159,7 +159,7 @@ def worker(
     process = subprocess.Popen(command, cwd=servers.ROOT, env=environment(broker, results, **settings))
     try:
         deadline = time.monotonic() + servers.START_LIMIT
-        while name not in [each.name for each in register.state().workers]:
+        while not any(each.name.startswith(name) for each in register.state().workers):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the worker did not start: {process.returncode}")
             time.sleep(0.1)

@@ -1,5 +1,6 @@
 """The two services and the queue between them: real brokers, web processes and workers, and what breaks each."""
 
+import contextlib
 import http.client
 import io
 import json
@@ -46,6 +47,15 @@ MODELS = servers.ROOT / "models"
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A Redis that carries jobs and keeps answers, and runs throughout."""
     with brokers.started(brokers.redis(tmp_path_factory.mktemp("redis"))) as broker:
+        yield broker
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[Broker]:
+    """A Redis that one test has for itself and its own workers."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    with brokers.started(brokers.redis(folder)) as broker:
         yield broker
 
 
@@ -106,7 +116,7 @@ def follow(address: str, answer: Answer) -> Answer:
         return answer
     own_page = answer.headers["Location"]
     deadline = time.monotonic() + 120
-    while "data-waiting" in (answer := get(address, own_page)).page or answer.status == 503:
+    while "data-place" in (answer := get(address, own_page)).page or answer.status == 503:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     return answer
@@ -189,11 +199,12 @@ def grey(number: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["redis", "rabbitmq"])
-def test_when_a_worker_is_killed_amid_200_jobs_all_are_answered_by_another(tmp_path, redis, kind):
+def test_when_a_worker_is_killed_amid_200_jobs_all_are_answered_by_another(tmp_path, own_redis, kind):
     right = Classifier(MODELS / MODEL_FILE, MODELS / LABELS_FILE)
-    with brokers.started(brokers.BROKERS[kind](tmp_path)) as broker:
-        client = client_of(broker, redis)
-        with brokers.worker(broker, redis) as doomed, brokers.worker(broker, redis):
+    with contextlib.ExitStack() as stack:
+        broker = own_redis if kind == "redis" else stack.enter_context(brokers.started(brokers.rabbitmq(tmp_path)))
+        client = client_of(broker, own_redis)
+        with brokers.worker(broker, own_redis) as doomed, brokers.worker(broker, own_redis):
             jobs = [hand_over(client, grey(number)) for number in range(200)]
             until(lambda: client.state().waiting < 150)
             assert client.state().waiting > 30
@@ -208,16 +219,18 @@ def test_when_a_worker_is_killed_amid_200_jobs_all_are_answered_by_another(tmp_p
 
 
 @pytest.mark.parametrize("breaks", [KILLS, HANGS, RAISES], ids=["kills", "hangs", "raises"])
-def test_a_photo_that_breaks_the_network_is_tried_twice_fails_alone_and_says_so(tmp_path, redis, breaks):
-    client = client_of(redis, redis)
-    limit = ("--time-limit", "3")
-    with brokers.worker(redis, redis, *limit, module="tests.breakable_worker", **SMALL_NETWORK) as process:
+def test_a_photo_that_breaks_the_network_is_tried_twice_fails_alone_and_says_so(tmp_path, own_redis, breaks):
+    client = client_of(own_redis, own_redis)
+    with brokers.worker(own_redis, own_redis, module="tests.breakable_worker", **SMALL_NETWORK) as process:
         before, poison, after = (hand_over(client, grey(number)) for number in (100, breaks, 101))
         assert len(look_up_all(client, [before, after], 90)) == 2
         with pytest.raises(FailedError, match=r"failed twice\. Please try another photo\."):
             look_up_all(client, [poison], 90)
+        # What ends its process cannot say that it failed: that is seen when it is begun for the third time.
+        tries = client._register._redis.hget(f"{{birds}}:job:{poison}", "tries")
+        assert int(tries) == (2 if breaks == RAISES else 3)
         assert process.is_running()
-        with web(redis, redis, tmp_path / "uploads") as address:
+        with web(own_redis, own_redis, tmp_path / "uploads") as address:
             answer = get(address, f"/identifications/{poison}")
             assert answer.status == 200
             assert "failed twice" in sentence_on(answer.page)
@@ -268,7 +281,7 @@ def test_a_broker_that_is_gone_for_a_while_costs_a_sentence_and_nothing_else(
             until(lambda: 503 in [status for _when, status in statuses])
             begun = time.monotonic()
             answer = send_photo(address, goldfinch)
-            assert time.monotonic() - begun < 3
+            assert time.monotonic() - begun < 10
             assert (answer.status, sentence_on(answer.page)) == (503, UNAVAILABLE)
             assert answer.headers["Retry-After"] == "5"
             status, about = health(address)
@@ -290,18 +303,49 @@ def test_a_broker_that_is_gone_for_a_while_costs_a_sentence_and_nothing_else(
         assert list((tmp_path / "uploads").iterdir()) == []
 
 
-def test_a_broker_that_is_frozen_keeps_nobody_waiting_for_ever(tmp_path, redis, goldfinch):
+def test_answers_that_find_no_redis_for_longer_than_a_try_may_take_are_not_lost(own_redis):
+    client = client_of(own_redis, own_redis)
+    with brokers.worker(own_redis, own_redis, module="tests.breakable_worker"):
+        jobs = [hand_over(client, grey(number)) for number in range(100, 140)]
+        until(lambda: client.state().waiting < 35)
+        own_redis.stop()
+        time.sleep(7)  # a try may take 3 there
+        own_redis.start()
+        assert len(look_up_all(client, jobs, 90)) == 40
+
+
+def test_a_redis_without_memory_costs_a_sentence_and_nothing_else(tmp_path, own_redis, goldfinch):
     with (
-        brokers.started(brokers.redis(tmp_path)) as broker,
-        brokers.worker(broker, redis, **SMALL_NETWORK),
-        web(broker, redis, tmp_path / "uploads") as address,
+        brokers.worker(own_redis, own_redis, **SMALL_NETWORK) as worker,
+        web(own_redis, own_redis, tmp_path / "uploads") as address,
+    ):
+        notes = client_of(own_redis, own_redis)._register._redis
+        job = hand_over(client_of(own_redis, own_redis), grey(1))
+        notes.config_set("maxmemory", 1)
+        answer = send_photo(address, goldfinch)
+        assert (answer.status, sentence_on(answer.page)) == (503, UNAVAILABLE)
+        time.sleep(5)  # the worker asks for jobs meanwhile, and gives signs of life
+        notes.config_set("maxmemory", 0)
+        until(lambda: send_photo(address, goldfinch).status == 200)
+        assert worker.is_running()
+        assert look_up_all(client_of(own_redis, own_redis), [job], 60)
+
+
+@pytest.mark.parametrize("kind", ["redis", "rabbitmq", "sqs"])
+def test_a_broker_that_is_frozen_keeps_nobody_waiting_for_ever(tmp_path, own_redis, goldfinch, kind):
+    with (
+        brokers.started(brokers.BROKERS[kind](tmp_path)) as broker,
+        brokers.worker(broker, own_redis, **SMALL_NETWORK),
+        web(broker, own_redis, tmp_path / "uploads") as address,
+        ThreadPoolExecutor(50) as people,
     ):
         assert send_photo(address, goldfinch).status == 200
         broker.freeze()
         begun = time.monotonic()
-        assert send_photo(address, goldfinch).status == 503
+        answers = list(people.map(lambda _number: send_photo(address, goldfinch), range(50)))
+        assert {answer.status for answer in answers} == {503}
         assert health(address)[0] == 503
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - begun < 25
         broker.thaw()
         until(lambda: send_photo(address, goldfinch).status == 200)
 
@@ -317,6 +361,7 @@ def test_of_a_thousand_at_once_as_many_wait_as_may_and_all_of_those_are_answered
         sent = [people.submit(send_photo, address, photos[number % 196]) for number in range(1000)]
         while not all(answer.done() for answer in sent):
             longest = max(longest, register.state().waiting)
+            time.sleep(0.05)
         answers = [answer.result() for answer in sent]
         assert set(Counter(answer.status for answer in answers)) <= {200, 303, 503}
         assert longest <= 33
@@ -364,16 +409,13 @@ def test_an_answer_of_another_model_is_shown_with_its_own_labels(tmp_path, redis
         assert "Named by another model" not in page
 
 
-def test_without_a_worker_a_person_is_told_at_once_and_the_app_is_not_healthy(tmp_path, goldfinch):
-    with (
-        brokers.started(brokers.redis(tmp_path)) as broker,
-        web(broker, broker, tmp_path / "uploads") as address,
-    ):
+def test_without_a_worker_a_person_is_told_at_once_and_the_app_is_not_healthy(tmp_path, own_redis, goldfinch):
+    with web(own_redis, own_redis, tmp_path / "uploads") as address:
         answer = send_photo(address, goldfinch)
         assert (answer.status, sentence_on(answer.page)) == (503, UNAVAILABLE)
         status, about = health(address)
         assert (status, about["reason"]) == (503, "no worker is there")
-        with brokers.worker(broker, broker, **SMALL_NETWORK):
+        with brokers.worker(own_redis, own_redis, **SMALL_NETWORK):
             assert send_photo(address, goldfinch).status == 200
             assert health(address)[0] == 200
         assert health(address)[0] == 503  # it has signed off
@@ -470,4 +512,3 @@ def test_a_worker_that_cannot_work_says_why_and_ends(tmp_path, redis, settings, 
     )
     assert ended.returncode == 4
     assert [line for line in ended.stderr.splitlines() if line.startswith("worker: ") and sentence in line]
-    assert client_of(redis, redis)._register.state().waiting == 0

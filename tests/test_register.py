@@ -108,6 +108,26 @@ def test_a_job_whose_message_was_lost_does_not_keep_its_place_for_ever(notes, mo
         notes.place("lost")
 
 
+def test_no_more_get_in_than_would_have_their_turn_in_time(notes, monkeypatch):
+    monkeypatch.setattr(register, "LONGEST_WAIT", 0.5)  # seconds, at first for five photos
+    for number in range(6):
+        notes.enter(f"job {number}", 100)
+    with pytest.raises(BusyError):
+        notes.enter("job 6", 100)
+    with pytest.raises(BusyError):
+        notes.state().check(100)
+
+
+def test_the_notes_of_a_job_whose_person_has_the_answer_go_soon_and_still_tell_the_pace(notes):
+    notes.enter("job", 5)
+    notes.begin("job")
+    time.sleep(0.2)
+    notes.answered("job")
+    notes.finish("job")
+    assert notes.state().pace > FIRST_GUESS
+    assert 0 < notes._redis.ttl("{birds}:job:job") <= 5
+
+
 def test_a_worker_that_gives_no_sign_of_life_is_not_counted_on(notes, monkeypatch):
     assert notes.state().workers == (WORKER,)
     other = Worker("b@birds", "decaf", 5)
