@@ -79,6 +79,9 @@ class JobRequest(Request):
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Give the job back, so that it is tried again; Celery would enter it as failed."""
+        if soft:
+            super().on_timeout(soft, timeout)
+            return
         task_ready(self)
         log.error("A job took longer than %s seconds: its process is killed.", timeout)
         self.reject(requeue=True)

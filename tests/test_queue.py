@@ -312,9 +312,12 @@ def test_a_broker_that_is_gone_for_a_while_costs_a_sentence_and_nothing_else(
 
 def test_answers_that_find_no_redis_for_longer_than_a_try_may_take_are_not_lost(own_redis):
     client = client_of(own_redis, own_redis)
-    with brokers.worker(own_redis, own_redis, module="tests.breakable_worker"):
+    with brokers.worker(own_redis, own_redis, module="tests.breakable_worker", **SMALL_NETWORK) as process:
+        (network,) = process.children()
+        network.suspend()  # until all jobs are there
         jobs = [hand_over(client, grey(number)) for number in range(100, 140)]
-        until(lambda: client.state().waiting < 35)
+        network.resume()
+        until(lambda: client.state().waiting < 40)
         own_redis.stop()
         time.sleep(7)  # a try may take 3 there
         own_redis.start()
