@@ -368,9 +368,8 @@ def discard_request() -> None:
 def busy(error: BusyError) -> Response:
     """Say that too many are in line, and when to try again: at once, but to a crowd before the network itself."""
     discard_request()
-    if (
-        not is_split() and crowd.joined()
-    ):  # each takes the processor from those in line for a while, and comes back at once
+    # Each of a crowd takes the processor from those in line for a while, and comes back at once.
+    if not is_split() and crowd.joined():
         time.sleep(CROWD_DELAY)
     application.logger.info("busy")
     response = make_response(render_template("index.html", sentence=str(error)), 503)
