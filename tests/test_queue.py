@@ -215,9 +215,11 @@ def test_when_a_worker_is_killed_amid_200_jobs_all_are_answered_by_another(tmp_p
             for process in networks:
                 process.resume()
             until(lambda: client.state().waiting < 170)
+            # Amid a job: between two, a Redis may have handed one over that nobody has noted yet (docs/scaling.md).
+            doomed.children()[0].suspend()
+            time.sleep(0.3)
             for process in [doomed, *doomed.children()]:
                 process.kill()
-            assert client.state().waiting > 0
             answers = look_up_all(client, jobs, 120)
             until(lambda: len(client.state().workers) == 1)
     for number, answer in enumerate(answers):
