@@ -44,7 +44,7 @@ from inference.line import BusyError, Crowd, GoneError, LaterError, Line
 from inference.photo import FORMATS, Photo, PhotoError
 from inference.sandbox import Sandbox
 from jobs import NO_WORKER, FailedError, LostError, UnavailableError, UnknownJobError
-from settings import SettingError
+from settings import CANNOT_START, SettingError
 
 if TYPE_CHECKING:
     from inference.classifier import Classifier
@@ -58,7 +58,6 @@ WARM_UP_ANSWERS = 5  # after so many, an answer takes as long as the next one
 CROWD_DELAY = 0.05  # seconds before one of a crowd that does not wait as told is sent away again
 CLIENT_GONE = 499  # nginx's status for an answer that nobody waited for; it is only seen in logs
 UNAVAILABLE_RETRY = 5  # seconds after which it is worth trying again when the queue is gone
-CANNOT_START = 4  # gunicorn starts a worker that ends otherwise again and again
 
 _EXTENSIONS = [f"'{extension}'" for extension in FORMATS]
 UNSUPPORTED_FILE_TYPE = (

@@ -41,6 +41,7 @@ LIMITS = {
 PRECISIONS = ("float32", "bfloat16")
 TEXTS = ("MODEL", "LABELS", "UPLOADS", "SECRET_KEY")
 REDIS = ("redis", "rediss")
+CANNOT_START = 4  # exit status; gunicorn starts a worker that ends otherwise again and again
 LONGEST_RESULT_WAIT = 20  # seconds; each who waits so keeps a thread of the web process
 
 

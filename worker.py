@@ -35,7 +35,6 @@ from jobs.register import BEAT_INTERVAL, Register, Worker
 if TYPE_CHECKING:
     from inference.classifier import Classifier
 
-CANNOT_START = 4  # the exit status; the web's too
 RECONNECT_INTERVAL = 1  # seconds between two tries to reach a broker that is gone
 PAUSE = 1  # seconds before a job is given back because Redis does not answer
 
@@ -45,7 +44,7 @@ log = get_logger(__name__)
 def stop(sentence: str) -> None:
     """End with one line that says why."""
     print(f"worker: {sentence}", file=sys.__stderr__, flush=True)  # Celery makes a log line of what goes to stderr
-    sys.exit(CANNOT_START)
+    sys.exit(settings.CANNOT_START)
 
 
 try:
@@ -170,7 +169,7 @@ def load(**_about: object) -> None:
     except Exception as error:
         sentence = str(error) if isinstance(error, PairError) else f"{type(error).__name__}: {error}"
         readiness.fault.value = sentence.encode()[: len(readiness.fault) - 1]
-        os._exit(CANNOT_START)  # Celery would go on without a model
+        os._exit(settings.CANNOT_START)  # Celery would go on without a model
     readiness.loaded.release()
 
 

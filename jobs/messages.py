@@ -19,7 +19,7 @@ MAX_PICTURE = 240_000  # characters; of noise, which nothing compresses, lossles
 
 
 class BadMessageError(ValueError):
-    """A message holds no pixels."""
+    """A message holds no pixels, or no answer."""
 
 
 def encode_pixels(pixels: np.ndarray) -> str:
@@ -63,7 +63,13 @@ def decode_identification(message: dict[str, Any]) -> Identification:
     :raises BadMessageError: it is not; the worker may be of another release.
     """
     try:
-        candidates = tuple(Candidate(each["label"], each["confidence"]) for each in message["candidates"])
-        return Identification(message["label"], message["confidence"], candidates, message["model"], message["seconds"])
-    except (LookupError, TypeError) as error:
+        candidates = tuple(Candidate(str(each["label"]), float(each["confidence"])) for each in message["candidates"])
+        return Identification(
+            str(message["label"]),
+            float(message["confidence"]),
+            candidates,
+            str(message["model"]),
+            float(message["seconds"]),
+        )
+    except (LookupError, TypeError, ValueError) as error:
         raise BadMessageError("the message holds no answer") from error

@@ -145,16 +145,13 @@ def needs(program: str) -> None:
 
 
 @contextlib.contextmanager
-def worker(
-    broker: Broker, results: Broker, *options: str, module: str = "worker", **settings: str
-) -> Iterator[psutil.Process]:
+def worker(broker: Broker, results: Broker, *, module: str = "worker", **settings: str) -> Iterator[psutil.Process]:
     """Run a worker until the block ends.
 
-    :param options: of the command.
     :return: its main process, once it takes jobs.
     """
     name = f"worker{servers.free_port()}@birds"
-    command = [sys.executable, "-m", "celery", "-q", "-A", module, "worker", "-n", name, *options]
+    command = [sys.executable, "-m", "celery", "-q", "-A", module, "worker", "-n", name]
     register = Register(results.url)
     process = subprocess.Popen(command, cwd=servers.ROOT, env=environment(broker, results, **settings))
     try:

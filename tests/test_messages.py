@@ -81,6 +81,17 @@ def test_what_the_network_says_arrives_with_its_own_labels():
     assert arrived.seconds == said.seconds
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"confidence": "much"}, {"confidence": None}, {"candidates": 7}, {"candidates": ["Sora"]}, {"seconds": []}],
+)
+def test_an_answer_that_cannot_be_shown_is_told_from_one_that_can(change):
+    with pytest.raises(BadMessageError):
+        decode_identification(encode_identification(Identification("Sora", 0.75, ())) | change)
+    with pytest.raises(BadMessageError):
+        decode_identification({})
+
+
 def test_the_largest_message_fits_into_amazons_queue_as_it_is_sent(tmp_path):
     with brokers.started(brokers.sqs(tmp_path)) as broker, brokers.started(brokers.redis(tmp_path)) as results:
         Register(results.url).beat(Worker("nobody", "", 2))  # so that a job is accepted
