@@ -194,7 +194,7 @@ def classify_image(file: str | Path | BinaryIO) -> tuple[Identification, str]:
         answer = line().identify(opened, client_watch())
     if has_request_context():
         stages().update(answer.seconds)
-    return answer.identification, as_text(answer.thumbnail)
+    return answer.identification, as_text(answer.reading.thumbnail)
 
 
 def as_text(jpeg: bytes) -> str:
@@ -210,7 +210,7 @@ def wait_elsewhere(later: LaterError) -> Response:
     if client_watch()():
         network().forget(later.job)
         return client_gone(GoneError())
-    network().keep_thumbnail(later.job, later.thumbnail)
+    network().keep_thumbnail(later.job, later.reading.thumbnail)
     application.logger.info("later")
     return redirect(url_for("identification", job=later.job), 303)
 

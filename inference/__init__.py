@@ -11,6 +11,7 @@ REPORT_FILE = "report.html"
 
 IMAGE_SIZE = 224  # pixels, both sides of the square that the network sees
 MAX_PIXELS = 50_000_000  # ~ a 50 MP camera; larger is refused before decoding, unless told otherwise
+CANDIDATES = 5  # how many species an Identification lists
 MIN_SIDE = 16  # pixels; thinner is a line or a tracking pixel, not a bird
 
 #: Photographs that may wait behind the one that is being identified, unless told otherwise.

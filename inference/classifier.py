@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from . import IMAGE_SIZE, Candidate, Identification, PairError
+from . import CANDIDATES, IMAGE_SIZE, Candidate, Identification, PairError
 from .card import sha256
 from .folding import compute_in_bfloat16, fold_batch_normalization
 from .labels import load_labels
@@ -24,7 +24,6 @@ from .processor import usable_cores
 
 log = logging.getLogger(__name__)
 
-CANDIDATES = 5  # how many species an Identification lists
 MAX_SIDE = 2048  # pixels of a picture that a network takes; those of keras.applications take up to 600
 MAX_TENSOR = 2**28  # numbers between two layers, 1 GiB: what VGG16 makes of MAX_SIDE × MAX_SIDE pixels
 MAX_REASON = 300  # characters of a reason that Keras or TensorFlow gives

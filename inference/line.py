@@ -47,13 +47,14 @@ class LaterError(Exception):
     """The network works elsewhere, and its answer takes longer than a person should look at an empty page.
 
     :param job: under which the answer will be found.
-    :ivar thumbnail: what there is to show meanwhile, a JPEG.
+    :ivar reading: what there is to show meanwhile.
     """
+
+    reading: "Reading"
 
     def __init__(self, job: str) -> None:
         super().__init__(job)
         self.job = job
-        self.thumbnail = b""
 
 
 class Crowd:
@@ -73,13 +74,13 @@ class Crowd:
 class Answer:
     """What there is to say and to show of a photograph.
 
-    :param thumbnail: a JPEG.
+    :param reading: the thumbnail, and when it was taken.
     :param seconds: what it took to ``wait`` in the line, to ``decode``, to make the ``thumbnail``, in the ``network``.
         The way to a network elsewhere and back counts as waiting.
     """
 
     identification: Identification
-    thumbnail: bytes
+    reading: "Reading"
     seconds: dict[str, float]
 
 
@@ -151,11 +152,11 @@ class Line:
             try:
                 identification, _ = self._in_turn(place, self._network, self._classify, reading.pixels)
             except LaterError as later:
-                later.thumbnail = reading.thumbnail
+                later.reading = reading
                 raise
             waited = time.monotonic() - place.entered - read_in - identification.seconds
         seconds = {"wait": waited, **reading.seconds, "network": identification.seconds}
-        return Answer(identification, reading.thumbnail, seconds)
+        return Answer(identification, reading, seconds)
 
     @contextlib.contextmanager
     def _place(self, is_gone: Callable[[], bool]) -> Iterator[_Place]:

@@ -3,6 +3,7 @@
 import io
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from math import ceil
 from pathlib import Path
 from typing import BinaryIO
@@ -112,10 +113,12 @@ class Photo:
     :param image: the upright picture in mode ``RGB``, sRGB, without metadata. Each side of a large picture
         is reduced by itself, to at least ``3 * IMAGE_SIZE`` pixels.
     :param size: width and height of the upright picture in the file.
+    :param taken: when, by the camera's clock and in its time zone; None if EXIF does not say.
     """
 
     image: Image.Image
     size: tuple[int, int]
+    taken: datetime | None = None
 
     def pixels(self, size: int = IMAGE_SIZE) -> np.ndarray:
         """The whole picture as the network takes it; the aspect is not kept.
@@ -174,12 +177,13 @@ def _decode(content: bytes, max_pixels: int) -> Photo:
         size = image.size
         reduced = _reduced(_load(image, content))
         orientation = _orientation(image, content)
+        taken = _taken(image)
         image = _to_srgb(reduced, image.info.get("icc_profile"))
     if orientation in _TRANSPOSE_BY_ORIENTATION:
         image = image.transpose(_TRANSPOSE_BY_ORIENTATION[orientation])
         size = size[::-1] if orientation >= 5 else size  # the camera lay on its side
     image.info = {}  # a JPEG comment or a colour profile would be written into the thumbnail
-    return Photo(image, size)
+    return Photo(image, size, taken)
 
 
 def _check_size(size: tuple[int, int], decoder: str, max_pixels: int) -> None:
@@ -273,6 +277,15 @@ def _orientation(image: Image.Image, content: bytes) -> int | None:
         return None if turned else image.info.get("original_orientation")
     try:
         return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # as in open_photo; here the picture is good without it
+        return None
+
+
+def _taken(image: Image.Image) -> datetime | None:
+    """EXIF's tag "DateTimeOriginal"; nothing if EXIF is damaged, or the camera's clock was never set."""
+    try:
+        date = image.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal]
+        return datetime.strptime(date.strip(" \0"), "%Y:%m:%d %H:%M:%S")
     except Exception:  # as in open_photo; here the picture is good without it
         return None
 

@@ -20,6 +20,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,11 +49,13 @@ class Reading:
 
     :param pixels: ``uint8[224, 224, 3]``, RGB.
     :param thumbnail: a JPEG.
+    :param taken: when, if the file says so.
     :param seconds: what it took to ``decode`` it into those pixels, and to make the ``thumbnail``.
     """
 
     pixels: np.ndarray
     thumbnail: bytes
+    taken: datetime | None
     seconds: dict[str, float]
 
 
@@ -136,7 +139,8 @@ class Sandbox:
         if "refused" in reply:
             raise PhotoError(reply["refused"])
         pixels, thumbnail = (answers.read(size) for size in reply["sizes"])
-        return Reading(np.frombuffer(pixels, "uint8").reshape(_PIXELS), thumbnail, reply["seconds"])
+        taken = datetime.fromisoformat(reply["taken"]) if reply["taken"] else None
+        return Reading(np.frombuffer(pixels, "uint8").reshape(_PIXELS), thumbnail, taken, reply["seconds"])
 
     def _bury(self) -> None:
         """Start another process in the place of one that ended.
@@ -188,7 +192,8 @@ def _answer(content: bytes, max_pixels: int) -> bytes:
     except PhotoError as error:
         return _refusal(error)
     seconds = {"decode": decoded - begun, "thumbnail": time.perf_counter() - decoded}
-    head = {"sizes": [len(pixels), len(thumbnail)], "seconds": seconds}
+    taken = photo.taken.isoformat() if photo.taken else None
+    head = {"sizes": [len(pixels), len(thumbnail)], "taken": taken, "seconds": seconds}
     return json.dumps(head).encode() + b"\n" + pixels + thumbnail
 
 

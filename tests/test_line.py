@@ -33,7 +33,7 @@ class Stages:
             if name == "no picture":
                 raise NotAPictureError
             time.sleep(0.001)
-        return Reading(np.array([name]), name.encode(), {"decode": 0.001})
+        return Reading(np.array([name]), name.encode(), None, {"decode": 0.001})
 
     def classify(self, pixels: np.ndarray) -> Identification:
         begun = time.monotonic()
@@ -96,7 +96,7 @@ def test_each_gets_the_answer_for_the_photo_that_was_sent_in_the_order_of_sendin
     answers = queue_up(people, stages, queue, names)
     stages.open_network.set()
     assert [answer.result(20).identification.label for answer in answers] == names
-    assert [answer.result().thumbnail.decode() for answer in answers] == names
+    assert [answer.result().reading.thumbnail.decode() for answer in answers] == names
     assert stages.read_names == names
     # A thread must wake up between the two: neighbours may change places, but nobody falls far behind.
     assert all(abs(stages.classified_names.index(name) - number) < 8 for number, name in enumerate(names))
@@ -257,5 +257,5 @@ def test_an_answer_that_takes_its_time_elsewhere_leaves_its_place_with_what_ther
     queue = Line(stages.read, classify, 0)
     with pytest.raises(LaterError) as later:
         queue.identify(io.BytesIO(b"photo"))
-    assert (later.value.job, later.value.thumbnail) == ("job", b"photo")
+    assert (later.value.job, later.value.reading.thumbnail) == ("job", b"photo")
     assert queue.waiting == 0

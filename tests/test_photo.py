@@ -3,6 +3,7 @@
 import io
 import itertools
 import struct
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -48,6 +49,26 @@ def test_a_sideways_phone_photo_is_turned_upright(orientation):
     image = opened(stored, "JPEG", exif=exif, quality=95, subsampling=0)
     assert image.size == upright.size
     assert_close(image, colours(upright))
+
+
+def taken_at(date: str | None, file_format: str = "JPEG") -> datetime | None:
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    if date is not None:
+        exif.get_ifd(0x8769)[0x9003] = date
+    return open_photo(io.BytesIO(encoded(halves(), file_format, exif=exif))).taken
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
+def test_a_photo_knows_when_it_was_taken(file_format):
+    assert taken_at("2026:05:03 06:01:02", file_format) == datetime(2026, 5, 3, 6, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "date", [None, "", "    :  :     :  :  ", "0000:00:00 00:00:00", "yesterday", "2026:02:30 00:00:00"]
+)
+def test_a_photo_without_a_date_or_with_an_impossible_one_has_none(date):
+    assert taken_at(date) is None
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow's, on damaged EXIF

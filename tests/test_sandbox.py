@@ -7,14 +7,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from inference.photo import DamagedError, TooCostlyError, open_photo
 from inference.sandbox import Sandbox
 
+from .drawings import encoded
 from .photographs import progressive_bomb
 from .servers import ROOT
 
@@ -34,8 +37,16 @@ def test_it_gives_what_open_photo_gives(sandbox, goldfinch):
     photo = open_photo(io.BytesIO(goldfinch))
     np.testing.assert_array_equal(reading.pixels, photo.pixels())
     assert reading.thumbnail == photo.thumbnail()
+    assert reading.taken is None
     assert reading.seconds["decode"] > 0
     assert reading.seconds["thumbnail"] > 0
+
+
+def test_it_gives_the_time_at_which_a_photo_was_taken(sandbox):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2026:05:03 06:01:02"
+    photo = encoded(Image.new("RGB", (60, 40)), "JPEG", exif=exif)
+    assert sandbox.read(io.BytesIO(photo)).taken == datetime(2026, 5, 3, 6, 1, 2)
 
 
 def test_a_file_is_read_from_its_start(sandbox, goldfinch):
