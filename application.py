@@ -1,17 +1,21 @@
 """Name the bird in a photograph: the Flask module, and the WSGI object ``application``."""
 
-import base64
 import contextlib
 import io
+import json
 import logging
+import math
 import os
 import select
+import shutil
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
+from dataclasses import asdict, replace
+from functools import cache, partial
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -22,6 +26,7 @@ from flask import (
     flash,
     g,
     has_request_context,
+    jsonify,
     make_response,
     redirect,
     render_template,
@@ -29,27 +34,46 @@ from flask import (
     url_for,
 )
 from flask.helpers import get_debug_flag
+from flask_limiter import Limiter, RateLimitExceeded
 from PIL import Image
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from secure import ContentSecurityPolicy, ReferrerPolicy, Secure, XContentTypeOptions, XFrameOptions
-from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge, ServiceUnavailable
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    InternalServerError,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+    UnprocessableEntity,
+    UnsupportedMediaType,
+)
+from werkzeug.http import parse_set_header
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.serving import is_running_from_reloader, make_server
 from werkzeug.wrappers import Response
 
+import listing
+import metrics
 import settings
-from inference import MIN_SIDE, REPORT_FILE, Identification, PairError
-from inference.card import load_card, sha256
+from answers import Card, as_text, identification_json, look_up_url
+from inference import CANDIDATES, MIN_SIDE, REPORT_FILE, Identification, PairError
+from inference.card import Figures, SpeciesFigures, load_card, load_figures, sha256
 from inference.labels import load_labels
-from inference.line import BusyError, Crowd, GoneError, LaterError, Line
+from inference.line import Answer, BusyError, Crowd, GoneError, LaterError, Line
 from inference.photo import FORMATS, Photo, PhotoError
 from inference.sandbox import Sandbox
 from jobs import NO_WORKER, FailedError, LostError, UnavailableError, UnknownJobError
 from settings import CANNOT_START, SettingError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from inference.classifier import Classifier
     from jobs.client import RemoteClassifier
+    from jobs.register import Place
 
+MAX_PHOTOS = 20  # in one form
 DISCARD_LIMIT = 2**30  # bytes of a refused upload that are read before its sender is told
 DISCARD_BLOCK = 2**16  # bytes
 UPLOAD_SUFFIX = ".upload"
@@ -58,28 +82,36 @@ WARM_UP_ANSWERS = 5  # after so many, an answer takes as long as the next one
 CROWD_DELAY = 0.05  # seconds before one of a crowd that does not wait as told is sent away again
 CLIENT_GONE = 499  # nginx's status for an answer that nobody waited for; it is only seen in logs
 UNAVAILABLE_RETRY = 5  # seconds after which it is worth trying again when the queue is gone
+LATEST_REFRESH = 10  # seconds after which the page of a photo that waits is loaded again, at the latest
+LATEST_LOOK = 5  # seconds after which it is worth looking for a worker's answer, at the latest
+LOST_RETRY = 1  # seconds after which to send a photo again whose answer did not come
 
 _EXTENSIONS = [f"'{extension}'" for extension in FORMATS]
 UNSUPPORTED_FILE_TYPE = (
     "The file type you selected: '{extension}' is not supported. "
     f"Please select a {', '.join(_EXTENSIONS[:-1])}, or a {_EXTENSIONS[-1]} file."
 )
+#: Of ``Figures``, what the API says of the model as a whole.
+MODEL_FIGURES = ("date", "judged_on", "pictures", "trained_on", "top1", "top5", "calibration_error")
+#: What only a proxy puts into the head of a request; no client can take it out again.
+FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP")
 
 
-def security_headers(*, style: str = "'self'", script: str = "'none'") -> Secure:
+def security_headers(*, style: str = "'self'", script: str = "'self'") -> Secure:
     """What a browser is told that a page never does.
 
     :param style: where its style comes from, as a source of a Content-Security-Policy.
     :param script: where its script comes from, and may ask for something.
     """
     return Secure(
-        # The page and its style come from here, a thumbnail from the page itself, and nothing from anywhere else.
+        # The page, its style and its script come from here, a picture from the page itself or, while it is being sent,
+        # from the browser's memory, and nothing from anywhere else.
         csp=ContentSecurityPolicy()
         .default_src("'none'")
         .style_src(style)
         .script_src(script)
         .connect_src(script)
-        .img_src("'self'", "data:")
+        .img_src("'self'", "data:", "blob:")
         .form_action("'self'")
         .base_uri("'none'")
         .frame_ancestors("'none'"),
@@ -90,35 +122,50 @@ def security_headers(*, style: str = "'self'", script: str = "'none'") -> Secure
 
 
 PAGE_HEADERS = security_headers()
-REPORT_HEADERS = security_headers(style="'unsafe-inline'")  # one file, with its style in it
-WAITING_HEADERS = security_headers(script="'self'")  # it asks for its next state
+REPORT_HEADERS = security_headers(style="'unsafe-inline'", script="'none'")  # one file, with its style in it
 
 
 class UploadRequest(Request):
-    """A request whose photo lies in the folder ``UPLOADS``, under a random name, until it has been answered.
+    """A request whose photos lie in the folder ``UPLOADS``, under random names, until it has been answered.
 
-    It is written there as it comes in, once. It stays readable if another start sweeps the folder meanwhile. Further
-    files of a form are kept as Werkzeug keeps them: a hundred small ones take no hundred open files.
+    They are written there as they come in, once. They stay readable if another start sweeps the folder meanwhile.
+    Files beyond ``MAX_PHOTOS`` are kept as Werkzeug keeps them: a hundred small ones take no hundred open files.
     """
 
     def __init__(self, environ: dict[str, object], **options: object) -> None:
         super().__init__(environ, **options)
-        self.upload: BinaryIO | None = None
+        self.uploads: list[BinaryIO] = []
 
     def _get_file_stream(self, *about: object, **more: object) -> BinaryIO:
-        if self.upload is not None:
+        if len(self.uploads) == MAX_PHOTOS:
             return super()._get_file_stream(*about, **more)
-        self.upload = tempfile.NamedTemporaryFile(  # noqa: SIM115  close() closes it
+        upload = tempfile.NamedTemporaryFile(  # noqa: SIM115  close() closes it
             dir=application.config["UPLOADS"], prefix="", suffix=UPLOAD_SUFFIX
         )
-        return self.upload
+        self.uploads.append(upload)
+        return upload
+
+    def body(self) -> BinaryIO:
+        """The whole body, where it is no form, as a file."""
+        upload = self._get_file_stream()
+        shutil.copyfileobj(self.stream, upload)
+        upload.flush()
+        return upload
 
     def close(self) -> None:
-        """Remove the photo."""
+        """Remove the photos."""
         super().close()
-        if self.upload is not None:
+        for upload in self.uploads:
             with contextlib.suppress(OSError):  # swept; or the disk was full, and its last bytes go nowhere
-                self.upload.close()
+                upload.close()
+
+
+class RefusedError(BadRequest):
+    """The form holds no photo, or too many; the message is a sentence for the person who sent it."""
+
+
+#: What a person can mend by another photo: the form says so.
+MENDABLE = (RefusedError, RequestEntityTooLarge, UnsupportedMediaType, UnprocessableEntity)
 
 
 application = Flask(__name__)
@@ -128,37 +175,187 @@ application.config.from_prefixed_env("BIRD")
 application.config["DEBUG"] = get_debug_flag()  # Flask's own switch, and no BIRD_DEBUG
 application.logger.setLevel(logging.INFO)
 
+limiter = Limiter(lambda: client_network(request.remote_addr or ""))
 sandbox = Sandbox(application.config["MAX_PIXELS"])
 crowd = Crowd()
 _loading = threading.Lock()
+limit_photos = limiter.shared_limit(lambda: application.config["RATE_LIMIT"], scope="photos", methods=["POST"])
+
+
+def client_network(address: str) -> str:
+    """Whose address it is: with IPv6 a client may take any of its network's (RFC 6177: /64 at the least)."""
+    try:
+        return str(ip_network((address, 64), strict=False) if ip_address(address).version == 6 else address)
+    except ValueError:  # a proxy forwards what it likes
+        return address
 
 
 @application.route("/", methods=["GET", "POST"])
+@limit_photos
 def index() -> str | Response:
-    """Show the form; name the bird in the photograph that was posted."""
+    """Show the form; name the bird in the photograph that was posted, or in each of several."""
     if request.method != "POST":
         return render_template("index.html")
-    check_room()  # before the work of receiving
-    with stage("receive"):
-        files = received_files()
-    if "bird_image" not in files:
-        return refuse("No file uploaded.")
-    upload = files["bird_image"]
-    if not upload.filename:
-        return refuse("No file selected to upload.")
-    extension = Path(upload.filename).suffix.lower()
-    if extension not in FORMATS:
-        shown = "".join(filter(str.isprintable, extension[:20]))  # no NUL, no mark that turns the text around
-        return refuse(UNSUPPORTED_FILE_TYPE.format(extension=shown))
+    uploads = received_photos()
+    if len(uploads) > 1:
+        return private_page("index.html", cards=[card_of_one_of_several(upload) for upload in uploads])
+    card = card_of(uploads[0])
+    if card.job:
+        return redirect(url_for("identification", job=card.job), 303)
+    return private_page("index.html", cards=[card])
+
+
+@application.post("/cards")
+@limit_photos
+def card() -> Response:
+    """What ``index`` says of one photo, by itself, for the script of its page."""
+    return private_page("card.html", card=card_of(received_photo()))
+
+
+@application.route("/identifications/<job>")
+def identification(job: str) -> Response:
+    """The answer to a photograph that took its time, or how far it is."""
+    card = card_of_job(job)
+    return private_page("index.html", cards=[card], refresh=card.place and min(card.place.seconds, LATEST_REFRESH))
+
+
+@application.route("/cards/<job>")
+def card_that_waits(job: str) -> Response:
+    """The same, by itself, for the script of the page that waits."""
+    return private_page("card.html", card=card_of_job(job))
+
+
+@application.post("/api/v1/identifications")
+@limit_photos
+def identify_by_api() -> Response:
+    """Name the bird in a photograph that is sent as a form or by itself."""
+    top = wanted_candidates()
+    photo = received_body()
+    is_patient = not is_split() or "respond-async" not in parse_set_header(request.headers.get("Prefer"))
     try:
-        identification, thumbnail = classify_image(upload.stream)
-    except (PhotoError, FailedError, LostError) as error:
-        return refuse(str(error))
+        answer = answer_to(photo, None if is_patient else partial(network().classify, wait=0))
     except LaterError as later:
-        return wait_elsewhere(later)
-    application.logger.info("identified")
-    with stage("template"):
-        return private_page("index.html", identification=identification, thumbnail=thumbnail)
+        keep(later)
+        response = waiting_json(later.job, network().look_up(later.job)[1])
+        if not is_patient:
+            response.headers["Preference-Applied"] = "respond-async"
+        return response
+    return answer_json(answer.identification, answer.took, top)
+
+
+@application.get("/api/v1/identifications/<job>")
+def identification_by_api(job: str) -> Response:
+    """The answer to a photograph that took its time, or how far it is."""
+    top = wanted_candidates()
+    _thumbnail, found = look_up(job)
+    if isinstance(found, Identification):
+        return answer_json(found, found.seconds, top)
+    return waiting_json(job, found)
+
+
+@application.get("/api/v1/species")
+def species_by_api() -> Response:
+    """What the model knows, and how well."""
+    return jsonify(species=[asdict(each) for each in known_species()])
+
+
+@application.get("/api/v1/model")
+def model_by_api() -> Response:
+    """Which model it is, how good, and what is taken."""
+    figures = model_figures()
+    return jsonify(
+        sha256=network().sha256,
+        species=len(network().labels),
+        unsure_below=unsure_below(),
+        figures=figures and {name: value for name, value in asdict(figures).items() if name in MODEL_FIGURES},
+        accepts={
+            "extensions": list(FORMATS),
+            "bytes": application.config["MAX_CONTENT_LENGTH"],
+            "pixels": application.config["MAX_PIXELS"],
+        },
+    )
+
+
+@application.get("/api/v1/openapi.json")
+def openapi() -> Response:
+    """What the API takes and answers, for programs (OpenAPI 3.1)."""
+    return jsonify(openapi_description())
+
+
+@application.get("/api")
+def api() -> str:
+    """The same, for people."""
+    return render_template("api.html", api=openapi_description())
+
+
+@cache
+def openapi_description() -> dict[str, object]:
+    """The file beside this one."""
+    return json.loads((settings.HERE / "openapi.json").read_text(encoding="utf-8"))
+
+
+@application.get("/species")
+def species() -> str:
+    """All that the model knows, or what of it has the words that are asked for in its name."""
+    words = request.args.get("q", "").casefold().split()
+    found = [each for each in known_species() if all(word in each.label.casefold() for word in words)]
+    return render_template("species.html", found=found)
+
+
+@application.get("/about")
+def about() -> str:
+    """How it works, what becomes of a photo, how good the model is."""
+    return render_template("about.html", figures=model_figures())
+
+
+def known_species() -> list[SpeciesFigures]:
+    """Every label in the order of the alphabet, with its figures if the model's card has them."""
+    figures = model_figures()
+    by_label = {each.label: each for each in figures.species} if figures else {}
+    return [by_label.get(label) or SpeciesFigures(label) for label in sorted(network().labels, key=str.casefold)]
+
+
+@cache
+def model_figures() -> Figures | None:
+    """What training measured of the model that is loaded."""
+    return load_figures(Path(application.config["MODEL"]))
+
+
+def unsure_below() -> float:
+    """The confidence, 0 to 1, below which the page is not sure."""
+    chosen = application.config["UNSURE_BELOW"]
+    if chosen is not None:
+        return chosen
+    figures = model_figures()
+    return figures.unsure_below if figures else 0.0
+
+
+def wanted_candidates() -> int:
+    """
+    :raises BadRequest: the number in the address is none that can be had.
+    """
+    wanted = request.args.get("top", str(CANDIDATES))
+    if not (wanted.isascii() and wanted.isdecimal() and 1 <= int(wanted[:9]) <= CANDIDATES):
+        raise BadRequest(f"top must be a whole number from 1 to {CANDIDATES}.")
+    return int(wanted)
+
+
+def answer_json(identification: Identification, seconds: float, top: int) -> Response:
+    """The API's answer, of which nobody keeps a copy."""
+    response = jsonify(identification_json(identification, seconds, top))
+    response.cache_control.no_store = True
+    return response
+
+
+def waiting_json(job: str, found: "Place | Identification") -> Response:
+    """Where the API's answer will be, and about when; a moment ago it was not there yet."""
+    seconds = 0 if isinstance(found, Identification) else found.seconds
+    response = jsonify(seconds=seconds)
+    response.status_code = 202
+    response.cache_control.no_store = True
+    response.location = url_for("identification_by_api", job=job)
+    response.retry_after = min(seconds, LATEST_LOOK)
+    return response
 
 
 def check_room() -> None:
@@ -178,11 +375,87 @@ def private_page(template: str, **context: object) -> Response:
     return page
 
 
+def received_photos() -> list[FileStorage]:
+    """The photos in the form that was posted, one or more.
+
+    :raises BusyError: too many photographs are in line.
+    :raises UnavailableError: no worker would look at one.
+    :raises RefusedError: there is none, or there are too many.
+    """
+    check_room()  # before the work of receiving
+    with receiving():
+        files = request.files
+    if "bird_image" not in files:
+        raise RefusedError("No file uploaded.")
+    uploads = [upload for upload in files.getlist("bird_image") if upload.filename]
+    if not uploads:
+        raise RefusedError("No file selected to upload.")
+    if len(uploads) > MAX_PHOTOS:
+        raise RefusedError(f"Please send {MAX_PHOTOS} photos at most at once.")
+    return uploads
+
+
+def received_photo() -> FileStorage:
+    """The one photo in the form that was posted.
+
+    :raises RefusedError: there is none, or there are more.
+    """
+    uploads = received_photos()
+    if len(uploads) > 1:
+        raise RefusedError("Please send one photo at a time here.")
+    return uploads[0]
+
+
+def received_body() -> BinaryIO:
+    """The photo that was posted by itself, or in a form, whose type is then known to be right.
+
+    :raises RefusedError: there is none, or there are more.
+    :raises UnsupportedMediaType: it is sent as something else.
+    """
+    if request.mimetype == "multipart/form-data":
+        return open_upload(received_photo())
+    if not request.mimetype.startswith("image/"):
+        raise UnsupportedMediaType(
+            "Please send a form (multipart/form-data) with the photo in its field bird_image, or the bytes of the "
+            "photo with their content type, such as image/jpeg."
+        )
+    check_room()
+    with receiving():
+        body = request.body()
+    if not body.tell():
+        raise RefusedError("No file uploaded.")
+    return body
+
+
+def open_upload(upload: FileStorage) -> BinaryIO:
+    """The file of a form, if its name says that it is a picture.
+
+    :raises UnsupportedMediaType: it does not.
+    """
+    extension = Path(upload.filename).suffix.lower()
+    if extension not in FORMATS:
+        shown = "".join(filter(str.isprintable, extension[:20]))  # no NUL, no mark that turns the text around
+        raise UnsupportedMediaType(UNSUPPORTED_FILE_TYPE.format(extension=shown))
+    return upload.stream
+
+
 def classify_image(file: str | Path | BinaryIO) -> tuple[Identification, str]:
     """Name the bird in a picture file.
 
     :param file: a path or an open binary file.
     :return: what the network says, and the thumbnail as base64 of a JPEG.
+    :raises PhotoError: the file cannot be used as a photograph; and what ``answer_to`` raises.
+    """
+    with open(file, "rb") if isinstance(file, str | Path) else contextlib.nullcontext(file) as opened:
+        answer = answer_to(opened)
+    return answer.identification, as_text(answer.reading.thumbnail)
+
+
+def answer_to(photo: BinaryIO, classify: "Callable[[np.ndarray], Identification] | None" = None) -> Answer:
+    """Name the bird.
+
+    :param photo: an open binary file.
+    :param classify: how; as the line does it, if it is not said.
     :raises PhotoError: the file cannot be used as a photograph.
     :raises BusyError: too many photographs are in line.
     :raises GoneError: the client of this request is gone.
@@ -190,46 +463,84 @@ def classify_image(file: str | Path | BinaryIO) -> tuple[Identification, str]:
     :raises FailedError: the workers have given up on it.
     :raises UnavailableError: no worker would look at it.
     """
-    with open(file, "rb") if isinstance(file, str | Path) else contextlib.nullcontext(file) as opened:
-        answer = line().identify(opened, client_watch())
+    answer = line().identify(photo, client_watch(), classify)
     if has_request_context():
-        stages().update(answer.seconds)
-    return answer.identification, as_text(answer.reading.thumbnail)
+        note("identified")
+        for name, seconds in answer.seconds.items():
+            note_seconds(name, seconds)
+    return answer
 
 
-def as_text(jpeg: bytes) -> str:
-    """A thumbnail for a ``data:`` URL."""
-    return base64.b64encode(jpeg).decode("ascii")
+def card_of(upload: FileStorage) -> Card:
+    """The answer to a photo, or its place in the line.
+
+    :raises Exception: what keeps it from being answered.
+    """
+    try:
+        answer = answer_to(open_upload(upload))
+    except LaterError as later:
+        keep(later)
+        _thumbnail, found = network().look_up(later.job)
+        waits = {"job": later.job, "thumbnail": later.reading.thumbnail, "taken": later.reading.taken}
+        if isinstance(found, Identification):
+            return Card(**waits, identification=found, seconds=found.seconds)
+        return Card(**waits, place=found)
+    return Card(
+        thumbnail=answer.reading.thumbnail,
+        taken=answer.reading.taken,
+        identification=answer.identification,
+        seconds=answer.took,
+    )
 
 
-def wait_elsewhere(later: LaterError) -> Response:
-    """Send a person to a page of their own, where the answer will be.
+def card_of_one_of_several(upload: FileStorage) -> Card:
+    """The answer to a photo, or why it has none: the others are answered all the same."""
+    try:
+        card = card_of(upload)
+    except (HTTPException, PhotoError, FailedError, LostError, BusyError, UnavailableError) as error:
+        note_failure(error)
+        card = Card(sentence=as_http(error).description)
+    return replace(card, name=upload.filename)
 
+
+def card_of_job(job: str) -> Card:
+    """The answer of a worker, or the place in the line; or why there will be no answer."""
+    try:
+        thumbnail, found = look_up(job)
+    except (FailedError, LostError) as error:
+        return Card(sentence=str(error))
+    if isinstance(found, Identification):
+        return Card(thumbnail=thumbnail, identification=found, seconds=found.seconds)
+    return Card(thumbnail=thumbnail, job=job, place=found)
+
+
+def look_up(job: str) -> "tuple[bytes, Identification | Place]":
+    """The thumbnail, and what has become of a job.
+
+    :raises NotFound: there is no such job.
+    :raises FailedError: the workers have given up on it.
+    :raises LostError: no answer is to be hoped for.
+    :raises UnavailableError: that cannot be told at the moment.
+    """
+    if not is_split():
+        abort(404)
+    try:
+        return network().look_up(job)
+    except UnknownJobError:
+        abort(404, "There is no such answer here, or it is more than an hour old. Please send the photo again.")
+
+
+def keep(later: LaterError) -> None:
+    """Keep what there is to show beside an answer that comes later.
+
+    :raises GoneError: nobody would look at it.
     :raises UnavailableError: it cannot be kept.
     """
     if client_watch()():
         network().forget(later.job)
-        return client_gone(GoneError())
+        raise GoneError
     network().keep_thumbnail(later.job, later.reading.thumbnail)
-    application.logger.info("later")
-    return redirect(url_for("identification", job=later.job), 303)
-
-
-@application.route("/identifications/<job>")
-def identification(job: str) -> Response:
-    """The answer to a photograph that took its time, or how far it is."""
-    if not is_split():
-        abort(404)
-    try:
-        thumbnail, found = network().look_up(job)
-    except UnknownJobError:
-        abort(404, "There is no such answer here, or it is more than an hour old. Please send the photo again.")
-    except (FailedError, LostError) as error:
-        return private_page("index.html", sentence=str(error))
-    if isinstance(found, Identification):
-        return private_page("index.html", identification=found, thumbnail=as_text(thumbnail))
-    g.headers = WAITING_HEADERS
-    return private_page("waiting.html", place=found, thumbnail=as_text(thumbnail))
+    note("later")
 
 
 @application.route("/healthz")
@@ -253,6 +564,25 @@ def health() -> tuple[dict[str, object], int]:
     about["waiting"] = state.waiting
     about["workers"] = [{"labels": worker.labels, "model": worker.model} for worker in state.workers]
     return (about, 200) if state.workers else ({**about, "reason": NO_WORKER}, 503)
+
+
+@application.get("/metrics")
+def prometheus_metrics() -> Response:
+    """What became of photos and what it took, for a Prometheus that asks this very process."""
+    if any(name in request.headers for name in FORWARDED):
+        abort(404)  # outside there is no such page
+    return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+
+def photos_in_line() -> float:
+    """How many wait; not a number if the queue cannot be asked."""
+    if not is_split():
+        return line().waiting
+    try:
+        return network().state().waiting
+    except UnavailableError as error:
+        log_unavailable(error)
+        return math.nan
 
 
 def client_watch() -> Callable[[], bool]:
@@ -279,7 +609,13 @@ def stage(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        stages()[name] = time.perf_counter() - begun
+        note_seconds(name, time.perf_counter() - begun)
+
+
+def note_seconds(name: str, seconds: float) -> None:
+    """A part of this request has taken so long."""
+    stages()[name] = stages().get(name, 0) + seconds
+    metrics.stage_seconds.labels(name).observe(seconds)
 
 
 def stages() -> dict[str, float]:
@@ -287,14 +623,22 @@ def stages() -> dict[str, float]:
     return g.setdefault("stages", {})
 
 
-def received_files() -> MultiDict[str, FileStorage]:
-    """The files of the form that was posted.
+def note(outcome: str) -> None:
+    """This has become of a photo."""
+    application.logger.info(outcome)
+    metrics.photos.labels(outcome).inc()
 
-    :raises BadRequest: the body is not what its head announced.
+
+@contextlib.contextmanager
+def receiving() -> Iterator[None]:
+    """The block reads the body of this request.
+
+    :raises BadRequest: it is not what its head announced.
     :raises ServiceUnavailable: it cannot be kept, which is no mistake of the client's.
     """
     try:
-        return request.files
+        with stage("receive"):
+            yield
     except HTTPException:
         raise
     except OSError as error:
@@ -308,14 +652,6 @@ def received_files() -> MultiDict[str, FileStorage]:
     # Every server has exceptions of its own for a body that it cannot make sense of.
     except Exception as error:
         raise BadRequest(BROKEN_UPLOAD) from error
-
-
-def refuse(sentence: str) -> Response:
-    """Back to the form, which shows the sentence."""
-    discard_request()
-    application.logger.info("refused")
-    flash(sentence)
-    return redirect(url_for("index"))
 
 
 @application.route("/report")
@@ -339,14 +675,6 @@ def report_page() -> str | None:
         return None
 
 
-@application.errorhandler(RequestEntityTooLarge)
-def http_413(_error: RequestEntityTooLarge) -> Response:
-    """Say that the request is larger than ``MAX_CONTENT_LENGTH``, or its form holds more than a photo."""
-    if (request.content_length or sys.maxsize) <= application.config["MAX_CONTENT_LENGTH"]:
-        return refuse("The upload holds too many or too long fields. Please send one photo and nothing else.")
-    return refuse("Uploaded file too large.")
-
-
 def discard_request() -> None:
     """Read what the client still has to send, ``DISCARD_LIMIT`` at most, and forget it.
 
@@ -363,28 +691,102 @@ def discard_request() -> None:
             pass
 
 
+def as_http(error: Exception) -> HTTPException:
+    """What keeps a photo from being answered, as a status and a sentence for the person who sent it."""
+    sentence = str(error)
+    match error:
+        case HTTPException():
+            return error
+        case BusyError():
+            return ServiceUnavailable(sentence, retry_after=error.retry_after)
+        case UnavailableError():
+            log_unavailable(error)
+            return ServiceUnavailable(sentence, retry_after=UNAVAILABLE_RETRY)
+        case LostError():
+            return ServiceUnavailable(sentence, retry_after=LOST_RETRY)
+    return UnprocessableEntity(sentence)
+
+
+def note_failure(error: Exception) -> None:
+    """A photo was not answered."""
+    if request.method == "POST" and request.endpoint:
+        note(outcome_of(error))
+
+
+def outcome_of(error: Exception) -> str:
+    """One of ``metrics.OUTCOMES``."""
+    match error:
+        case BusyError():
+            return "busy"
+        case UnavailableError() | ServiceUnavailable():
+            return "unavailable"
+        case RateLimitExceeded():
+            return "limited"
+        case FailedError() | LostError() | InternalServerError():
+            return "failed"
+    return "refused"
+
+
 @application.errorhandler(BusyError)
-def busy(error: BusyError) -> Response:
-    """Say that too many are in line, and when to try again: at once, but to a crowd before the network itself."""
-    discard_request()
-    # Each of a crowd takes the processor from those in line for a while, and comes back at once.
-    if not is_split() and crowd.joined():
-        time.sleep(CROWD_DELAY)
-    application.logger.info("busy")
-    response = make_response(render_template("index.html", sentence=str(error)), 503)
-    response.retry_after = error.retry_after
-    return response
-
-
 @application.errorhandler(UnavailableError)
-def unavailable(error: UnavailableError) -> Response:
-    """Say that the queue is gone, or that nobody works."""
+@application.errorhandler(LostError)
+@application.errorhandler(FailedError)
+@application.errorhandler(PhotoError)
+def no_answer(error: Exception) -> Response:
+    """Say why a photo is not answered."""
+    # Each of a crowd takes the processor from those in line for a while, and comes back at once.
+    if isinstance(error, BusyError) and not is_split() and crowd.joined():
+        discard_request()
+        time.sleep(CROWD_DELAY)
+    note_failure(error)
+    return in_form_asked_for(as_http(error))
+
+
+@application.errorhandler(RequestEntityTooLarge)
+def http_413(error: RequestEntityTooLarge) -> Response:
+    """Say that the request is larger than ``MAX_CONTENT_LENGTH``, or its form holds more than a photo."""
+    if (request.content_length or sys.maxsize) <= application.config["MAX_CONTENT_LENGTH"]:
+        error.description = "The upload holds too many or too long fields. Please send one photo and nothing else."
+    else:
+        error.description = "Uploaded file too large."
+    return http_error(error)
+
+
+@application.errorhandler(RateLimitExceeded)
+def too_many(error: RateLimitExceeded) -> Response:
+    """Say that this client has sent as many photos as it may."""
+    error.retry_after = max(1, math.ceil(limiter.current_limit.reset_at - time.time()))
+    wait = "a second" if error.retry_after == 1 else f"{error.retry_after} seconds"
+    error.description = f"Too many photos came from your address in a short time. Please try again in {wait}."
+    return http_error(error)
+
+
+@application.errorhandler(HTTPException)
+def http_error(error: HTTPException) -> Response:
+    """Any other error."""
+    note_failure(error)
+    return in_form_asked_for(error)
+
+
+def in_form_asked_for(error: HTTPException) -> Response:
+    """A problem (RFC 9457), a card or a page."""
     discard_request()
-    log_unavailable(error)
-    response = make_response(render_template("index.html", sentence=str(error)), 503)
-    response.retry_after = UNAVAILABLE_RETRY
-    if request.endpoint == "identification":
-        response.headers["Refresh"] = UNAVAILABLE_RETRY  # the answer may come yet
+    response = error.get_response()
+    if request.path.startswith("/api/"):
+        problem = {"type": "about:blank", "title": error.name, "status": error.code, "detail": error.description}
+        response.set_data(json.dumps(problem))
+        response.content_type = "application/problem+json"
+    elif request.path.startswith("/cards"):
+        response.set_data(render_template("card.html", card=Card(sentence=error.description)))
+    elif request.endpoint == "index" and isinstance(error, MENDABLE):
+        flash(error.description)
+        return redirect(url_for("index"))
+    elif request.endpoint == "index" and request.method == "POST":
+        response.set_data(render_template("index.html", sentence=error.description))
+    else:
+        response.set_data(render_template("error.html", error=error))
+        if request.endpoint == "identification" and error.code == ServiceUnavailable.code:
+            response.headers["Refresh"] = UNAVAILABLE_RETRY  # the answer may come yet
     return response
 
 
@@ -396,16 +798,8 @@ def log_unavailable(error: UnavailableError) -> None:
 @application.errorhandler(GoneError)
 def client_gone(_error: GoneError) -> Response:
     """Nobody reads this answer."""
-    application.logger.info("gone")
+    note("gone")
     return Response(status=CLIENT_GONE)
-
-
-@application.errorhandler(HTTPException)
-def http_error(error: HTTPException) -> Response:
-    """Any other error, as a page that looks like the others."""
-    response = error.get_response()
-    response.set_data(render_template("error.html", error=error))
-    return response
 
 
 @application.after_request
@@ -430,11 +824,23 @@ def page_context() -> dict[str, object]:
     """What every page may name."""
     return {
         "extensions": list(FORMATS),
+        "max_photos": MAX_PHOTOS,
         "species_known": len(network().labels),
         "model": network().sha256,
+        "unsure_below": unsure_below(),
         "is_split": is_split(),
         "has_report": report_page() is not None,
+        "csv_header": listing.header(),
     }
+
+
+@application.template_filter("csv")
+def as_csv(cards: list[Card]) -> str:
+    """The list of answers, as base64 of a CSV file."""
+    return as_text(listing.as_csv([listing.header(), *([card.name, *card.row] for card in cards)]).encode())
+
+
+application.add_template_filter(look_up_url)
 
 
 def is_split() -> bool:
@@ -494,24 +900,44 @@ def warm_up() -> None:
     blank = Photo(Image.new("RGB", (MIN_SIDE, MIN_SIDE)), (MIN_SIDE, MIN_SIDE)).thumbnail()
     with application.test_request_context():
         for _ in range(WARM_UP_ANSWERS):
-            identification, thumbnail = classify_image(io.BytesIO(blank))
-            render_template("index.html", identification=identification, thumbnail=thumbnail)
+            answer = line().identify(io.BytesIO(blank))
+            card = Card(thumbnail=answer.reading.thumbnail, identification=answer.identification)
+            render_template("index.html", cards=[card])
 
 
 def start() -> None:
     """Check the settings, sweep ``uploads/`` and load the model, or end with one line that says why not."""
     try:
         settings.check(application.config)
+        settings.check_rate_limit(application.config)
         port()
         sweep_uploads(Path(application.config["UPLOADS"]))
         sandbox.start()  # it gets ready while the model is loaded
         network()
         report_page()
+        model_figures()
         if not is_split():
             warm_up()
     except (PairError, SettingError) as error:
         print(f"application: {error}", file=sys.stderr)
         sys.exit(CANNOT_START)
+    metrics.describe(network().sha256, len(network().labels), photos_in_line)
+    stand_behind_proxies(application.config["PROXIES"])
+    limit_clients()
+
+
+def stand_behind_proxies(hops: int) -> None:
+    """Believe the last so many proxies who the client is, and whether it speaks HTTPS."""
+    if hops:
+        application.wsgi_app = ProxyFix(application.wsgi_app, x_for=hops, x_proto=hops)
+
+
+def limit_clients() -> None:
+    """Count the photos of each client; where there is a queue, for all web processes together, in its Redis."""
+    application.config["RATELIMIT_ENABLED"] = bool(application.config["RATE_LIMIT"])
+    application.config["RATELIMIT_STORAGE_URI"] = application.config["RESULT_URL"] if is_split() else "memory://"
+    application.config["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"] = True  # a Redis that is gone must not turn people away
+    limiter.init_app(application)
 
 
 def sweep_uploads(folder: Path) -> None:

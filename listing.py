@@ -1,5 +1,7 @@
 """The list of answers to many photographs, as rows of a CSV file (RFC 4180): for the page and the command line."""
 
+import csv
+import io
 from datetime import datetime
 
 from inference import CANDIDATES, Identification
@@ -22,16 +24,27 @@ def answered(identification: Identification, taken: datetime | None, top: int = 
     :param taken: when the camera says that it was.
     """
     candidates = [text for each in identification.candidates[:top] for text in (each.label, f"{each.confidence:.4f}")]
-    return [taken.strftime(TIME_FORMAT) if taken else "", *_padded(candidates, top), ""]
+    return [_time(taken), *_padded(candidates, top), ""]
 
 
-def failed(sentence: str, top: int = CANDIDATES) -> list[str]:
+def failed(sentence: str, top: int = CANDIDATES, *, taken: datetime | None = None) -> list[str]:
     """What follows the file name of a photograph that was not.
 
     :param sentence: why.
     """
-    return ["", *_padded([], top), sentence]
+    return [_time(taken), *_padded([], top), sentence]
+
+
+def _time(taken: datetime | None) -> str:
+    return taken.strftime(TIME_FORMAT) if taken else ""
 
 
 def _padded(candidates: list[str], top: int) -> list[str]:
     return candidates + [""] * (2 * top - len(candidates))
+
+
+def as_csv(rows: list[list[str]]) -> str:
+    """The text of a CSV file."""
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()

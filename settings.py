@@ -26,6 +26,9 @@ DEFAULTS = {
     "QUEUE_URL": "",  # of a Celery broker; without it the network runs in this process
     "RESULT_URL": "",  # of the Redis that keeps the workers' answers; that of QUEUE_URL, if it is one
     "RESULT_WAIT": 3,  # seconds until a person gets a page of their own on which to wait for a worker's answer
+    "UNSURE_BELOW": None,  # confidence, 0 to 1, below which the page is not sure; by default that of the model's card
+    "PROXIES": 0,  # how many proxies stand in front; of what they forward, the last so many hops are believed
+    "RATE_LIMIT": None,  # photos that one client may send, such as "60 per minute"; "" is no limit
     "SECRET_KEY": secrets.token_hex(),  # signs the messages between two pages; another after each start will do
 }
 
@@ -37,11 +40,13 @@ LIMITS = {
     "MAX_FORM_PARTS": (1, "parts"),
     "MAX_PIXELS": (MIN_SIDE**2, "pixels"),
     "MAX_WAITING": (0, "photos"),
+    "PROXIES": (0, "proxies"),
 }
 PRECISIONS = ("float32", "bfloat16")
 TEXTS = ("MODEL", "LABELS", "UPLOADS", "SECRET_KEY")
 REDIS = ("redis", "rediss")
 CANNOT_START = 4  # exit status; gunicorn starts a worker that ends otherwise again and again
+RATE_LIMIT_BEHIND_PROXIES = "60 per minute"  # three times the most that the page sends at once
 LONGEST_RESULT_WAIT = 20  # seconds; each who waits so keeps a thread of the web process
 
 
@@ -76,7 +81,29 @@ def check(config: Config) -> None:
         if not config[name]:
             raise SettingError(f"BIRD_{name} is empty. Set it, or leave it out for the default.")
     _check_precision(config["PRECISION"])
+    _check_unsure(config["UNSURE_BELOW"])
     _check_queue(config)
+
+
+def check_rate_limit(config: Config) -> None:
+    """Fill in ``RATE_LIMIT``, which the web alone has.
+
+    :raises SettingError: it is none.
+    """
+    if config["RATE_LIMIT"] is None:
+        # The address of a client that comes through an unknown proxy is the proxy's: all would share one limit.
+        config["RATE_LIMIT"] = RATE_LIMIT_BEHIND_PROXIES if config["PROXIES"] else ""
+    if not config["RATE_LIMIT"]:
+        return
+    from limits import parse_many  # it is not needed where there is no limit
+
+    try:
+        parse_many(str(config["RATE_LIMIT"]))
+    except ValueError as error:
+        raise SettingError(
+            "BIRD_RATE_LIMIT must be a number of photos in a time, such as 60 per minute, not "
+            f"{config['RATE_LIMIT']!r}."
+        ) from error
 
 
 def _check_precision(precision: object) -> None:
@@ -87,6 +114,12 @@ def _check_precision(precision: object) -> None:
             "BIRD_PRECISION=bfloat16 needs a processor that multiplies bfloat16 (AVX512-BF16 or AMX-BF16), and "
             "none was found here. Leave it out."
         )
+
+
+def _check_unsure(confidence: object) -> None:
+    is_number = isinstance(confidence, int | float) and not isinstance(confidence, bool)
+    if confidence is not None and not (is_number and 0 <= confidence <= 1):
+        raise SettingError(f"BIRD_UNSURE_BELOW must be a confidence from 0 to 1, not {confidence!r}.")
 
 
 def _check_queue(config: Config) -> None:

@@ -83,6 +83,11 @@ class Answer:
     reading: "Reading"
     seconds: dict[str, float]
 
+    @property
+    def took(self) -> float:
+        """Seconds in all."""
+        return sum(self.seconds.values())
+
 
 class _Place:
     """A place in the line; what is still to be done for it can be cancelled until its turn has come."""
@@ -137,11 +142,17 @@ class Line:
             if len(self._places) > self.max_waiting:
                 raise self._busy()
 
-    def identify(self, file: BinaryIO, is_gone: Callable[[], bool] = lambda: False) -> Answer:
+    def identify(
+        self,
+        file: BinaryIO,
+        is_gone: Callable[[], bool] = lambda: False,
+        classify: Callable[[np.ndarray], Identification] | None = None,
+    ) -> Answer:
         """Wait in the line, and name the bird.
 
         :param file: a photograph, open for reading.
         :param is_gone: whether nobody waits for the answer any more. Its place in the line is then free.
+        :param classify: for this one, in the place of the line's own.
         :raises PhotoError: the file cannot be used as a photograph.
         :raises BusyError: there is no place in the line, or it took too long.
         :raises GoneError: nobody waits for the answer any more.
@@ -150,7 +161,7 @@ class Line:
         with self._place(is_gone) as place:
             reading, read_in = self._in_turn(place, self._reader, self._read, file)
             try:
-                identification, _ = self._in_turn(place, self._network, self._classify, reading.pixels)
+                identification, _ = self._in_turn(place, self._network, classify or self._classify, reading.pixels)
             except LaterError as later:
                 later.reading = reading
                 raise

@@ -56,11 +56,12 @@ class RemoteClassifier:
         """
         self._register.state().check(self.max_waiting)
 
-    def classify(self, pixels: np.ndarray) -> Identification:
+    def classify(self, pixels: np.ndarray, wait: float | None = None) -> Identification:
         """Have a worker name the species.
 
         :param pixels: ``uint8[224, 224, 3]``, RGB.
-        :raises LaterError: it takes longer than ``result_wait``; ``look_up`` will find it.
+        :param wait: seconds, in the place of ``result_wait``.
+        :raises LaterError: it takes longer; ``look_up`` will find it.
         :raises FailedError: the workers have given up on it.
         :raises BusyError: too many jobs wait.
         :raises UnavailableError: no job would be done.
@@ -69,7 +70,7 @@ class RemoteClassifier:
         picture = encode_pixels(pixels)
         result = self._send(job, picture)
         try:
-            result.get(timeout=self.result_wait, propagate=False)
+            result.get(timeout=self.result_wait if wait is None else wait, propagate=False)
         except (CeleryTimeoutError, *_UNREACHABLE) as error:
             with contextlib.suppress(*_UNREACHABLE):
                 result.backend.remove_pending_result(result)
