@@ -323,11 +323,16 @@ def model_figures() -> Figures | None:
 
 def unsure_below() -> float:
     """The confidence, 0 to 1, below which the page is not sure."""
-    chosen = application.config["UNSURE_BELOW"]
-    if chosen is not None:
-        return chosen
-    figures = model_figures()
-    return figures.unsure_below if figures else 0.0
+    chosen, figures = application.config["UNSURE_BELOW"], model_figures()
+    return chosen if chosen is not None else figures.unsure_below if figures else 0.0
+
+
+@application.template_test("unsure")
+def is_unsure(identification: Identification) -> bool:
+    """Whether the first candidate is to be shown as no more than one of several."""
+    # What was measured of the model here says nothing of another one.
+    applies = application.config["UNSURE_BELOW"] is not None or identification.model == network().sha256
+    return applies and identification.confidence < unsure_below()
 
 
 def wanted_candidates() -> int:
@@ -370,7 +375,8 @@ def check_room() -> None:
 
 def private_page(template: str, **context: object) -> Response:
     """A page with somebody's photo on it."""
-    page = make_response(render_template(template, **context))
+    with stage("template"):
+        page = make_response(render_template(template, **context))
     page.cache_control.no_store = True
     return page
 

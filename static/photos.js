@@ -24,6 +24,10 @@ form.addEventListener("change", ({ target: field }) => {
   take(field.files);
   field.value = ""; // the same photo may be chosen again
 });
+form.addEventListener("submit", (event) => {
+  event.preventDefault(); // Enter in the field: what has been chosen is on its way already
+  form.querySelector("#bird_image").click();
+});
 document.addEventListener("paste", (event) => {
   if (event.clipboardData.files.length) take(event.clipboardData.files);
 });

@@ -124,7 +124,7 @@ def follow(address: str, answer: Answer) -> Answer:
 
 def said_on(page: str) -> list[str]:
     """The candidates of an answer, with their confidence."""
-    candidates = re.findall(r"<span>(.*?)</span>\s*<meter.*?>.*?</meter>\s*<span class=.percent.>(.*?) %", page)
+    candidates = re.findall(r"<a [^>]*>(.*?)</a>\s*<meter.*?>.*?</meter>\s*<span class=.percent.>(.*?) %", page)
     return [f"{unescape(label)} {percent}" for label, percent in candidates]
 
 
