@@ -21,7 +21,6 @@ def main() -> None:
             page = browser.new_page(viewport={"width": 800, "height": 640})
             page.goto(address)
             page.get_by_label("A photo of a bird").set_input_files(drawing)
-            page.get_by_role("button", name="Name the bird").click()
             page.get_by_text("Predicted").wait_for()
             page.screenshot(path=SCREENSHOT)
             browser.close()

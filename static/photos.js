@@ -102,7 +102,7 @@ async function sent(photo, name, card) {
     const next = new DOMParser().parseFromString(answer.responseText, "text/html").querySelector(".card");
     if (!next) throw new Error("no card"); // whatever stands between us and the app
     if (!pause || tries === TRIES) return next;
-    state(card, next.querySelector(".message").textContent);
+    state(card, `${next.querySelector(".message").textContent} The page does so by itself.`);
     await new Promise((resolve) => setTimeout(resolve, 1000 * pause));
   }
 }

@@ -47,12 +47,17 @@ def open_page(browser: Browser, server: tuple[str, Path], request: pytest.Fixtur
         return page
 
     yield open_page
-    SCREENSHOTS.mkdir(exist_ok=True)
-    name = re.sub(r"\W+", "_", request.node.name)
-    for number, page in enumerate(opened):
-        page.screenshot(path=SCREENSHOTS / f"{name}{number or ''}.png", full_page=True)
+    for page in opened:
+        keep_picture(page, request.node.name)
         page.context.close()
     assert complaints == []
+
+
+def keep_picture(page: Page, name: str) -> None:
+    """Leave a screenshot for people to look at."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    file_name = re.sub(r"\W+", "_", name)
+    page.screenshot(path=SCREENSHOTS / f"{file_name}.png")
 
 
 @pytest.fixture(scope="session")
@@ -126,6 +131,7 @@ def test_the_photo_appears_at_once_and_its_way_is_shown(open_page, bird):
     connection.send("Network.emulateNetworkConditions", slow_network)
     photo_field(page).set_input_files(bird)
     expect(page.get_by_text("On its way.")).to_be_visible()
+    keep_picture(page, "a photo on its way")
     assert page.get_by_alt_text("The photo you sent").evaluate("image => image.naturalWidth") == 900  # the photo itself
     page.wait_for_function(
         "0 < document.querySelector('progress').value && document.querySelector('progress').value < 1"
@@ -142,6 +148,7 @@ def test_a_person_drops_photos_anywhere_on_the_page(open_page, goldfinch):
     transfer = data_transfer(page, dropped)
     page.dispatch_event("footer", "dragover", {"dataTransfer": transfer})
     expect(page.locator(".target.over")).to_be_visible()
+    keep_picture(page, "a photo over the page")
     page.dispatch_event("footer", "drop", {"dataTransfer": transfer})
     expect(page.locator(".target.over")).to_have_count(0)
     expect(page.get_by_text(PREDICTED)).to_have_count(2)
@@ -255,8 +262,11 @@ def test_a_person_who_comes_when_the_app_is_busy_is_told_so_and_answered_in_the_
             until(lambda: list(uploads.iterdir()))
             photo_field(page).set_input_files(bird)
             expect(page.locator(".state")).to_have_text(
-                re.compile(r"^The app is busy: 1 photo is in line. Please try again in .* seconds?\.$")
+                re.compile(
+                    r"^The app is busy: 1 photo is in line. Please try again in .* seconds?\. The page does so by itself\.$"
+                )
             )
+            keep_picture(page, "busy")
             assert other.result().status == 200
         expect(page.get_by_text(PREDICTED)).to_be_visible()
 
@@ -266,6 +276,7 @@ def test_a_photo_that_found_no_connection_can_be_sent_again(open_page, bird):
     page.context.set_offline(True)
     photo_field(page).set_input_files(bird)
     expect(page.get_by_text("The photo could not be sent. Is there a connection?")).to_be_visible()
+    keep_picture(page, "no connection")
     assert serious_faults(page) == []
     page.context.set_offline(False)
     page.get_by_role("button", name="Send it again").click()
@@ -327,7 +338,11 @@ def test_an_answer_fits_a_small_phone_and_can_be_read_in_the_light_and_in_the_da
 
 def test_a_phone_has_a_field_for_its_camera(open_page, bird):
     page = open_page(has_touch=True, is_mobile=True, viewport={"width": 390, "height": 800})
-    page.get_by_label("Take a photo").set_input_files(bird)
+    camera = page.get_by_label("Take a photo")
+    expect(camera).to_be_visible()
+    assert camera.get_attribute("capture") == "environment"
+    keep_picture(page, "a phone")
+    camera.set_input_files(bird)
     expect(page.get_by_text(PREDICTED)).to_be_visible()
 
 
