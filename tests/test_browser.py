@@ -261,11 +261,10 @@ def test_a_person_who_comes_when_the_app_is_busy_is_told_so_and_answered_in_the_
             other = pool.submit(servers.send_photo, address, slow(), "slow.png")
             until(lambda: list(uploads.iterdir()))
             photo_field(page).set_input_files(bird)
-            expect(page.locator(".state")).to_have_text(
-                re.compile(
-                    r"^The app is busy: 1 photo is in line. Please try again in .* seconds?\. The page does so by itself\.$"
-                )
+            sentence = (
+                r"^The app is busy: 1 photo is in line. Please try again in .* seconds?\. The page does so by itself\.$"
             )
+            expect(page.locator(".state")).to_have_text(re.compile(sentence))
             keep_picture(page, "busy")
             assert other.result().status == 200
         expect(page.get_by_text(PREDICTED)).to_be_visible()
