@@ -32,6 +32,7 @@ from inference.photo import FORMATS
 
 from . import servers
 from .drawings import draw_goldfinch, encoded
+from .fuzz import SMALL_NETWORK
 from .test_labels import RunsCode
 
 MIB = 2**20
@@ -373,7 +374,7 @@ def test_plain_curl_gets_an_answer(server, goldfinch, tmp_path):
 
 
 def test_a_body_that_is_not_what_its_head_announces_is_the_clients_mistake(tmp_path):
-    with servers.running(servers.GUNICORN, tmp_path / "uploads") as address:
+    with servers.running(servers.GUNICORN, tmp_path / "uploads", **SMALL_NETWORK) as address:
         url = urlsplit(address)
         head = f"POST / HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
         with socket.create_connection((url.hostname, url.port), timeout=60) as connection:
@@ -393,7 +394,7 @@ def abort_upload(address: str, declared: int, sent: int) -> None:
 @pytest.mark.parametrize("command", [servers.FLASK, servers.GUNICORN], ids=["flask", "gunicorn"])
 def test_any_mixture_of_requests_leaves_uploads_empty(tmp_path, goldfinch, command):
     uploads = tmp_path / "uploads"
-    with servers.running(command, uploads) as address:
+    with servers.running(command, uploads, **SMALL_NETWORK) as address:
         jobs = [
             lambda: servers.post_photo(address, goldfinch)[0],
             lambda: servers.post_photo(address, b"<html>")[0],
@@ -458,7 +459,7 @@ def test_debug_mode_loads_the_model_once(tmp_path, command):
         process = subprocess.Popen(
             command,
             cwd=servers.ROOT,
-            env=servers.environment(port, tmp_path / "uploads", **settings),
+            env=servers.environment(port, tmp_path / "uploads", **SMALL_NETWORK, **settings),
             stderr=output,
             stdout=output,
             start_new_session=True,
@@ -486,7 +487,7 @@ def test_debug_mode_without_a_reloader_checks_the_pair_at_the_start(uploads, tmp
 def test_debug_mode_is_off_unless_asked_for_with_flasks_own_switch(uploads):
     command = [sys.executable, "-c", "import application; print(application.application.debug)"]
     for settings, debug in [({}, "False"), ({"BIRD_DEBUG": "true"}, "False"), ({"FLASK_DEBUG": "1"}, "True")]:
-        environment = servers.environment(5000, uploads, **settings)
+        environment = servers.environment(5000, uploads, **SMALL_NETWORK, **settings)
         ended = subprocess.run(command, cwd=servers.ROOT, env=environment, capture_output=True, text=True, check=True)
         assert ended.stdout == f"{debug}\n"
 
@@ -548,10 +549,8 @@ def test_bfloat16_is_refused_where_the_processor_does_not_have_it(monkeypatch):
 
 
 def test_another_pair_drops_in(tmp_path):
-    keras2 = servers.ROOT / "tests" / "keras2"
     photo = encoded(Image.new("RGB", (300, 200), "teal"), "PNG")
-    settings = {"BIRD_MODEL": str(keras2 / "model.h5"), "BIRD_LABELS": str(keras2 / "class_indices.npy")}
-    with servers.running(servers.FLASK, tmp_path / "uploads", **settings) as address:
+    with servers.running(servers.FLASK, tmp_path / "uploads", **SMALL_NETWORK) as address:
         _status, page = servers.post_photo(address, photo, "bird.png")
     assert re.search(r"Predicted : bird \d<", page)
     assert ">10 species</a>" in page
