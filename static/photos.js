@@ -77,11 +77,18 @@ function newCard(photo) {
 
 async function answer({ photo, card }) {
   try {
-    const small = photo.size > limit ? await reduced(photo, card) : photo;
+    const small = (await isTooLarge(photo, card)) ? await reduced(photo, card) : photo;
     show(card, small ? await sent(small, photo.name, card) : refusal("Uploaded file too large."));
   } catch {
     sendAgainLater(photo, card);
   }
+}
+
+async function isTooLarge(photo, card) {
+  if (photo.size > limit) return true;
+  const picture = card.querySelector("img");
+  await picture?.decode().catch(() => {}); // the server says what is wrong with it
+  return picture?.naturalWidth * picture?.naturalHeight > Number(form.dataset.pixels);
 }
 
 async function reduced(photo, card) {
