@@ -19,6 +19,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import click
 from flask import (
     Flask,
     Request,
@@ -53,6 +54,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.serving import is_running_from_reloader, make_server
 from werkzeug.wrappers import Response
 
+import folder
 import listing
 import metrics
 import settings
@@ -62,6 +64,7 @@ from inference.card import Figures, SpeciesFigures, load_card, load_figures, sha
 from inference.labels import load_labels
 from inference.line import Answer, BusyError, Crowd, GoneError, LaterError, Line
 from inference.photo import FORMATS, Photo, PhotoError
+from inference.processor import usable_cores
 from inference.sandbox import Sandbox
 from jobs import NO_WORKER, FailedError, LostError, UnavailableError, UnknownJobError
 from settings import CANNOT_START, SettingError
@@ -909,6 +912,28 @@ def warm_up() -> None:
             answer = line().identify(io.BytesIO(blank))
             card = Card(thumbnail=answer.reading.thumbnail, identification=answer.identification)
             render_template("index.html", cards=[card])
+
+
+@application.cli.command("identify")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, readable=False, path_type=Path))
+@click.option("--top", type=click.IntRange(1, CANDIDATES), help="How many species for each photo.")
+@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a list to this file.")
+@click.option("--resume", is_flag=True, help="Go on with the file of --csv: photos in it are left out.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, a line for each photo.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=usable_cores,
+    show_default="the processor's cores",
+    help="How many photos are read at the same time.",
+)
+@click.pass_context
+def identify(context: click.Context, **options: object) -> None:
+    """Name the birds in photos: in the files and folders PATHS."""
+    if is_reloaders_parent():  # in debug mode, where a command is taken for one
+        start()
+    max_pixels = application.config["MAX_PIXELS"]
+    context.exit(folder.identify(network=network(), is_remote=is_split(), max_pixels=max_pixels, **options))
 
 
 def start() -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from application import classifier
 from inference import IMAGE_SIZE
 from inference.photo import THUMBNAIL_SIZE, open_photo
 from tests.drawings import encoded
+
+from .parts import classifier
 
 PIXELS = 12_000_000
 
@@ -44,7 +45,7 @@ def read_reduced(content: bytes) -> tuple[np.ndarray, bytes]:
 
 
 def main() -> None:
-    paths = sorted(Path(sys.argv[1]).glob("*/*.jpg"))
+    paths, network = sorted(Path(sys.argv[1]).glob("*/*.jpg")), classifier()
     changed, shifts, right = 0, [], 0
     times: dict[str, list[float]] = {"whole": [], "reduced": []}
     for path in paths:
@@ -54,7 +55,7 @@ def main() -> None:
             begun = time.perf_counter()
             pixels, _thumbnail = read(content)
             times[name].append(time.perf_counter() - begun)
-            answers[name] = classifier().classify(pixels)
+            answers[name] = network.classify(pixels)
         whole, reduced = answers["whole"], answers["reduced"]
         right += reduced.label == path.parent.name
         shifts.append(abs(whole.confidence - reduced.confidence))

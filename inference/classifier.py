@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 # Both are read when Keras and TensorFlow are imported.
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 MAX_SIDE = 2048  # pixels of a picture that a network takes; those of keras.applications take up to 600
 MAX_TENSOR = 2**28  # numbers between two layers, 1 GiB: what VGG16 makes of MAX_SIDE × MAX_SIDE pixels
+BATCH = 8  # pictures: at a time they take a sixth less processor time than one by one; more gain no more
 MAX_REASON = 300  # characters of a reason that Keras or TensorFlow gives
 
 
@@ -34,12 +36,15 @@ class Classifier:
 
     :ivar labels: in the order of the network's outputs.
     :ivar sha256: of ``model_file``; every ``Identification`` carries it.
+    :ivar batch: how many pictures ``classify_all`` takes.
     :param model_file: a whole Keras model, as Keras 2 or 3 saved it.
     :param labels_file: the ``.npy`` with its ``{label: index}``.
     :param precision: of the network: ``float32``, or ``bfloat16``, which is faster on a processor that
         ``has_bfloat16`` and moves confidences a little.
     :raises PairError: a file is missing or unusable, or the two do not belong together.
     """
+
+    batch = BATCH
 
     def __init__(self, model_file: Path, labels_file: Path, precision: str = "float32") -> None:
         self.labels = load_labels(labels_file)
@@ -57,7 +62,7 @@ class Classifier:
             fold_batch_normalization(model)
             if precision == "bfloat16":
                 compute_in_bfloat16(model)
-            self._probabilities = traced(model)
+            self._model, self._probabilities = model, traced(model)
             check_tensors(self._probabilities.get_concrete_function().graph)
             # The first traced call takes about a second: make it before the first person waits for it.
             self.classify(np.zeros((IMAGE_SIZE, IMAGE_SIZE, 3), dtype="uint8"))
@@ -72,7 +77,36 @@ class Classifier:
         """
         begun = time.perf_counter()
         probabilities = self._probabilities(pixels[np.newaxis]).numpy()[0]
-        seconds = time.perf_counter() - begun
+        return self._identification(probabilities, time.perf_counter() - begun)
+
+    def classify_all(self, pixels: np.ndarray) -> list[Identification]:
+        """Name the species in several pictures: what ``classify`` says of each, in less time.
+
+        :param pixels: ``uint8[n, 224, 224, 3]``, RGB; n is 1 to ``batch``.
+        """
+        if self._batch is None:
+            return [self.classify(each) for each in pixels]
+        begun = time.perf_counter()
+        # It always sees as many: what it says of a picture is then the same to the last bit, whatever is beside it.
+        filled = np.zeros((BATCH, *pixels.shape[1:]), dtype="uint8")
+        filled[: len(pixels)] = pixels
+        probabilities = self._batch(filled).numpy()[: len(pixels)]
+        seconds = (time.perf_counter() - begun) / len(pixels)
+        return [self._identification(each, seconds) for each in probabilities]
+
+    @cached_property
+    def _batch(self) -> tf.types.experimental.PolymorphicFunction | None:
+        """The network for ``BATCH`` pictures, traced when it is first needed; None if it takes one at a time alone."""
+        try:
+            probabilities = traced(self._model, BATCH)
+            check_tensors(probabilities.get_concrete_function().graph)
+            probabilities(np.zeros((BATCH, IMAGE_SIZE, IMAGE_SIZE, 3), dtype="uint8"))  # the first takes a second
+        except Exception as error:  # as in __init__; here there is another way
+            log.info("One picture at a time, for %s", first_line(error))
+            return None
+        return probabilities
+
+    def _identification(self, probabilities: np.ndarray, seconds: float) -> Identification:
         best = np.argsort(probabilities)[::-1][:CANDIDATES]
         candidates = tuple(Candidate(self.labels[index], float(probabilities[index])) for index in best)
         return Identification(candidates[0].label, candidates[0].confidence, candidates, self.sha256, seconds)
@@ -160,8 +194,8 @@ def first_line(error: Exception) -> str:
     return next((line[:MAX_REASON] for line in lines if line.strip()), type(error).__name__)
 
 
-def traced(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
-    """The network as one graph: ``uint8[1, 224, 224, 3]`` -> ``float32[1, classes]``.
+def traced(model: keras.Model, count: int = 1) -> tf.types.experimental.PolymorphicFunction:
+    """The network as one graph: ``uint8[count, 224, 224, 3]`` -> ``float32[count, classes]``.
 
     Calling it takes less than half of ``model.predict``'s time on a CPU.
     """
@@ -172,7 +206,7 @@ def traced(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
             "The network takes %d×%d pictures: the %d×%d pixels are resized for it.", *size, IMAGE_SIZE, IMAGE_SIZE
         )
 
-    @tf.function(input_signature=[tf.TensorSpec((1, IMAGE_SIZE, IMAGE_SIZE, 3), tf.uint8)])
+    @tf.function(input_signature=[tf.TensorSpec((count, IMAGE_SIZE, IMAGE_SIZE, 3), tf.uint8)])
     def probabilities(pixels: tf.Tensor) -> tf.Tensor:
         rgb = tf.cast(pixels, tf.float32) / 255.0
         if None not in size:
@@ -199,9 +233,9 @@ def is_linear_activation(layer: keras.Layer) -> bool:
 def as_probabilities(scores: tf.Tensor, activation: Callable | None) -> tf.Tensor:
     """What a head says, as one probability a class.
 
-    :param scores: ``float32[1, n]``; n is 1 for a head with one sigmoid, which speaks of the second of two classes.
+    :param scores: ``float32[count, n]``; n is 1 for a head with one sigmoid, which speaks of the second of two classes.
     :param activation: of the network's last layer. A linear one was trained with ``from_logits=True``.
-    :return: ``float32[1, classes]``.
+    :return: ``float32[count, classes]``.
     """
     logits = activation is keras.activations.linear
     if scores.shape[-1] == 1:

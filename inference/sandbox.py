@@ -37,7 +37,7 @@ WATCH_INTERVAL = 1  # seconds between two looks at that clock
 RETIREMENT = 64 * 2**20  # bytes that it may have gained, from photographs that are gone, before another one starts
 
 _RETIRED = 0  # exit code
-_LENGTH = struct.Struct(">Q")
+_QUESTION = struct.Struct(">?Q")  # whether what follows is a path, not a file; how many bytes it has
 _PIXELS = (IMAGE_SIZE, IMAGE_SIZE, 3)
 # Killed for want of patience or memory, or out of processor time; Windows has no such signals.
 _TOO_COSTLY = [-getattr(signal, name) for name in ("SIGKILL", "SIGPROF") if hasattr(signal, name)]
@@ -48,7 +48,7 @@ class Reading:
     """What was read of a photograph.
 
     :param pixels: ``uint8[224, 224, 3]``, RGB.
-    :param thumbnail: a JPEG.
+    :param thumbnail: a JPEG; nothing if none was asked for.
     :param taken: when, if the file says so.
     :param seconds: what it took to ``decode`` it into those pixels, and to make the ``thumbnail``.
     """
@@ -94,11 +94,26 @@ class Sandbox:
         :param file: is read from its start.
         :raises PhotoError: the file cannot be used as a photograph.
         """
+        return self._answer_to(file, is_path=False)
+
+    def read_path(self, path: str | Path) -> Reading:
+        """The same of a file of this machine, without a thumbnail. The process opens it: nothing is copied to it.
+
+        :raises PhotoError: the file cannot be used as a photograph, or not be read at all.
+        """
+        return self._answer_to(io.BytesIO(os.fsencode(os.path.abspath(path))), is_path=True)
+
+    def stop(self) -> None:
+        """End the process, whatever it is at. What is read meanwhile ends with a ``PhotoError``."""
+        if self.process is not None:
+            self.process.kill()
+
+    def _answer_to(self, question: BinaryIO, *, is_path: bool) -> Reading:
         with self._one_at_a_time:
             self.start()
             self._deadline = time.monotonic() + PATIENCE
             try:
-                while (reply := self._ask(file)) is None:
+                while (reply := self._ask(question, is_path)) is None:
                     self._bury()
             except PhotoError:
                 raise
@@ -118,17 +133,17 @@ class Sandbox:
             if time.monotonic() > self._deadline:
                 self.process.kill()
 
-    def _ask(self, file: BinaryIO) -> Reading | None:
+    def _ask(self, question: BinaryIO, is_path: bool) -> Reading | None:
         """The answer of the process; nothing if it ended.
 
         :raises PhotoError: the file cannot be used as a photograph.
         """
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
+        size = question.seek(0, io.SEEK_END)
+        question.seek(0)
         questions, answers = self.process.stdin, self.process.stdout
         try:
-            questions.write(_LENGTH.pack(size))
-            shutil.copyfileobj(file, questions)
+            questions.write(_QUESTION.pack(is_path, size))
+            shutil.copyfileobj(question, questions)
             questions.flush()
         except BrokenPipeError:
             return None
@@ -172,25 +187,31 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a decoder may print is not an answer
     at_start = _memory()
     _limit_memory(at_start + MEMORY_LIMIT)
-    while _memory() < at_start + RETIREMENT and (length := sys.stdin.buffer.read(_LENGTH.size)):
+    while _memory() < at_start + RETIREMENT and (question := sys.stdin.buffer.read(_QUESTION.size)):
+        is_path, size = _QUESTION.unpack(question)
         with _limited_processor_time():
-            reply = _answer(sys.stdin.buffer.read(*_LENGTH.unpack(length)), max_pixels)
+            reply = _answer(sys.stdin.buffer.read(size), is_path, max_pixels)
         answers.write(reply)
         answers.flush()
 
 
-def _answer(content: bytes, max_pixels: int) -> bytes:
-    """One line of JSON; behind it, if the photograph could be read, its pixels and its thumbnail."""
+def _answer(question: bytes, is_path: bool, max_pixels: int) -> bytes:
+    """One line of JSON; behind it, if the photograph could be read, its pixels and its thumbnail.
+
+    :param question: a file, or the path of one; there is no thumbnail then.
+    """
     begun = time.perf_counter()
     try:
-        photo = open_photo(io.BytesIO(content), max_pixels)
+        photo = open_photo(Path(os.fsdecode(question)) if is_path else io.BytesIO(question), max_pixels)
         pixels = photo.pixels().tobytes()
         decoded = time.perf_counter()
-        thumbnail = photo.thumbnail()
+        thumbnail = b"" if is_path else photo.thumbnail()
     except MemoryError:
         return _refusal(TooCostlyError())
     except PhotoError as error:
         return _refusal(error)
+    except OSError as error:  # the file cannot be opened
+        return _refusal(PhotoError(f"The file cannot be read: {error.strerror}."))
     seconds = {"decode": decoded - begun, "thumbnail": time.perf_counter() - decoded}
     taken = photo.taken.isoformat() if photo.taken else None
     head = {"sizes": [len(pixels), len(thumbnail)], "taken": taken, "seconds": seconds}

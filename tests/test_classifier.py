@@ -93,6 +93,12 @@ def test_a_network_for_pictures_of_another_size_answers_too(saved, size):
     assert sum(found.values()) == pytest.approx(1)
 
 
+def test_a_network_too_large_for_several_pictures_at_a_time_takes_them_one_by_one(saved, monkeypatch):
+    monkeypatch.setattr(classifier, "MAX_TENSOR", 2 * PIXELS[0].size)
+    loaded = Classifier(*saved(small_network(3), 3))
+    assert loaded.classify_all(PIXELS) == [loaded.classify(pixels) for pixels in PIXELS]
+
+
 def test_the_optimizers_state_in_a_model_is_no_hindrance(saved):
     network = small_network(3)
     network.compile("adam", "categorical_crossentropy")
@@ -265,6 +271,16 @@ def test_the_model_that_ships_answers_what_keras_predicts_though_it_is_folded(sh
 
 
 @pytest.mark.skipif(not has_bfloat16(), reason="the processor has no bfloat16")
+def test_the_model_that_ships_says_the_same_of_a_picture_among_others(shipped, goldfinch):
+    pixels = np.stack([open_photo(io.BytesIO(goldfinch)).pixels(), *PIXELS])
+    alone, among_others = [shipped.classify(each) for each in pixels], shipped.classify_all(pixels)
+    for one, other in zip(alone, among_others, strict=True):
+        assert [candidate.label for candidate in one.candidates] == [candidate.label for candidate in other.candidates]
+        for candidate, same in zip(one.candidates, other.candidates, strict=True):
+            assert candidate.confidence == pytest.approx(same.confidence, abs=1e-5)
+    assert shipped.classify_all(pixels[2:]) == among_others[2:]
+
+
 def test_the_model_that_ships_answers_nearly_the_same_in_bfloat16(shipped, goldfinch):
     pixels = open_photo(io.BytesIO(goldfinch)).pixels()
     answer = Classifier(ROOT / "models" / MODEL_FILE, ROOT / "models" / LABELS_FILE, "bfloat16").classify(pixels)

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
-from inference.photo import DamagedError, TooCostlyError, open_photo
+from inference.photo import DamagedError, PhotoError, TooCostlyError, open_photo
 from inference.sandbox import Sandbox
 
 from .drawings import encoded
@@ -47,6 +48,27 @@ def test_it_gives_the_time_at_which_a_photo_was_taken(sandbox):
     exif.get_ifd(0x8769)[0x9003] = "2026:05:03 06:01:02"
     photo = encoded(Image.new("RGB", (60, 40)), "JPEG", exif=exif)
     assert sandbox.read(io.BytesIO(photo)).taken == datetime(2026, 5, 3, 6, 1, 2)
+
+
+def test_a_file_of_this_machine_is_read_by_its_path_and_needs_no_thumbnail(sandbox, goldfinch, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("bird.jpg").write_bytes(goldfinch)
+    reading = sandbox.read_path("bird.jpg")
+    np.testing.assert_array_equal(reading.pixels, open_photo("bird.jpg").pixels())
+    assert reading.thumbnail == b""
+
+
+def test_a_path_that_cannot_be_read_gets_a_sentence_and_the_next_one_is_read(sandbox, goldfinch, tmp_path):
+    for path in (tmp_path, tmp_path / "none.jpg"):
+        with pytest.raises(PhotoError, match=r"^The file cannot be read: .+\.$"):
+            sandbox.read_path(path)
+    sandbox.read(io.BytesIO(goldfinch))
+
+
+def test_a_process_that_is_stopped_lets_go_of_what_it_reads(sandbox):
+    threading.Timer(0.5, sandbox.stop).start()
+    with pytest.raises(PhotoError):
+        sandbox.read(io.BytesIO(progressive_bomb(5000)))
 
 
 def test_a_file_is_read_from_its_start(sandbox, goldfinch):
