@@ -36,6 +36,13 @@ WATCH_INTERVAL = 1  # seconds between two looks at that clock
 
 RETIREMENT = 64 * 2**20  # bytes that it may have gained, from photographs that are gone, before another one starts
 
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",  # each of its threads would take memory
+    # glibc would give the memory of every large array back, only to have the kernel clear it for the next photograph:
+    # a fifth of the processor time of a 12-megapixel JPEG. What is kept must be less than RETIREMENT.
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),  # bytes; its own upper limit (mallopt(3))
+    "MALLOC_TRIM_THRESHOLD_": str(32 * 2**20),
+}
 _RETIRED = 0  # exit code
 _QUESTION = struct.Struct(">?Q")  # whether what follows is a path, not a file; how many bytes it has
 _PIXELS = (IMAGE_SIZE, IMAGE_SIZE, 3)
@@ -82,7 +89,7 @@ class Sandbox:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 cwd=Path(__file__).parent.parent,
-                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # each of its threads would take memory
+                env=os.environ | _ENVIRONMENT,
                 start_new_session=True,  # Ctrl-C in the terminal is for the app
             )
         if not self._watchdog.is_alive():
