@@ -185,9 +185,13 @@ limit_photos = limiter.shared_limit(lambda: application.config["RATE_LIMIT"], sc
 def client_network(address: str) -> str:
     """Whose address it is: with IPv6 a client may take any of its network's (RFC 6177: /64 at the least)."""
     try:
-        return str(ip_network((address, 64), strict=False) if ip_address(address).version == 6 else address)
+        found = ip_address(address)
     except ValueError:  # a proxy forwards what it likes
         return address
+    if found.version == 4:
+        return address
+    # A server that listens on both kinds of addresses writes those of IPv4 so, all of them in one network.
+    return str(found.ipv4_mapped or ip_network((address, 64), strict=False))
 
 
 @application.route("/", methods=["GET", "POST"])
