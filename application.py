@@ -286,7 +286,7 @@ def openapi() -> Response:
     return jsonify(openapi_description())
 
 
-@application.get("/api")
+@application.get("/api", strict_slashes=False)
 def api() -> str:
     """The same, for people."""
     return render_template("api.html", api=openapi_description())
