@@ -357,7 +357,7 @@ def waiting_json(job: str, found: "Place | Identification") -> Response:
     response = jsonify(seconds=seconds)
     response.status_code = 202
     response.cache_control.no_store = True
-    response.location = url_for("identification_by_api", job=job)
+    response.location = url_for("identification_by_api", job=job, top=request.args.get("top"))
     response.retry_after = min(seconds, LATEST_LOOK)
     return response
 
