@@ -939,7 +939,12 @@ def stand_behind_proxies(hops: int) -> None:
 def limit_clients() -> None:
     """Count the photos of each client; where there is a queue, for all web processes together, in its Redis."""
     application.config["RATELIMIT_ENABLED"] = bool(application.config["RATE_LIMIT"])
-    application.config["RATELIMIT_STORAGE_URI"] = application.config["RESULT_URL"] if is_split() else "memory://"
+    application.config["RATELIMIT_STORAGE_URI"] = "memory://"
+    if is_split():
+        from jobs.register import PATIENCE  # redis is not needed where there is no queue
+
+        application.config["RATELIMIT_STORAGE_URI"] = application.config["RESULT_URL"]
+        application.config["RATELIMIT_STORAGE_OPTIONS"] = PATIENCE
     application.config["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"] = True  # a Redis that is gone must not turn people away
     limiter.init_app(application)
 
