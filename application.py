@@ -188,9 +188,13 @@ limit_photos = limiter.shared_limit(lambda: application.config["RATE_LIMIT"], sc
 def client_network(address: str) -> str:
     """Whose address it is: with IPv6 a client may take any of its network's (RFC 6177: /64 at the least)."""
     try:
-        return str(ip_network((address, 64), strict=False) if ip_address(address).version == 6 else address)
+        found = ip_address(address)
     except ValueError:  # a proxy forwards what it likes
         return address
+    if found.version == 4:
+        return address
+    # A server that listens on both kinds of addresses writes those of IPv4 so, all of them in one network.
+    return str(found.ipv4_mapped or ip_network((address, 64), strict=False))
 
 
 @application.route("/", methods=["GET", "POST"])
@@ -285,7 +289,7 @@ def openapi() -> Response:
     return jsonify(openapi_description())
 
 
-@application.get("/api")
+@application.get("/api", strict_slashes=False)
 def api() -> str:
     """The same, for people."""
     return render_template("api.html", api=openapi_description())
@@ -361,7 +365,7 @@ def waiting_json(job: str, found: "Place | Identification") -> Response:
     response = jsonify(seconds=seconds)
     response.status_code = 202
     response.cache_control.no_store = True
-    response.location = url_for("identification_by_api", job=job)
+    response.location = url_for("identification_by_api", job=job, top=request.args.get("top"))
     response.retry_after = min(seconds, LATEST_LOOK)
     return response
 
@@ -966,7 +970,12 @@ def stand_behind_proxies(hops: int) -> None:
 def limit_clients() -> None:
     """Count the photos of each client; where there is a queue, for all web processes together, in its Redis."""
     application.config["RATELIMIT_ENABLED"] = bool(application.config["RATE_LIMIT"])
-    application.config["RATELIMIT_STORAGE_URI"] = application.config["RESULT_URL"] if is_split() else "memory://"
+    application.config["RATELIMIT_STORAGE_URI"] = "memory://"
+    if is_split():
+        from jobs.register import PATIENCE  # redis is not needed where there is no queue
+
+        application.config["RATELIMIT_STORAGE_URI"] = application.config["RESULT_URL"]
+        application.config["RATELIMIT_STORAGE_OPTIONS"] = PATIENCE
     application.config["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"] = True  # a Redis that is gone must not turn people away
     limiter.init_app(application)
 

@@ -59,7 +59,7 @@ def load_figures(model_file: Path) -> Figures | None:
     card = load_card(model_file)
     try:
         return card and _figures(card)
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, OverflowError):
         log.warning("The figures in %s are left aside: they are not such as training writes.", CARD_FILE)
         return None
 
@@ -69,8 +69,8 @@ def _figures(card: dict[str, Any]) -> Figures:
     return Figures(
         date=str(card["date"]),
         judged_on=judged_on,
-        pictures=int(card["pictures"][judged_on]),
-        trained_on=int(card["pictures"]["train"]),
+        pictures=_count(card["pictures"][judged_on]),
+        trained_on=_count(card["pictures"]["train"]),
         top1=_share(card["accuracy"][judged_on]["top1"]),
         top5=_share(card["accuracy"][judged_on]["top5"]),
         calibration_error=_share(card["calibration"]["expected_calibration_error"][judged_on]),
@@ -78,8 +78,8 @@ def _figures(card: dict[str, Any]) -> Figures:
         species=tuple(
             SpeciesFigures(
                 str(each["label"]),
-                int(each["train"]["pictures"]),
-                int(each["held_out"]["pictures"]),
+                _count(each["train"]["pictures"]),
+                _count(each["held_out"]["pictures"]),
                 *(None if each["held_out"][name] is None else _share(each["held_out"][name]) for name in RATES),
             )
             for each in card["species"]
@@ -87,8 +87,18 @@ def _figures(card: dict[str, Any]) -> Figures:
     )
 
 
+def _count(number: object) -> int:
+    """:raises ValueError: it is none."""
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        raise ValueError(number)
+    return number
+
+
 def _share(number: object) -> float:
-    """:raises ValueError: it is not from 0 to 1."""
+    """
+    :raises ValueError: it is not from 0 to 1.
+    :raises OverflowError: it is far from that.
+    """
     share = float(number)
     if not 0 <= share <= 1:
         raise ValueError(number)

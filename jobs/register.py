@@ -29,6 +29,8 @@ from . import (
 )
 
 TIMEOUT = 1  # seconds that Redis may take
+#: How long each use of a connection may take. A script that was run, but whose answer was lost, must not be run twice.
+PATIENCE = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT, "retry": Retry(NoBackoff(), 0)}
 CONNECTIONS = 16  # at most; more threads wait for one, each for a fraction of a millisecond
 BEAT_INTERVAL = 2  # seconds between two signs of life of a worker
 SILENCE = 10  # seconds after the last one, after which a worker counts as gone
@@ -170,14 +172,7 @@ class Register:
     """
 
     def __init__(self, url: str) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            timeout=TIMEOUT,
-            socket_timeout=TIMEOUT,
-            socket_connect_timeout=TIMEOUT,
-            retry=Retry(NoBackoff(), 0),  # a script that was run, but whose answer was lost, must not be run twice
-        )
+        pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=TIMEOUT, **PATIENCE)
         self._redis = Redis.from_pool(pool)
         self._state, self._enter, self._begin, self._finish, self._place, self._beat = map(
             self._redis.register_script, (_STATE + "return state", _ENTER, _BEGIN, _FINISH, _PLACE, _BEAT)

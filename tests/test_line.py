@@ -259,3 +259,16 @@ def test_an_answer_that_takes_its_time_elsewhere_leaves_its_place_with_what_ther
         queue.identify(io.BytesIO(b"photo"))
     assert (later.value.job, later.value.reading.thumbnail) == ("job", b"photo")
     assert queue.waiting == 0
+
+
+def test_one_photo_can_be_identified_in_another_way_than_the_others(stages, people):
+    def otherwise(pixels: np.ndarray) -> Identification:
+        return Identification(f"another {pixels[0]}", 1.0, ())
+
+    queue = Line(stages.read, stages.classify, 5)
+    stages.open_network.set()
+    assert queue.identify(io.BytesIO(b"1"), classify=otherwise).identification.label == "another 1"
+    assert queue.identify(io.BytesIO(b"2")).identification.label == "2"
+    assert stages.classified_names == ["2"]
+    (waiting,) = queue_up(people, stages, queue, ["3"], classify=otherwise)
+    assert waiting.result(20).identification.label == "another 3"  # in its turn, too
