@@ -38,7 +38,6 @@ from flask.helpers import get_debug_flag
 from flask_limiter import Limiter, RateLimitExceeded
 from PIL import Image
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from secure import ContentSecurityPolicy, ReferrerPolicy, Secure, XContentTypeOptions, XFrameOptions
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import (
     BadRequest,
@@ -54,11 +53,12 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.serving import is_running_from_reloader, make_server
 from werkzeug.wrappers import Response
 
-import folder
+import folders
 import listing
 import metrics
 import settings
 from answers import Card, as_text, identification_json, look_up_url
+from headers import PAGE_HEADERS, REPORT_HEADERS
 from inference import CANDIDATES, MIN_SIDE, REPORT_FILE, Identification, PairError
 from inference.card import Figures, SpeciesFigures, load_card, load_figures, sha256
 from inference.labels import load_labels
@@ -98,34 +98,6 @@ UNSUPPORTED_FILE_TYPE = (
 MODEL_FIGURES = ("date", "judged_on", "pictures", "trained_on", "top1", "top5", "calibration_error")
 #: What only a proxy puts into the head of a request; no client can take it out again.
 FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP")
-
-
-def security_headers(*, style: str = "'self'", script: str = "'self'") -> Secure:
-    """What a browser is told that a page never does.
-
-    :param style: where its style comes from, as a source of a Content-Security-Policy.
-    :param script: where its script comes from, and may ask for something.
-    """
-    return Secure(
-        # The page, its style and its script come from here, a picture from the page itself or, while it is being sent,
-        # from the browser's memory, and nothing from anywhere else.
-        csp=ContentSecurityPolicy()
-        .default_src("'none'")
-        .style_src(style)
-        .script_src(script)
-        .connect_src(script)
-        .img_src("'self'", "data:", "blob:")
-        .form_action("'self'")
-        .base_uri("'none'")
-        .frame_ancestors("'none'"),
-        xcto=XContentTypeOptions().nosniff(),
-        xfo=XFrameOptions().deny(),
-        referrer=ReferrerPolicy().no_referrer(),
-    )
-
-
-PAGE_HEADERS = security_headers()
-REPORT_HEADERS = security_headers(style="'unsafe-inline'", script="'none'")  # one file, with its style in it
 
 
 class UploadRequest(Request):
@@ -861,19 +833,12 @@ def is_split() -> bool:
     return bool(application.config["QUEUE_URL"])
 
 
-def _load_classifier() -> "Classifier":
-    from inference.model_file import check_model_file
+def _local_classifier() -> "Classifier":
+    from inference.pair import check_pair, load_classifier  # h5py is not needed where the network runs elsewhere
 
     model, labels = Path(application.config["MODEL"]), Path(application.config["LABELS"])
-    # What can be said of the files without TensorFlow is said before the seconds that its import takes.
-    load_labels(labels)
-    check_model_file(model)
-    # Nothing learns in this process, so oneDNN may keep weights in the order that it likes: a fifth less processor
-    # time. (Where something learns, or convolves outside of a traced network, the answers would be wrong.)
-    os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
-    from inference.classifier import Classifier
-
-    return Classifier(model, labels, application.config["PRECISION"])
+    check_pair(model, labels)
+    return load_classifier(model, labels, application.config["PRECISION"])
 
 
 def _remote_classifier() -> "RemoteClassifier":
@@ -892,7 +857,7 @@ def _remote_classifier() -> "RemoteClassifier":
 
 @cache
 def _load_network() -> "Classifier | RemoteClassifier":
-    return _remote_classifier() if is_split() else _load_classifier()
+    return _remote_classifier() if is_split() else _local_classifier()
 
 
 def network() -> "Classifier | RemoteClassifier":
@@ -937,7 +902,7 @@ def identify(context: click.Context, **options: object) -> None:
     if is_reloaders_parent():  # in debug mode, where a command is taken for one
         start()
     max_pixels = application.config["MAX_PIXELS"]
-    context.exit(folder.identify(network=network(), is_remote=is_split(), max_pixels=max_pixels, **options))
+    context.exit(folders.identify(network=network(), is_remote=is_split(), max_pixels=max_pixels, **options))
 
 
 def start() -> None:

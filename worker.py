@@ -26,7 +26,7 @@ import settings
 from inference import PairError
 from inference.card import sha256
 from inference.labels import load_labels
-from inference.model_file import check_model_file
+from inference.pair import check_pair, load_classifier
 from jobs import MAX_TRIES, TASK, FailedError, UnavailableError
 from jobs.engine import START_LIMIT, celery_app
 from jobs.messages import decode_pixels, encode_identification
@@ -56,8 +56,7 @@ if not config["QUEUE_URL"]:
 
 MODEL, LABELS = Path(config["MODEL"]), Path(config["LABELS"])
 try:
-    load_labels(LABELS)
-    check_model_file(MODEL)
+    check_pair(MODEL, LABELS)
 except PairError as error:
     stop(str(error))
 MODEL_SHA256 = sha256(MODEL)
@@ -137,11 +136,7 @@ def identify(task: Task, picture: str) -> dict[str, Any]:
 
 @cache
 def _load_classifier() -> "Classifier":
-    # Nothing learns in this process: see application.py.
-    os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
-    from inference.classifier import Classifier
-
-    return Classifier(MODEL, LABELS, config["PRECISION"])
+    return load_classifier(MODEL, LABELS, config["PRECISION"])
 
 
 def classifier() -> "Classifier":

@@ -1,4 +1,4 @@
-"""folder.py and the command ``identify``: folders of photographs, named in a terminal."""
+"""folders.py and the command ``identify``: folders of photographs, named in a terminal."""
 
 import contextlib
 import csv
@@ -21,13 +21,14 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-import folder
+import folders
 import listing
-from folder import AnswerList, ListError, as_csv, find_photos
+from folders import find_photos
 from inference import Candidate, Identification
 from inference.line import BusyError, LaterError
 from jobs import FailedError, LostError, UnavailableError, UnknownJobError
 from jobs.register import Place
+from listing import AnswerFile, ListError, as_csv
 
 from . import brokers, servers
 from .brokers import Broker
@@ -233,14 +234,14 @@ class Workers:
 def ask(trip, monkeypatch, capsys):
     """Have some workers look at one photo: the exit code, and what is said."""
     for interval in ("LOOK_INTERVAL", "RETRY_INTERVAL"):
-        monkeypatch.setattr(folder, interval, 0.01)
-    monkeypatch.setattr(folder, "PATIENCE", 0.2)
+        monkeypatch.setattr(folders, interval, 0.01)
+    monkeypatch.setattr(folders, "PATIENCE", 0.2)
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), write_through=True))
 
     def ask(workers: Workers) -> tuple[int, str]:
         photo = [trip / "day1" / "IMG_000.JPG"]
         options = {"max_pixels": 10_000, "jobs": 1, "top": None, "csv_file": None, "as_json": False, "resume": False}
-        status = folder.identify(photo, workers, is_remote=True, **options)
+        status = folders.identify(photo, workers, is_remote=True, **options)
         return status, sys.stdout.buffer.getvalue().decode() + capsys.readouterr().err
 
     return ask
@@ -363,11 +364,11 @@ ROWS = [
 
 
 def test_a_list_that_was_cut_anywhere_is_gone_on_with_to_the_same_one(tmp_path):
-    content = b"".join(map(as_csv, [listing.header(1), *ROWS]))
+    content = as_csv([listing.header(1), *ROWS]).encode()
     path = tmp_path / "list.csv"
     for cut in range(len(content) + 1):
         path.write_bytes(content[:cut])
-        with AnswerList(path, 1, resume=True) as answers:
+        with AnswerFile(path, 1, resume=True) as answers:
             for row in ROWS:
                 if row[0] not in answers.names:
                     answers.add(row)
@@ -379,14 +380,14 @@ def test_another_file_is_left_as_it_is(tmp_path, content):
     path = tmp_path / "letter"
     path.write_bytes(content)
     with pytest.raises(ListError):
-        AnswerList(path, 1, resume=True)
+        AnswerFile(path, 1, resume=True)
     assert path.read_bytes() == content
 
 
 def test_a_disk_that_is_full_leaves_a_whole_list(tmp_path):
     path = tmp_path / "list.csv"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with AnswerList(path, 1, resume=False) as answers:
+    with AnswerFile(path, 1, resume=False) as answers:
         before = path.read_bytes()
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, hard))
         try:

@@ -3,9 +3,6 @@
 Photographs are read in processes of their own while the network works. A list in a file is whole after each of them.
 """
 
-import csv
-import errno
-import io
 import json
 import os
 import queue
@@ -27,6 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 import listing
+from answers import identification_json
 from inference import CANDIDATES, Identification
 from inference.line import BusyError, LaterError
 from inference.photo import FORMATS, PhotoError
@@ -46,10 +44,6 @@ RETRY_INTERVAL = 2  # seconds between two tries
 ALL_DONE, SOME_FAILED, BROKEN_OFF, INTERRUPTED = 0, 1, 3, 130
 
 Item, Made = TypeVar("Item"), TypeVar("Made")
-
-
-class ListError(ValueError):
-    """The CSV file cannot be gone on with; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +73,10 @@ class Outcome:
         found = self.identification
         if found is None:
             return json.dumps({"file": name(self.path), "error": self.error}, ensure_ascii=False)
-        candidates = [{"label": each.label, "confidence": each.confidence} for each in found.candidates[:top]]
         about = {
             "file": name(self.path),
             "taken": self.taken.isoformat() if self.taken else None,
-            **candidates[0],
-            "candidates": candidates,
-            "model": found.model,
-            "milliseconds": round(1000 * found.seconds, 2),
+            **identification_json(found, found.seconds, top),
         }
         return json.dumps(about, ensure_ascii=False)
 
@@ -143,83 +133,6 @@ def find_photos(paths: Iterable[Path]) -> tuple[list[Path], list[Outcome]]:
     for path in paths:
         visit(path, is_named=True)
     return files, closed
-
-
-class AnswerList:
-    """The CSV file. It is whole after each row, whenever the program ends.
-
-    :ivar names: the photographs that have a row.
-    :ivar failed: those of them that could not be identified.
-    :param resume: go on with a file that is there.
-    :raises FileExistsError: there is one, and it is not to be gone on with.
-    :raises ListError: it cannot be gone on with.
-    """
-
-    def __init__(self, path: Path, top: int, *, resume: bool) -> None:
-        self.names: set[str] = set()
-        self.failed: list[Outcome] = []
-        # In append mode it cannot write over what is there, not even what another process has just written.
-        self._file = open(path, "a+b" if resume else "x+b", buffering=0)  # noqa: SIM115  close() closes it
-        try:
-            self._go_on(path, top)
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> "AnswerList":
-        return self
-
-    def __exit__(self, *about: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def add(self, row: list[str]) -> None:
-        """Write a row, all of it or, if the disk is full, nothing.
-
-        :raises OSError: it could not be written.
-        """
-        content = as_csv(row)
-        end = self._file.seek(0, io.SEEK_END)
-        if self._file.write(content) < len(content):
-            self._file.truncate(end)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def _go_on(self, path: Path, top: int) -> None:
-        self._file.seek(0)
-        content = self._file.read()
-        rows, size = whole_rows(content)
-        header = listing.header(top)
-        if (rows and rows[0] != header) or (not rows and not as_csv(header).startswith(content)):
-            raise ListError(f"{harmless(path)} is not a list with --top {top} that this command has begun.")
-        self._file.truncate(size)
-        if not rows:
-            self.add(header)
-        for row in rows[1:]:
-            self.names.add(row[0])
-            if row[-1]:
-                self.failed.append(Outcome(Path(row[0]), error=row[-1]))
-
-
-def as_csv(row: list[str]) -> bytes:
-    """A line of a CSV file."""
-    text = io.StringIO()
-    csv.writer(text).writerow(row)
-    return text.getvalue().encode()
-
-
-def whole_rows(content: bytes) -> tuple[list[list[str]], int]:
-    """The rows of a CSV file, but for a last one that is cut, and the bytes that they take."""
-    size = seen = quotes = 0
-    for line in content.splitlines(keepends=True):
-        seen += len(line)
-        quotes += line.count(b'"')
-        if line.endswith(b"\n") and quotes % 2 == 0:  # no line end inside a quoted file name
-            size = seen
-    text = content[:size].decode("utf-8-sig", errors="replace")  # a spreadsheet may have put a mark before it
-    return [row for row in csv.reader(io.StringIO(text, newline="")) if row], size
 
 
 class Crew:
@@ -370,7 +283,7 @@ def identify(
     with open_list(csv_file, top or CANDIDATES, resume) as answers:
         if answers:
             files = [path for path in files if name(path) not in answers.names]
-            failed = answers.failed + failed
+            failed = [Outcome(Path(file), error=sentence) for file, sentence in answers.failed] + failed
         try:
             with Crew(jobs, threads, max_pixels) as crew:
                 outcomes = crew.by_workers(files, network) if is_remote else crew.by_network(files, network)
@@ -396,7 +309,7 @@ def identify(
     return SOME_FAILED if failed else ALL_DONE
 
 
-def open_list(path: Path | None, top: int, resume: bool) -> AbstractContextManager[AnswerList | None]:
+def open_list(path: Path | None, top: int, resume: bool) -> AbstractContextManager[listing.AnswerFile | None]:
     """The CSV file, if there is to be one.
 
     :raises click.UsageError: it cannot be written so.
@@ -404,13 +317,15 @@ def open_list(path: Path | None, top: int, resume: bool) -> AbstractContextManag
     if path is None:
         return nullcontext()
     try:
-        return AnswerList(path, top, resume=resume)
+        return listing.AnswerFile(path, top, resume=resume)
     except FileExistsError as error:
         raise click.UsageError(
             f"{harmless(path)} is there already. Add --resume to go on with it, or name another."
         ) from error
-    except ListError as error:
-        raise click.UsageError(str(error)) from error
+    except listing.ListError as error:
+        raise click.UsageError(
+            f"{harmless(path)} is not a list with --top {top} that this command has begun."
+        ) from error
     except OSError as error:
         raise click.UsageError(f"{harmless(path)} cannot be written: {error.strerror}.") from error
 

@@ -1,4 +1,4 @@
-"""The command line on 12-megapixel JPEGs, beside the bare network: python -m benchmarks.folder [--data FOLDER]
+"""The command line on 12-megapixel JPEGs, beside the bare network: python -m benchmarks.folders [--data FOLDER]
 
 FOLDER holds <label>/*.jpg, which are enlarged to 12 megapixels; without it, drawings with a camera's noise are read.
 """
@@ -26,7 +26,7 @@ SETTLED = 0.125  # share of the photos at either end while which the network or 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.folder", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.folders", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--photos", type=int, default=256)
     parser.add_argument("--jobs", type=int, nargs="*", default=[usable_cores()])
