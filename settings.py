@@ -25,7 +25,7 @@ DEFAULTS = {
     "PRECISION": "float32",  # of the network; or "bfloat16", faster on a processor that has it
     "QUEUE_URL": "",  # of a Celery broker; without it the network runs in this process
     "RESULT_URL": "",  # of the Redis that keeps the workers' answers; that of QUEUE_URL, if it is one
-    "RESULT_WAIT": 3,  # seconds after which a person is shown the place in the line, and a page of their own for a worker's answer
+    "RESULT_WAIT": 3,  # seconds until a person gets the place in the line, and a page for the answer of a worker
     "UNSURE_BELOW": None,  # confidence, 0 to 1, below which the page is not sure; by default that of the model's card
     "PROXIES": 0,  # how many proxies stand in front; of what they forward, the last so many hops are believed
     "RATE_LIMIT": None,  # uploads that one client may send, such as "60 per minute"; "" is no limit
