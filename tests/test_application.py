@@ -486,7 +486,7 @@ def test_debug_mode_without_a_reloader_checks_the_pair_at_the_start(uploads, tmp
 
 def test_debug_mode_is_off_unless_asked_for_with_flasks_own_switch(uploads):
     command = [sys.executable, "-c", "import application; print(application.application.debug)"]
-    for settings, debug in [({}, "False"), ({"BIRD_DEBUG": "true"}, "False"), ({"FLASK_DEBUG": "1"}, "True")]:
+    for settings, debug in [({"BIRD_DEBUG": "true"}, "False"), ({"FLASK_DEBUG": "1"}, "True")]:
         environment = servers.environment(5000, uploads, **SMALL_NETWORK, **settings)
         ended = subprocess.run(command, cwd=servers.ROOT, env=environment, capture_output=True, text=True, check=True)
         assert ended.stdout == f"{debug}\n"
