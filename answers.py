@@ -12,6 +12,7 @@ from inference import Candidate, Identification
 if TYPE_CHECKING:
     from jobs.register import Place
 
+NOT_YET = "Not answered yet."
 LOOK_UP = "https://en.wikipedia.org/wiki/Special:Search?search="
 
 
@@ -44,7 +45,7 @@ class Card:
     def row(self) -> list[str]:
         """What the list of answers says of the photo, behind the name of its file."""
         if self.identification is None:
-            return listing.failed(self.sentence, taken=self.taken)
+            return listing.failed(self.sentence or NOT_YET, taken=self.taken)
         return listing.answered(self.identification, self.taken)
 
 

@@ -63,20 +63,19 @@ from inference import CANDIDATES, MIN_SIDE, REPORT_FILE, Identification, PairErr
 from inference.card import Figures, SpeciesFigures, load_card, load_figures, sha256
 from inference.labels import load_labels
 from inference.line import Answer, BusyError, Crowd, GoneError, LaterError, Line
-from inference.photo import FORMATS, Photo, PhotoError
+from inference.photo import FORMATS, MAX_PIXELS_OF, Photo, PhotoError
 from inference.processor import usable_cores
 from inference.sandbox import Sandbox
 from jobs import NO_WORKER, FailedError, LostError, UnavailableError, UnknownJobError
 from settings import CANNOT_START, SettingError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from inference.classifier import Classifier
     from jobs.client import RemoteClassifier
     from jobs.register import Place
 
 MAX_PHOTOS = 20  # in one form
+OPEN_FILES = 2**16  # that this process may have, if the system lets it
 DISCARD_LIMIT = 2**30  # bytes of a refused upload that are read before its sender is told
 DISCARD_BLOCK = 2**16  # bytes
 UPLOAD_SUFFIX = ".upload"
@@ -177,7 +176,7 @@ def index() -> str | Response:
         return render_template("index.html")
     uploads = received_photos()
     if len(uploads) > 1:
-        return private_page("index.html", cards=[card_of_one_of_several(upload) for upload in uploads])
+        return private_page("index.html", cards=cards_of(uploads))
     card = card_of(uploads[0])
     if card.job:
         return redirect(url_for("identification", job=card.job), 303)
@@ -212,9 +211,9 @@ def identify_by_api() -> Response:
     photo = received_body()
     is_patient = not is_split() or "respond-async" not in parse_set_header(request.headers.get("Prefer"))
     try:
-        answer = answer_to(photo, None if is_patient else partial(network().classify, wait=0))
+        answer = answer_to(photo, is_patient=is_patient)
     except LaterError as later:
-        keep(later)
+        expect(later)
         response = waiting_json(later.job, network().look_up(later.job)[1])
         if not is_patient:
             response.headers["Preference-Applied"] = "respond-async"
@@ -319,7 +318,7 @@ def wanted_candidates() -> int:
     :raises BadRequest: the number in the address is none that can be had.
     """
     wanted = request.args.get("top", str(CANDIDATES))
-    if not (wanted.isascii() and wanted.isdecimal() and 1 <= int(wanted[:9]) <= CANDIDATES):
+    if wanted not in map(str, range(1, CANDIDATES + 1)):
         raise BadRequest(f"top must be a whole number from 1 to {CANDIDATES}.")
     return int(wanted)
 
@@ -436,11 +435,11 @@ def classify_image(file: str | Path | BinaryIO) -> tuple[Identification, str]:
     return answer.identification, as_text(answer.reading.thumbnail)
 
 
-def answer_to(photo: BinaryIO, classify: "Callable[[np.ndarray], Identification] | None" = None) -> Answer:
+def answer_to(photo: BinaryIO, *, is_patient: bool = True) -> Answer:
     """Name the bird.
 
     :param photo: an open binary file.
-    :param classify: how; as the line does it, if it is not said.
+    :param is_patient: whether to wait a while for the answer of a worker.
     :raises PhotoError: the file cannot be used as a photograph.
     :raises BusyError: too many photographs are in line.
     :raises GoneError: the client of this request is gone.
@@ -448,6 +447,7 @@ def answer_to(photo: BinaryIO, classify: "Callable[[np.ndarray], Identification]
     :raises FailedError: the workers have given up on it.
     :raises UnavailableError: no worker would look at it.
     """
+    classify = partial(network().classify, wait=0) if is_split() and not is_patient else None
     answer = line().identify(photo, client_watch(), classify)
     if has_request_context():
         note("identified")
@@ -456,15 +456,17 @@ def answer_to(photo: BinaryIO, classify: "Callable[[np.ndarray], Identification]
     return answer
 
 
-def card_of(upload: FileStorage) -> Card:
+def card_of(upload: FileStorage, *, is_patient: bool = True) -> Card:
     """The answer to a photo, or its place in the line.
 
+    :param is_patient: whether to wait a while for the answer of a worker.
     :raises Exception: what keeps it from being answered.
     """
     try:
-        answer = answer_to(open_upload(upload))
+        answer = answer_to(open_upload(upload), is_patient=is_patient)
     except LaterError as later:
-        keep(later)
+        expect(later)
+        network().keep_thumbnail(later.job, later.reading.thumbnail)
         _thumbnail, found = network().look_up(later.job)
         waits = {"job": later.job, "thumbnail": later.reading.thumbnail, "taken": later.reading.taken}
         if isinstance(found, Identification):
@@ -478,14 +480,20 @@ def card_of(upload: FileStorage) -> Card:
     )
 
 
-def card_of_one_of_several(upload: FileStorage) -> Card:
-    """The answer to a photo, or why it has none: the others are answered all the same."""
-    try:
-        card = card_of(upload)
-    except (HTTPException, PhotoError, FailedError, LostError, BusyError, UnavailableError) as error:
-        note_failure(error)
-        card = Card(sentence=as_http(error).description)
-    return replace(card, name=upload.filename)
+def cards_of(uploads: list[FileStorage]) -> list[Card]:
+    """The answer to each photo, or why it has none. Only one of them is waited for in vain."""
+    cards, busy = [], None
+    for upload in uploads:
+        try:
+            if busy:
+                raise busy
+            card = card_of(upload, is_patient=not any(card.job for card in cards))
+        except (HTTPException, PhotoError, FailedError, LostError, BusyError, UnavailableError) as error:
+            note_failure(error)
+            busy = error if isinstance(error, BusyError) else None
+            card = Card(sentence=as_http(error).description)
+        cards.append(replace(card, name=upload.filename))
+    return cards
 
 
 def card_of_job(job: str) -> Card:
@@ -495,7 +503,7 @@ def card_of_job(job: str) -> Card:
     except (FailedError, LostError) as error:
         return Card(sentence=str(error))
     if isinstance(found, Identification):
-        return Card(thumbnail=thumbnail, identification=found, seconds=found.seconds)
+        return Card(thumbnail=thumbnail, identification=found, seconds=found.seconds, job=job)
     return Card(thumbnail=thumbnail, job=job, place=found)
 
 
@@ -515,16 +523,14 @@ def look_up(job: str) -> "tuple[bytes, Identification | Place]":
         abort(404, "There is no such answer here, or it is more than an hour old. Please send the photo again.")
 
 
-def keep(later: LaterError) -> None:
-    """Keep what there is to show beside an answer that comes later.
+def expect(later: LaterError) -> None:
+    """An answer comes later, and somebody will look for it.
 
-    :raises GoneError: nobody would look at it.
-    :raises UnavailableError: it cannot be kept.
+    :raises GoneError: nobody will.
     """
     if client_watch()():
         network().forget(later.job)
         raise GoneError
-    network().keep_thumbnail(later.job, later.reading.thumbnail)
     note("later")
 
 
@@ -729,9 +735,9 @@ def no_answer(error: Exception) -> Response:
 
 @application.errorhandler(RequestEntityTooLarge)
 def http_413(error: RequestEntityTooLarge) -> Response:
-    """Say that the request is larger than ``MAX_CONTENT_LENGTH``, or its form holds more than a photo."""
+    """Say that the request is larger than ``MAX_CONTENT_LENGTH``, or its form holds more than photos."""
     if (request.content_length or sys.maxsize) <= application.config["MAX_CONTENT_LENGTH"]:
-        error.description = "The upload holds too many or too long fields. Please send one photo and nothing else."
+        error.description = "The upload holds too many or too long fields. Please send photos and nothing else."
     else:
         error.description = "Uploaded file too large."
     return http_error(error)
@@ -739,10 +745,10 @@ def http_413(error: RequestEntityTooLarge) -> Response:
 
 @application.errorhandler(RateLimitExceeded)
 def too_many(error: RateLimitExceeded) -> Response:
-    """Say that this client has sent as many photos as it may."""
+    """Say that this client has sent as much as it may."""
     error.retry_after = max(1, math.ceil(limiter.current_limit.reset_at - time.time()))
     wait = "a second" if error.retry_after == 1 else f"{error.retry_after} seconds"
-    error.description = f"Too many photos came from your address in a short time. Please try again in {wait}."
+    error.description = f"Too many uploads came from your address in a short time. Please try again in {wait}."
     return http_error(error)
 
 
@@ -761,7 +767,7 @@ def in_form_asked_for(error: HTTPException) -> Response:
         problem = {"type": "about:blank", "title": error.name, "status": error.code, "detail": error.description}
         response.set_data(json.dumps(problem))
         response.content_type = "application/problem+json"
-    elif request.path.startswith("/cards"):
+    elif request.endpoint in ("card", "card_that_waits"):
         response.set_data(render_template("card.html", card=Card(sentence=error.description)))
     elif request.endpoint == "index" and isinstance(error, MENDABLE):
         flash(error.description)
@@ -810,6 +816,7 @@ def page_context() -> dict[str, object]:
     return {
         "extensions": list(FORMATS),
         "max_photos": MAX_PHOTOS,
+        "max_pixels_of": {f"image/{decoder.lower()}": limit for decoder, limit in MAX_PIXELS_OF.items()},
         "species_known": len(network().labels),
         "model": network().sha256,
         "unsure_below": unsure_below(),
@@ -911,6 +918,7 @@ def start() -> None:
         settings.check(application.config)
         settings.check_rate_limit(application.config)
         port()
+        allow_open_files()
         sweep_uploads(Path(application.config["UPLOADS"]))
         sandbox.start()  # it gets ready while the model is loaded
         network()
@@ -926,6 +934,17 @@ def start() -> None:
     limit_clients()
 
 
+def allow_open_files() -> None:
+    """Raise the limit of open files as far as this process may: each request may hold ``MAX_PHOTOS``."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS allows fewer than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, OPEN_FILES)), hard))
+
+
 def stand_behind_proxies(hops: int) -> None:
     """Believe the last so many proxies who the client is, and whether it speaks HTTPS."""
     if hops:
@@ -933,7 +952,7 @@ def stand_behind_proxies(hops: int) -> None:
 
 
 def limit_clients() -> None:
-    """Count the photos of each client; where there is a queue, for all web processes together, in its Redis."""
+    """Count the uploads of each client; where there is a queue, for all web processes together, in its Redis."""
     application.config["RATELIMIT_ENABLED"] = bool(application.config["RATE_LIMIT"])
     application.config["RATELIMIT_STORAGE_URI"] = "memory://"
     if is_split():

@@ -109,14 +109,10 @@ def find_photos(paths: Iterable[Path]) -> tuple[list[Path], list[Outcome]]:
     files, closed, seen = [], [], set()
 
     def visit(path: Path, is_named: bool) -> None:
-        try:
-            stat = path.stat()
-        except OSError:  # a link to nowhere, or to itself; the reason shows when it is read
-            stat = None
-        if stat and (key := (stat.st_dev, stat.st_ino)) in seen:
+        if (target := os.path.realpath(path)) in seen:
             return
+        seen.add(target)
         if path.is_dir():
-            seen.add(key)
             try:
                 entries = sorted(os.listdir(path))
             except OSError as error:
@@ -126,8 +122,6 @@ def find_photos(paths: Iterable[Path]) -> tuple[list[Path], list[Outcome]]:
                 if not entry.startswith("."):
                     visit(path / entry, is_named=False)
         elif is_named or path.suffix.lower() in FORMATS:
-            if stat:
-                seen.add(key)
             files.append(path)
 
     for path in paths:
@@ -221,6 +215,9 @@ class Crew:
                 self._rest(LOOK_INTERVAL)
         except UnknownJobError as error:
             raise LostError from error
+        except CancelledError:
+            network.forget(job)
+            raise
         network.forget(job)
         return found
 
@@ -302,8 +299,8 @@ def identify(
             return BROKEN_OFF
         except BrokenPipeError:
             raise  # click knows what to do when nobody reads on
-        except OSError as error:
-            click.echo(f"Broken off: {error.strerror}.{again}", err=True)
+        except (OSError, RuntimeError) as error:  # a disk that is full; a process that cannot read any photo
+            click.echo(f"Broken off: {getattr(error, 'strerror', None) or error}.{again}", err=True)
             return BROKEN_OFF
     list_failed(failed)
     return SOME_FAILED if failed else ALL_DONE

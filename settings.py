@@ -101,7 +101,7 @@ def check_rate_limit(config: Config) -> None:
         parse_many(str(config["RATE_LIMIT"]))
     except ValueError as error:
         raise SettingError(
-            "BIRD_RATE_LIMIT must be a number of photos in a time, such as 60 per minute, not "
+            "BIRD_RATE_LIMIT must be a number of uploads in a time, such as 60 per minute, not "
             f"{config['RATE_LIMIT']!r}."
         ) from error
 

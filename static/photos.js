@@ -6,6 +6,7 @@ import { follow } from "./waiting.js";
 const AT_ONCE = 2; // photos: one is looked at while the next one is on its way
 const TRIES = 10; // for a photo that the app has no time for
 const FORM = 4096; // bytes of a form around its photo, at most
+const NEWS = 20; // sentences that are kept for screen readers
 
 const form = document.querySelector("#photos");
 const cards = document.querySelector("#cards");
@@ -14,6 +15,7 @@ const news = document.querySelector("#news");
 const problem = document.querySelector("#problem");
 const target = form.querySelector(".target");
 const limit = Number(form.dataset.limit) - FORM;
+const pixelsOf = JSON.parse(form.dataset.pixelsOf); // by type
 const waiting = []; // what is still to be sent, in order
 let atWork = 0;
 
@@ -44,6 +46,10 @@ document.addEventListener("drop", (event) => {
   take(event.dataTransfer.files);
 });
 
+window.addEventListener("beforeunload", (event) => {
+  if (atWork) event.preventDefault(); // the browser asks whether to leave
+});
+
 function take(files) {
   const photos = [...files];
   if (!photos.length) return;
@@ -69,6 +75,8 @@ function newCard(photo) {
   const picture = card.querySelector("img");
   picture.addEventListener("error", () => picture.remove()); // a format that this browser does not show
   picture.src = URL.createObjectURL(photo);
+  picture.alt += `: ${photo.name}`;
+  card.setAttribute("aria-label", photo.name);
   card.querySelector(".name").textContent = photo.name;
   card.photoName = photo.name;
   cards.append(card);
@@ -79,8 +87,8 @@ async function answer({ photo, card }) {
   try {
     const small = (await isTooLarge(photo, card)) ? await reduced(photo, card) : photo;
     show(card, small ? await sent(small, photo.name, card) : refusal("Uploaded file too large."));
-  } catch {
-    sendAgainLater(photo, card);
+  } catch (error) {
+    offerToSendAgain(photo, card, error.message);
   }
 }
 
@@ -88,7 +96,7 @@ async function isTooLarge(photo, card) {
   if (photo.size > limit) return true;
   const picture = card.querySelector("img");
   await picture?.decode().catch(() => {}); // the server says what is wrong with it
-  return picture?.naturalWidth * picture?.naturalHeight > Number(form.dataset.pixels);
+  return picture?.naturalWidth * picture?.naturalHeight > (pixelsOf[photo.type] ?? Number(form.dataset.pixels));
 }
 
 async function reduced(photo, card) {
@@ -101,15 +109,19 @@ async function reduced(photo, card) {
   }
 }
 
-// The card in which the answer comes; it is asked for again as long as the app is busy.
+// The card in which the answer comes; it is asked for again while the app is busy. An error's message is for people.
 async function sent(photo, name, card) {
   for (let tries = 1; ; tries++) {
     const answer = await post(photo, name, card);
     const pause = Number(answer.getResponseHeader("Retry-After"));
     const next = new DOMParser().parseFromString(answer.responseText, "text/html").querySelector(".card");
-    if (!next) throw new Error("no card"); // whatever stands between us and the app
-    if (!pause || tries === TRIES) return next;
-    state(card, `${next.querySelector(".message").textContent} The page does so by itself.`);
+    if (!next && answer.status === 413) return refusal("Uploaded file too large."); // says a proxy
+    if (!next) throw new Error("The server could not answer. Please try again later.");
+    if (!pause) return next;
+    const sentence = next.querySelector(".message").textContent;
+    if (tries === TRIES) throw new Error(sentence);
+    state(card, `${sentence} The page does so by itself.`);
+    if (tries === 1) tell(`${name}: ${sentence} The page does so by itself.`);
     await new Promise((resolve) => setTimeout(resolve, 1000 * pause));
   }
 }
@@ -125,18 +137,19 @@ function post(photo, name, card) {
       state(card, loaded < total ? "On its way." : "Being looked at.");
     });
     request.addEventListener("load", () => resolve(request));
-    request.addEventListener("error", () => reject(new Error("no answer")));
+    request.addEventListener("error", () => reject(new Error("The photo could not be sent. Is there a connection?")));
     request.open("POST", form.dataset.cards);
     request.send(body);
   });
 }
 
-function sendAgainLater(photo, card) {
-  state(card, "The photo could not be sent. Is there a connection?");
-  tell(`${photo.name} could not be sent.`);
+function offerToSendAgain(photo, card, sentence) {
+  state(card, sentence);
+  tell(`${photo.name}: ${sentence}`);
   const again = card.querySelector(".again");
   again.hidden = false;
   again.onclick = () => {
+    card.focus(); // the button goes
     again.hidden = true;
     waiting.push({ photo, card });
     if (atWork < AT_ONCE) work();
@@ -144,21 +157,22 @@ function sendAgainLater(photo, card) {
 }
 
 function refusal(sentence) {
-  const card = newCardLike("article", "card");
+  const card = element("article", "card");
+  card.tabIndex = -1;
   card.dataset.row = JSON.stringify([...Array(csvHeader().length - 2).fill(""), sentence]);
-  const said = newCardLike("div", "said");
-  const message = newCardLike("p", "message", sentence);
+  const said = element("div", "said");
+  const message = element("p", "message", sentence);
   message.setAttribute("role", "alert");
   said.append(message);
   card.append(said);
   return card;
 }
 
-function newCardLike(tag, name, text = "") {
-  const element = document.createElement(tag);
-  element.className = name;
-  element.textContent = text;
-  return element;
+function element(tag, name, text = "") {
+  const made = document.createElement(tag);
+  made.className = name;
+  made.textContent = text;
+  return made;
 }
 
 function show(card, next) {
@@ -166,17 +180,23 @@ function show(card, next) {
   const picture = card.querySelector("img");
   if (next.querySelector("img")) URL.revokeObjectURL(picture?.src);
   else if (picture) next.prepend(picture);
-  next.querySelector(".said").prepend(newCardLike("p", "name", card.photoName));
+  next.querySelector(".said").prepend(element("p", "name", card.photoName));
+  next.setAttribute("aria-label", card.photoName);
+  const hadFocus = card.contains(document.activeElement);
   card.replaceWith(next);
-  if (next.matches("[data-place]")) follow(next, shown);
-  else shown(next);
+  if (hadFocus) next.focus();
+  if (!next.matches("[data-place]")) return shown(next);
+  tell(`${card.photoName}: ${next.querySelector(".species").textContent}`);
+  follow(next, shown);
 }
 
 // An answer has come: it is read out, and the list is one longer.
 function shown(card) {
   const [, species, confidence] = rowOf(card);
-  if (species) tell(`${card.photoName ?? ""} ${species}, ${Math.round(100 * confidence)} %`);
-  if (species && cards.children.length === 1) document.title = `${species} – Which bird is it?`;
+  const isUnsure = card.querySelector(".unsure");
+  if (species) tell(`${nameOf(card)} ${isUnsure ? "Not sure, perhaps " : ""}${species}, ${Math.round(100 * confidence)} %`);
+  const title = species && !isUnsure && cards.children.length === 1 ? `${species} – ` : "";
+  document.title = `${title}Which bird is it?`;
   const answers = [...cards.querySelectorAll("[data-row]:not([data-place])")];
   list.hidden = answers.length < 2;
   const rows = [csvHeader(), ...answers.map((answer) => [nameOf(answer), ...rowOf(answer)])];
@@ -195,5 +215,6 @@ function state(card, sentence) {
 }
 
 function tell(sentence) {
-  news.textContent = sentence;
+  news.append(element("p", "", sentence));
+  if (news.children.length > NEWS) news.firstElementChild.remove();
 }

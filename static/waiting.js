@@ -30,6 +30,8 @@ function replaced(card, next) {
   const [taken, ...row] = JSON.parse(next.dataset.row);
   next.dataset.row = JSON.stringify([taken || JSON.parse(card.dataset.row)[0], ...row]); // it is not kept with the job
   next.photoName = card.photoName;
+  const hadFocus = card.contains(document.activeElement);
   card.replaceWith(next);
+  if (hadFocus) (next.querySelector("a") ?? next).focus();
   return next;
 }

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -82,7 +83,7 @@ def test_a_photo_is_answered_with_thumbnail_species_and_confidence(client, uploa
 def test_the_upload_lies_in_uploads_under_another_name_while_it_is_identified(client, uploads, goldfinch, monkeypatch):
     seen = []
 
-    def answer_to(file: io.BufferedIOBase):
+    def answer_to(file: io.BufferedIOBase, **_options: object):
         seen.append((Path(file.name), leftovers(uploads), file.read()))
         raise app_module.PhotoError("stopped here")
 
@@ -99,9 +100,9 @@ def test_the_upload_lies_in_uploads_under_another_name_while_it_is_identified(cl
 def test_a_start_that_sweeps_the_folder_meanwhile_does_no_harm(client, uploads, goldfinch, monkeypatch):
     answer_to = app_module.answer_to
 
-    def sweep_and_answer(file: io.BufferedIOBase):
+    def sweep_and_answer(file: io.BufferedIOBase, **options: object):
         app_module.sweep_uploads(uploads)
-        return answer_to(file)
+        return answer_to(file, **options)
 
     monkeypatch.setattr(app_module, "answer_to", sweep_and_answer)
     answer = post(client, goldfinch, "goldfinch.jpg")
@@ -169,8 +170,18 @@ def test_a_form_may_bring_an_empty_field_beside_the_photo(client, goldfinch):
     assert '<p class="name">bird' not in answer.text
 
 
+def test_a_process_may_open_as_many_files_as_the_system_lets_it():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        app_module.allow_open_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(hard, app_module.OPEN_FILES), hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_an_accident_while_identifying_leaves_no_file_and_shows_no_traceback(client, uploads, goldfinch, monkeypatch):
-    def answer_to(file: io.BufferedIOBase):
+    def answer_to(file: io.BufferedIOBase, **_options: object):
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(app_module, "answer_to", answer_to)
@@ -252,7 +263,7 @@ def test_a_form_of_ten_thousand_parts_is_refused(server, goldfinch):
         )
         with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(request, timeout=60) as answer:
             assert sentence_on(answer.read().decode()) == (
-                "The upload holds too many or too long fields. Please send one photo and nothing else."
+                "The upload holds too many or too long fields. Please send photos and nothing else."
             )
     assert leftovers(uploads) == []
 

@@ -116,7 +116,10 @@ def test_a_person_chooses_a_photo_and_reads_the_species(open_page, server, bird)
     expect(page.get_by_role("meter")).to_have_count(5)
     expect(page.get_by_text(re.compile(r"One of the 121 species .* named in \d+\.\d\d s\."))).to_be_visible()
     assert "wikipedia.org" in page.get_by_role("link", name="Look up American Goldfinch").get_attribute("href")
-    expect(page.get_by_role("status")).to_have_text(re.compile(r"^goldfinch\.jpg American Goldfinch, \d+ %$"))
+    expect(page.get_by_role("log").locator("p")).to_have_text(
+        ["Sending the photo.", re.compile(r"^goldfinch\.jpg American Goldfinch, \d+ %$")]
+    )
+    expect(page).to_have_title("American Goldfinch – Which bird is it?")
     thumbnail = page.get_by_alt_text("The photo you sent")
     assert thumbnail.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [400, 300]
     assert page.evaluate("window.isTheSamePage")
@@ -283,11 +286,12 @@ def test_a_photo_that_found_no_connection_can_be_sent_again(open_page, bird):
     page = open_page()
     page.context.set_offline(True)
     photo_field(page).set_input_files(bird)
-    expect(page.get_by_text("The photo could not be sent. Is there a connection?")).to_be_visible()
+    expect(page.get_by_text("The photo could not be sent. Is there a connection?", exact=True)).to_be_visible()
     keep_picture(page, "no connection")
     assert serious_faults(page) == []
     page.context.set_offline(False)
-    page.get_by_role("button", name="Send it again").click()
+    page.get_by_role("button", name="Send it again").press("Enter")
+    expect(page.get_by_role("article")).to_be_focused()
     expect(page.get_by_text(PREDICTED)).to_be_visible()
 
 
@@ -383,6 +387,8 @@ def test_a_model_that_is_not_sure_shows_what_it_may_be_as_equals(open_page, bird
         expect(page.get_by_text("Not sure. It may be any of these:")).to_be_visible()
         expect(page.get_by_role("list", name="What it may be").get_by_role("listitem")).to_have_count(5)
         expect(page.get_by_text(PREDICTED)).to_be_visible()
+        expect(page.get_by_role("log")).to_contain_text("goldfinch.jpg Not sure, perhaps bird")
+        expect(page).to_have_title("Which bird is it?")
         assert serious_faults(page) == []
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +36,7 @@ from . import brokers, servers
 from .brokers import HANGS, KILLS, RAISES, Broker
 from .drawings import encoded
 from .fuzz import KERAS2, SMALL_NETWORK
-from .servers import Answer, send_photo
+from .servers import Answer, form, send_photo
 from .test_application import sentence_on
 from .test_load import colour_of, colour_on, coloured, is_a_busy_page, until
 
@@ -459,6 +460,29 @@ def waiting_web(tmp_path_factory, redis: Broker, worker: psutil.Process) -> Iter
         yield address
 
 
+def test_of_several_photos_in_one_form_only_the_first_is_waited_for_in_vain(
+    tmp_path, redis, worker, network, goldfinch
+):
+    photos = [goldfinch, coloured(1), coloured(2)]
+    parts = [form(photo, "bird.jpg").removesuffix(b"--f9d2c7--\r\n") for photo in photos]
+    (child,) = worker.children()
+    with web(redis, redis, tmp_path / "uploads", BIRD_RESULT_WAIT="2") as address:
+        child.suspend()
+        begun = time.monotonic()
+        try:
+            request = urllib.request.Request(address, b"".join(parts) + b"--f9d2c7--\r\n", servers.FORM_HEADERS)
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                page = answer.read().decode()
+        finally:
+            child.resume()
+        assert 2 < time.monotonic() - begun < 4
+        own_pages = re.findall(r'<a href="(/identifications/[^"]+)">', page)
+        assert len(own_pages) == page.count("data-place") == 3
+        for own_page, photo in zip(own_pages, photos, strict=True):
+            answered = follow(address, Answer(303, {"Location": own_page}, ""))
+            assert said_on(answered.page) == right_for(network, photo)
+
+
 @pytest.mark.parametrize("script", [True, False], ids=["with JavaScript", "without"])
 def test_a_card_that_waits_becomes_the_answer(browser, waiting_web, worker, network, goldfinch, tmp_path, script):
     photo = tmp_path / "goldfinch.jpg"
@@ -474,17 +498,17 @@ def test_a_card_that_waits_becomes_the_answer(browser, waiting_web, worker, netw
             page.get_by_label("A photo of a bird").set_input_files(photo)
             if not script:
                 page.get_by_role("button", name="Name the bird").click()
-            expect(page.get_by_text("Your photo is in line.")).to_be_visible()
+            expect(page.get_by_role("heading", name="Your photo is in line.")).to_be_visible()
             assert ("/identifications/" in page.url) is not script
             own_page = page.get_by_role("link", name="A page of its own").get_attribute("href")
             expect(page.get_by_alt_text("The photo you sent")).to_be_visible()
             page.wait_for_timeout(2500)  # it asks again meanwhile
-            expect(page.get_by_text("Your photo is in line.")).to_be_visible()
+            expect(page.get_by_role("heading", name="Your photo is in line.")).to_be_visible()
         finally:
             child.resume()
         (label, *_rest) = network.classify(open_photo(io.BytesIO(goldfinch)).pixels()).candidates
         expect(page.get_by_text(f"Predicted : {label.label}")).to_be_visible(timeout=15_000)
-        expect(page.get_by_text("Your photo is in line.")).to_have_count(0)
+        expect(page.get_by_role("heading", name="Your photo is in line.")).to_have_count(0)
         page.goto(waiting_web + own_page)
         expect(page.get_by_label("Another photo")).to_be_visible()
         expect(page.get_by_text(f"Predicted : {label.label}")).to_be_visible()  # it is kept
