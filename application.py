@@ -398,6 +398,8 @@ def received_body() -> BinaryIO:
     """
     if request.mimetype == "multipart/form-data":
         return open_upload(received_photo())
+    if not request.mimetype and not request.content_length:
+        raise RefusedError("No file uploaded.")
     if not request.mimetype.startswith("image/"):
         raise UnsupportedMediaType(
             "Please send a form (multipart/form-data) with the photo in its field bird_image, or the bytes of the "

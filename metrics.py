@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 
-from prometheus_client import Counter, Gauge, Histogram, Info
+from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_metrics
 
 OUTCOMES = ("identified", "later", "refused", "limited", "busy", "unavailable", "gone", "failed")
 
 #: From a millisecond, in which small pictures are decoded, to the 20 seconds of the longest wait.
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+
+disable_created_metrics()  # when each series began: the start of the process, which has a metric of its own
 
 photos = Counter("bird_photos", "Photos by what became of them", ["outcome"])
 stage_seconds = Histogram("bird_stage_seconds", "What a part of an answer took", ["stage"], buckets=BUCKETS)
