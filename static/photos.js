@@ -1,11 +1,12 @@
 // Sends photos as soon as they are chosen, dropped or pasted, and shows a card for each. Without this the form works too.
 
 import { shrunk } from "./shrink.js";
-import { follow } from "./waiting.js";
+import { follow, replaced } from "./waiting.js";
 
 const AT_ONCE = 2; // photos: one is looked at while the next one is on its way
 const TRIES = 10; // for a photo that the app has no time for
 const FORM = 4096; // bytes of a form around its photo, at most
+const TOO_LARGE = "Uploaded file too large."; // the server's words
 const NEWS = 20; // sentences that are kept for screen readers
 
 const form = document.querySelector("#photos");
@@ -78,7 +79,6 @@ function newCard(photo) {
   picture.alt += `: ${photo.name}`;
   card.setAttribute("aria-label", photo.name);
   card.querySelector(".name").textContent = photo.name;
-  card.photoName = photo.name;
   cards.append(card);
   return card;
 }
@@ -86,7 +86,7 @@ function newCard(photo) {
 async function answer({ photo, card }) {
   try {
     const small = (await isTooLarge(photo, card)) ? await reduced(photo, card) : photo;
-    show(card, small ? await sent(small, photo.name, card) : refusal("Uploaded file too large."));
+    show(card, small ? await sent(small, photo.name, card) : refusal(TOO_LARGE));
   } catch (error) {
     offerToSendAgain(photo, card, error.message);
   }
@@ -115,7 +115,7 @@ async function sent(photo, name, card) {
     const answer = await post(photo, name, card);
     const pause = Number(answer.getResponseHeader("Retry-After"));
     const next = new DOMParser().parseFromString(answer.responseText, "text/html").querySelector(".card");
-    if (!next && answer.status === 413) return refusal("Uploaded file too large."); // says a proxy
+    if (!next && answer.status === 413) return refusal(TOO_LARGE); // says a proxy
     if (!next) throw new Error("The server could not answer. Please try again later.");
     if (!pause) return next;
     const sentence = next.querySelector(".message").textContent;
@@ -176,17 +176,12 @@ function element(tag, name, text = "") {
 }
 
 function show(card, next) {
-  next.photoName = card.photoName;
   const picture = card.querySelector("img");
   if (next.querySelector("img")) URL.revokeObjectURL(picture?.src);
   else if (picture) next.prepend(picture);
-  next.querySelector(".said").prepend(element("p", "name", card.photoName));
-  next.setAttribute("aria-label", card.photoName);
-  const hadFocus = card.contains(document.activeElement);
-  card.replaceWith(next);
-  if (hadFocus) next.focus();
+  replaced(card, next);
   if (!next.matches("[data-place]")) return shown(next);
-  tell(`${card.photoName}: ${next.querySelector(".species").textContent}`);
+  tell(`${nameOf(card)}: ${next.querySelector(".species").textContent}`);
   follow(next, shown);
 }
 
@@ -205,7 +200,7 @@ function shown(card) {
   link.href = URL.createObjectURL(new Blob([rows.map(csvLine).join("")], { type: "text/csv" }));
 }
 
-const nameOf = (card) => card.photoName ?? card.querySelector(".name")?.textContent ?? "";
+const nameOf = (card) => card.querySelector(".name")?.textContent ?? "";
 const rowOf = (card) => JSON.parse(card.dataset.row);
 const csvHeader = () => JSON.parse(cards.dataset.csvHeader);
 const csvLine = (row) => row.map((text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)).join(",") + "\r\n";

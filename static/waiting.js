@@ -8,7 +8,8 @@ export async function follow(card, whenAnswered) {
   for (let pause = SOONEST; card.matches("[data-place]"); pause = Math.min(1.5 * pause, LATEST)) {
     await new Promise((resolve) => setTimeout(resolve, 1000 * pause));
     try {
-      card = replaced(card, await asked(card.dataset.job));
+      const next = await asked(card.dataset.job);
+      if (next) card = replaced(card, dated(next, card));
     } catch {
       // No network at the moment: what is shown is still true.
     }
@@ -22,16 +23,21 @@ async function asked(address) {
   return answer.status === 503 ? null : page.querySelector(".card");
 }
 
-function replaced(card, next) {
-  if (!next) return card;
+// Puts what there is now to show of a photo in the place of its card; what is shown then.
+export function replaced(card, next) {
   const name = card.querySelector(".name");
   if (name) next.querySelector(".said").prepend(name.cloneNode(true));
   if (next.textContent === card.textContent) return card; // what stays the same is not read out again
-  const [taken, ...row] = JSON.parse(next.dataset.row);
-  next.dataset.row = JSON.stringify([taken || JSON.parse(card.dataset.row)[0], ...row]); // it is not kept with the job
-  next.photoName = card.photoName;
-  const hadFocus = card.contains(document.activeElement);
+  next.setAttribute("aria-label", card.getAttribute("aria-label"));
+  const focused = card.contains(document.activeElement) ? document.activeElement : null;
   card.replaceWith(next);
-  if (hadFocus) (next.querySelector("a") ?? next).focus();
+  if (focused) ((focused.matches("a") && next.querySelector("a")) || next).focus();
+  return next;
+}
+
+// The date is not kept with the job: the card that waits has it.
+function dated(next, card) {
+  const [taken, ...row] = JSON.parse(next.dataset.row);
+  next.dataset.row = JSON.stringify([taken || JSON.parse(card.dataset.row)[0], ...row]);
   return next;
 }

@@ -187,6 +187,7 @@ def test_of_several_photos_each_gets_its_card_in_order_and_all_of_them_a_list(op
     page = open_page()
     photo_field(page).set_input_files([tmp_path / name for name in contents])
     expect(page.locator(".name")).to_have_text(list(contents))  # all of them at once, in order
+    expect(page.get_by_role("article", name='a "last" one.jpg')).to_have_count(1)
     expect(page.get_by_text(PREDICTED)).to_have_count(2)
     expect(cards(page).get_by_role("alert")).to_have_text(
         [re.compile(r"The file type you selected: '\.txt'"), re.compile("The picture is damaged")]
