@@ -60,7 +60,7 @@ import settings
 from answers import Card, as_text, identification_json, look_up_url
 from headers import PAGE_HEADERS, REPORT_HEADERS
 from inference import CANDIDATES, MIN_SIDE, REPORT_FILE, Identification, PairError
-from inference.card import Figures, SpeciesFigures, load_card, load_figures, sha256
+from inference.card import Figures, SpeciesFigures, figures_of, load_card, sha256
 from inference.labels import load_labels
 from inference.line import Answer, BusyError, Crowd, GoneError, LaterError, Line
 from inference.photo import FORMATS, MAX_PIXELS_OF, Photo, PhotoError
@@ -214,7 +214,7 @@ def identify_by_api() -> Response:
         answer = answer_to(photo, is_patient=is_patient)
     except LaterError as later:
         expect(later)
-        response = waiting_json(later.job, network().look_up(later.job)[1])
+        response = waiting_json(later.job, look_up(later.job)[1])
         if not is_patient:
             response.headers["Preference-Applied"] = "respond-async"
         return response
@@ -294,9 +294,15 @@ def known_species() -> list[SpeciesFigures]:
 
 
 @cache
+def model_card() -> dict[str, object] | None:
+    """What training says of the model that is loaded."""
+    return load_card(Path(application.config["MODEL"]))
+
+
+@cache
 def model_figures() -> Figures | None:
-    """What training measured of the model that is loaded."""
-    return load_figures(Path(application.config["MODEL"]))
+    """What of that the pages show."""
+    return figures_of(model_card())
 
 
 def unsure_below() -> float:
@@ -469,11 +475,7 @@ def card_of(upload: FileStorage, *, is_patient: bool = True) -> Card:
     except LaterError as later:
         expect(later)
         network().keep_thumbnail(later.job, later.reading.thumbnail)
-        _thumbnail, found = network().look_up(later.job)
-        waits = {"job": later.job, "thumbnail": later.reading.thumbnail, "taken": later.reading.taken}
-        if isinstance(found, Identification):
-            return Card(**waits, identification=found, seconds=found.seconds)
-        return Card(**waits, place=found)
+        return replace(card_of_job(later.job), taken=later.reading.taken)
     return Card(
         thumbnail=answer.reading.thumbnail,
         taken=answer.reading.taken,
@@ -503,7 +505,7 @@ def card_of_job(job: str) -> Card:
     try:
         thumbnail, found = look_up(job)
     except (FailedError, LostError) as error:
-        return Card(sentence=str(error))
+        return Card(sentence=str(error), job=job)
     if isinstance(found, Identification):
         return Card(thumbnail=thumbnail, identification=found, seconds=found.seconds, job=job)
     return Card(thumbnail=thumbnail, job=job, place=found)
@@ -659,10 +661,9 @@ def report() -> Response:
 @cache
 def report_page() -> str | None:
     """The training report of the model that is loaded; None if there is none of this very model."""
-    model = Path(application.config["MODEL"])
-    path = model.parent / REPORT_FILE
+    path = Path(application.config["MODEL"]).parent / REPORT_FILE
     try:
-        return path.read_text(encoding="utf-8") if path.is_file() and load_card(model) else None
+        return path.read_text(encoding="utf-8") if path.is_file() and model_card() else None
     except (OSError, UnicodeDecodeError) as error:
         application.logger.warning("%s is left aside: %s.", path, error)
         return None

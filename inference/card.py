@@ -54,9 +54,8 @@ class Figures:
     species: tuple[SpeciesFigures, ...]
 
 
-def load_figures(model_file: Path) -> Figures | None:
-    """What a page says of a network, from its card; None if there is no card of it."""
-    card = load_card(model_file)
+def figures_of(card: dict[str, Any] | None) -> Figures | None:
+    """What a page says of a network, from its card; None if there is no card, or its figures are not training's."""
     try:
         return card and _figures(card)
     except (LookupError, TypeError, ValueError, OverflowError):

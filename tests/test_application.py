@@ -292,9 +292,12 @@ def model_with_report(tmp_path, monkeypatch) -> Iterator[Path]:
     (model.parent / CARD_FILE).write_text(json.dumps({"model": {"sha256": sha256(model)}}))
     (model.parent / REPORT_FILE).write_text("<title>How good</title><style>p { color: red }</style>")
     monkeypatch.setitem(app_module.application.config, "MODEL", str(model))
-    app_module.report_page.cache_clear()
+    caches = (app_module.report_page, app_module.model_card, app_module.model_figures)
+    for cached in caches:
+        cached.cache_clear()
     yield model
-    app_module.report_page.cache_clear()
+    for cached in caches:
+        cached.cache_clear()
 
 
 def test_the_page_links_to_the_training_report_which_may_bring_its_own_style_and_nothing_else(

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from inference import CARD_FILE, LABELS_FILE, MODEL_FILE
-from inference.card import Figures, SpeciesFigures, load_card, load_figures, sha256
+from inference.card import Figures, SpeciesFigures, figures_of, load_card, sha256
 from inference.labels import load_labels
 
 from .servers import ROOT
@@ -64,7 +64,7 @@ FIGURES = {
 
 def test_the_figures_of_a_card_are_those_of_the_pictures_that_it_was_judged_on(model):
     write_card(model, {"model": {"sha256": sha256(model)}} | FIGURES)
-    assert load_figures(model) == Figures(
+    assert figures_of(load_card(model)) == Figures(
         date="2026-11-24",
         judged_on="test",
         pictures=20,
@@ -79,7 +79,7 @@ def test_the_figures_of_a_card_are_those_of_the_pictures_that_it_was_judged_on(m
 
 def test_the_model_that_ships_has_figures_of_every_species():
     model = ROOT / "models" / MODEL_FILE
-    figures = load_figures(model)
+    figures = figures_of(load_card(model))
     assert [each.label for each in figures.species] == list(load_labels(model.parent / LABELS_FILE))
     assert sum(each.trained_on for each in figures.species) == figures.trained_on
     assert 0.5 < figures.top1 < figures.top5 <= 1
@@ -88,7 +88,7 @@ def test_the_model_that_ships_has_figures_of_every_species():
 
 def test_a_model_without_a_card_has_no_figures_and_nobody_complains(model, caplog):
     (model.parent / CARD_FILE).unlink()
-    assert load_figures(model) is None
+    assert figures_of(load_card(model)) is None
     assert caplog.text == ""
 
 
@@ -114,11 +114,11 @@ def test_figures_that_training_does_not_write_are_left_aside_and_that_is_said(mo
         part = part[key]
     part[last] = value
     write_card(model, {"model": {"sha256": sha256(model)}} | card)
-    assert load_figures(model) is None
+    assert figures_of(load_card(model)) is None
     assert f"The figures in {CARD_FILE} are left aside: they are not such as training writes." in caplog.text
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_that_are_not_all_there_are_left_aside(model, name):
     write_card(model, {"model": {"sha256": sha256(model)}} | {key: FIGURES[key] for key in FIGURES if key != name})
-    assert load_figures(model) is None
+    assert figures_of(load_card(model)) is None
