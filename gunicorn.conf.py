@@ -12,5 +12,5 @@ workers = 1  # each further one would load a model of its own and take the proce
 threads = (int(waiting) if waiting.isdecimal() else MAX_WAITING) + 32
 timeout = 120  # seconds for the start, which loads the model
 # Seconds after SIGTERM for those who are in line: 20 at most until their turn (line.LONGEST_WAIT), and on a machine
-# that is busy with other things 20 for the reading (sandbox.PATIENCE).
+# that is busy with other things 20 for the reading (sandbox.PATIENCE). A form of several photos may need longer.
 graceful_timeout = 45
