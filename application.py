@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import secrets
 import select
 import shutil
 import sys
@@ -17,7 +18,7 @@ from dataclasses import asdict, replace
 from functools import cache, partial
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import click
 from flask import (
@@ -35,6 +36,7 @@ from flask import (
     url_for,
 )
 from flask.helpers import get_debug_flag
+from flask.sessions import SecureCookieSessionInterface
 from flask_limiter import Limiter, RateLimitExceeded
 from PIL import Image
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -50,7 +52,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import parse_set_header
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.serving import is_running_from_reloader, make_server
+from werkzeug.serving import WSGIRequestHandler, is_running_from_reloader, make_server
 from werkzeug.wrappers import Response
 
 import folders
@@ -82,6 +84,7 @@ UPLOAD_SUFFIX = ".upload"
 BROKEN_UPLOAD = "The upload broke off or is malformed. Please send it again."
 WARM_UP_ANSWERS = 5  # after so many, an answer takes as long as the next one
 CROWD_DELAY = 0.05  # seconds before one of a crowd that does not wait as told is sent away again
+SECRET_LENGTH = 16  # characters that a key should have at least: 64 bits, if they are drawn as hexadecimal digits
 CLIENT_GONE = 499  # nginx's status for an answer that nobody waited for; it is only seen in logs
 UNAVAILABLE_RETRY = 5  # seconds after which it is worth trying again when the queue is gone
 LATEST_REFRESH = 10  # seconds after which the page of a photo that waits is loaded again, at the latest
@@ -95,6 +98,8 @@ UNSUPPORTED_FILE_TYPE = (
 )
 #: Of ``Figures``, what the API says of the model as a whole.
 MODEL_FIGURES = ("date", "judged_on", "pictures", "trained_on", "top1", "top5", "calibration_error")
+#: What nginx puts into the head of a request whose body was too large for it (.platform/nginx). The body stays with it.
+TOO_LARGE = "X-Body-Too-Large"
 #: What only a proxy puts into the head of a request; no client can take it out again.
 FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP")
 
@@ -104,10 +109,15 @@ class UploadRequest(Request):
 
     They are written there as they come in, once. They stay readable if another start sweeps the folder meanwhile.
     Files beyond ``MAX_PHOTOS`` are kept as Werkzeug keeps them: a hundred small ones take no hundred open files.
+
+    :ivar id: under which it is logged.
+    :ivar begun: by ``time.perf_counter``.
     """
 
     def __init__(self, environ: dict[str, object], **options: object) -> None:
         super().__init__(environ, **options)
+        self.id = secrets.token_hex(8)
+        self.begun = time.perf_counter()
         self.uploads: list[BinaryIO] = []
 
     def _get_file_stream(self, *about: object, **more: object) -> BinaryIO:
@@ -138,12 +148,21 @@ class RefusedError(BadRequest):
     """The form holds no photo, or too many; the message is a sentence for the person who sent it."""
 
 
+class CarefulCookies(SecureCookieSessionInterface):
+    """A cookie that came into being over HTTPS never travels without it."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Whether the browser is told so."""
+        return super().get_cookie_secure(app) or request.is_secure
+
+
 #: What a person can mend by another photo: the form says so.
 MENDABLE = (RefusedError, RequestEntityTooLarge, UnsupportedMediaType, UnprocessableEntity)
 
 
 application = Flask(__name__)
 application.request_class = UploadRequest
+application.session_interface = CarefulCookies()
 application.config.from_mapping(settings.DEFAULTS)
 application.config.from_prefixed_env("BIRD")
 application.config["DEBUG"] = get_debug_flag()  # Flask's own switch, and no BIRD_DEBUG
@@ -153,7 +172,18 @@ limiter = Limiter(lambda: client_network(request.remote_addr or ""))
 sandbox = Sandbox(application.config["MAX_PIXELS"])
 crowd = Crowd()
 _loading = threading.Lock()
+ready = threading.Event()  # the model is loaded and warm
 limit_photos = limiter.shared_limit(lambda: application.config["RATE_LIMIT"], scope="photos", methods=["POST"])
+
+
+def name_request(record: logging.LogRecord) -> bool:
+    """Say in answer to which request something was logged."""
+    if has_request_context():
+        record.request = request.id
+    return True
+
+
+application.logger.addFilter(name_request)
 
 
 def client_network(address: str) -> str:
@@ -538,6 +568,23 @@ def expect(later: LaterError) -> None:
     note("later")
 
 
+@application.before_request
+def wait_for_the_model() -> None:
+    """Let nobody in before it is warm, but for who asks just that."""
+    if request.endpoint != "healthz":
+        ready.wait()
+
+
+@application.before_request
+def refuse_what_the_proxy_refused() -> None:
+    """Answer for the proxy, so that its refusal looks like the app's own.
+
+    :raises RequestEntityTooLarge: the body was too large for it.
+    """
+    if TOO_LARGE in request.headers:
+        raise RequestEntityTooLarge
+
+
 @application.route("/healthz")
 def healthz() -> tuple[dict[str, object], int, dict[str, str]]:
     """Whether a photo would be answered, for programs."""
@@ -547,6 +594,8 @@ def healthz() -> tuple[dict[str, object], int, dict[str, str]]:
 
 def health() -> tuple[dict[str, object], int]:
     """What this process and its queue say of themselves, and the status for it."""
+    if not ready.is_set():
+        return {"reason": "The model is being loaded."}, 503
     about = {"labels": len(network().labels), "model": network().sha256}
     if not is_split():
         return {"mode": "one process", **about, "waiting": line().waiting}, 200
@@ -620,8 +669,13 @@ def stages() -> dict[str, float]:
 
 def note(outcome: str) -> None:
     """This has become of a photo."""
-    application.logger.info(outcome)
+    outcomes().append(outcome)
     metrics.photos.labels(outcome).inc()
+
+
+def outcomes() -> list[str]:
+    """What has become of the photos of this request."""
+    return g.setdefault("outcomes", [])
 
 
 @contextlib.contextmanager
@@ -804,6 +858,29 @@ def secure_headers(response: Response) -> Response:
 
 
 @application.after_request
+def log_request(response: Response) -> Response:
+    """Log what became of a request and what its parts took: no file name, no address, no path that leads to a photo."""
+    route = request.url_rule.rule if request.url_rule else "-"
+    outcome = "mixed" if len(set(outcomes())) > 1 else next(iter(outcomes()), "-")
+    seconds = {"total": time.perf_counter() - request.begun, **stages()}
+    ms = {name: round(1000 * took, 1) for name, took in seconds.items()}
+    application.logger.info(
+        "%s %s %d %s %s",
+        *(request.method, route, response.status_code, outcome, ms["total"]),
+        extra={
+            "method": request.method,
+            "route": route,
+            "status": response.status_code,
+            "outcome": outcome,
+            "photos": len(outcomes()),
+            "ms": ms,
+        },
+    )
+    response.headers["X-Request-ID"] = request.id
+    return response
+
+
+@application.after_request
 def server_timing(response: Response) -> Response:
     """Say what the parts of an answer took, in milliseconds (W3C Server Timing)."""
     if stages():
@@ -916,25 +993,73 @@ def identify(context: click.Context, **options: object) -> None:
 
 
 def start() -> None:
-    """Check the settings, sweep ``uploads/`` and load the model, or end with one line that says why not."""
+    """Check the settings, sweep ``uploads/`` and load the model, or end with one line that says why not.
+
+    Under gunicorn the model is loaded while the first requests come in: they wait for it, and /healthz says so.
+    """
     try:
         settings.check(application.config)
         settings.check_rate_limit(application.config)
         port()
+        if is_under_gunicorn():
+            check_for_production()
         allow_open_files()
         sweep_uploads(Path(application.config["UPLOADS"]))
+        stand_behind_proxies(application.config["PROXIES"])
+        limit_clients()
         sandbox.start()  # it gets ready while the model is loaded
+    except SettingError as error:
+        stop(error)
+    if is_under_gunicorn():
+        threading.Thread(target=load, name="load", daemon=True).start()
+    else:
+        load()
+
+
+def load() -> None:
+    """Load the model and warm it up; without one there is nothing to go on for."""
+    try:
         network()
         report_page()
         model_figures()
         if not is_split():
             warm_up()
-    except (PairError, SettingError) as error:
-        print(f"application: {error}", file=sys.stderr)
-        sys.exit(CANNOT_START)
+    except PairError as error:
+        stop(error)
+    except Exception:
+        application.logger.exception("The model could not be loaded.")
+        stop("the model could not be loaded")
     metrics.describe(network().sha256, len(network().labels), photos_in_line)
-    stand_behind_proxies(application.config["PROXIES"])
-    limit_clients()
+    ready.set()
+
+
+def stop(reason: object) -> NoReturn:
+    """End with one line that says why."""
+    print(f"application: {reason}", file=sys.stderr, flush=True)
+    if threading.current_thread() is threading.main_thread():
+        sys.exit(CANNOT_START)
+    os._exit(CANNOT_START)  # another thread's sys.exit would only end that thread
+
+
+def is_under_gunicorn() -> bool:
+    """Whether gunicorn, which says so in the environment of its processes, serves the app."""
+    return os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn/")
+
+
+def check_for_production() -> None:
+    """Warn of what is no fault on a laptop.
+
+    :raises SettingError: visitors would see the inside of the app.
+    """
+    if application.debug:
+        raise SettingError("FLASK_DEBUG is on, which shows visitors the inside of the app. Leave it out.")
+    if not os.environ.get("BIRD_SECRET_KEY"):
+        application.logger.warning(
+            "BIRD_SECRET_KEY is not set: this process has made one up. Messages between two pages are lost with it, "
+            "and other web processes cannot read them."
+        )
+    elif len(application.config["SECRET_KEY"]) < SECRET_LENGTH:
+        application.logger.warning("BIRD_SECRET_KEY is short enough to be guessed. Take %d characters.", SECRET_LENGTH)
 
 
 def allow_open_files() -> None:
@@ -993,13 +1118,20 @@ def port() -> int:
     return int(text)
 
 
+class QuietHandler(WSGIRequestHandler):
+    """Says nothing of a request, since the app logs it."""
+
+    def log_request(self, *_about: object) -> None:
+        """Leave it to the app."""
+
+
 def serve() -> None:
     """Run Flask's own server on this machine's loopback address."""
     number = port()
     if get_debug_flag():
         application.run(port=number)
         return
-    with make_server("127.0.0.1", number, application, threaded=True) as server:
+    with make_server("127.0.0.1", number, application, threaded=True, request_handler=QuietHandler) as server:
         print(f"http://127.0.0.1:{number}", flush=True)
         server.serve_forever()
 

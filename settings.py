@@ -30,6 +30,7 @@ DEFAULTS = {
     "PROXIES": 0,  # how many proxies stand in front; of what they forward, the last so many hops are believed
     "RATE_LIMIT": None,  # uploads that one client may send, such as "60 per minute"; "" is no limit
     "SECRET_KEY": secrets.token_hex(),  # signs the messages between two pages; another after each start will do
+    "SESSION_COOKIE_SAMESITE": "Lax",  # the cookie with those messages goes along with no form of another site
 }
 
 # The least that a setting may be, and what it counts. Werkzeug reads forms, files included, in blocks of half of the

@@ -1,6 +1,7 @@
 """The deep-learning service of the split deployment: ``celery -A worker worker``, on as many machines as wanted."""
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import secrets
@@ -14,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import billiard
 from celery import Task, bootsteps
 from celery.exceptions import Ignore, Reject
-from celery.signals import worker_process_init
-from celery.utils.log import get_logger
+from celery.signals import after_setup_logger, after_setup_task_logger, worker_process_init
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.request import Request
 from celery.worker.state import maybe_shutdown, task_ready
 from kombu import Connection
 from kombu.asynchronous import set_event_loop
 
+import logs
 import settings
 from inference import PairError
 from inference.card import sha256
@@ -38,7 +39,18 @@ if TYPE_CHECKING:
 RECONNECT_INTERVAL = 1  # seconds between two tries to reach a broker that is gone
 PAUSE = 1  # seconds before a job is given back because Redis does not answer
 
-log = get_logger(__name__)
+log = logging.getLogger(__name__)
+# The name of a job leads to its photo, so it is not for logs. The worker says itself what became of it.
+logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
+logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
+
+
+@after_setup_logger.connect
+@after_setup_task_logger.connect
+def log_as_json(logger: logging.Logger, **_about: object) -> None:
+    """Log as the web does."""
+    for handler in logger.handlers:
+        handler.setFormatter(logs.json_lines())
 
 
 def stop(sentence: str) -> None:
@@ -126,7 +138,9 @@ def identify(task: Task, picture: str) -> dict[str, Any]:
         log.error("A job has ended the process that was at it %d times. It is not tried again.", MAX_TRIES)
         raise FailedError
     try:
-        return encode_identification(classifier().classify(decode_pixels(picture)))
+        identification = classifier().classify(decode_pixels(picture))
+        log.info("identified", extra={"ms": {"network": round(1000 * identification.seconds, 1)}})
+        return encode_identification(identification)
     except Exception as error:
         log.exception("A job failed, at try %d of %d.", tries, MAX_TRIES)
         if tries == MAX_TRIES:
