@@ -26,6 +26,7 @@ DEFAULTS = {
     "QUEUE_URL": "",  # of a Celery broker; without it the network runs in this process
     "RESULT_URL": "",  # of the Redis that keeps the workers' answers; that of QUEUE_URL, if it is one
     "RESULT_WAIT": 3,  # seconds until a person gets the place in the line, and a page for the answer of a worker
+    "HEALTH_PORT": 0,  # of this machine, where a worker answers /healthz; 0: nowhere
     "UNSURE_BELOW": None,  # confidence, 0 to 1, below which the page is not sure; by default that of the model's card
     "PROXIES": 0,  # how many proxies stand in front; of what they forward, the last so many hops are believed
     "RATE_LIMIT": None,  # uploads that one client may send, such as "60 per minute"; "" is no limit
@@ -83,6 +84,7 @@ def check(config: Config) -> None:
             raise SettingError(f"BIRD_{name} is empty. Set it, or leave it out for the default.")
     _check_precision(config["PRECISION"])
     _check_unsure(config["UNSURE_BELOW"])
+    _check_health_port(config["HEALTH_PORT"])
     _check_queue(config)
 
 
@@ -121,6 +123,11 @@ def _check_unsure(confidence: object) -> None:
     is_number = isinstance(confidence, int | float) and not isinstance(confidence, bool)
     if confidence is not None and not (is_number and 0 <= confidence <= 1):
         raise SettingError(f"BIRD_UNSURE_BELOW must be a confidence from 0 to 1, not {confidence!r}.")
+
+
+def _check_health_port(port: object) -> None:
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port < 2**16:
+        raise SettingError(f"BIRD_HEALTH_PORT must be a port from 1 to 65535, or 0 for none, not {port!r}.")
 
 
 def _check_queue(config: Config) -> None:

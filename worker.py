@@ -30,6 +30,7 @@ from inference.labels import load_labels
 from inference.pair import check_pair, load_classifier
 from jobs import MAX_TRIES, TASK, FailedError, UnavailableError
 from jobs.engine import START_LIMIT, celery_app
+from jobs.health import answer_health
 from jobs.messages import decode_pixels, encode_identification
 from jobs.register import BEAT_INTERVAL, Register, Worker
 
@@ -76,6 +77,7 @@ app = celery_app(config["QUEUE_URL"], config["RESULT_URL"])
 app.conf.worker_consumer = "worker:Consumer"
 register = Register(config["RESULT_URL"])
 _loading = threading.Lock()
+takes_jobs = threading.Event()
 
 
 class JobRequest(Request):
@@ -188,10 +190,34 @@ def stop_if_a_model_could_not_be_loaded() -> None:
         stop(readiness.fault.value.decode(errors="replace"))
 
 
+class AnswerHealth(bootsteps.StartStopStep):
+    """Whoever asks by HTTP, if BIRD_HEALTH_PORT is set, is told whether this worker takes jobs."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def start(self, _worker: Any) -> None:
+        """
+        :raises SystemExit: the port is taken.
+        """
+        if not config["HEALTH_PORT"]:
+            return
+        try:
+            answer_health(config["HEALTH_PORT"], health)
+        except OSError as error:
+            stop(f"BIRD_HEALTH_PORT={config['HEALTH_PORT']} cannot be used: {error.strerror}.")
+
+
+def health() -> tuple[dict[str, object], int]:
+    """What this worker says of itself, and the status for it."""
+    if not takes_jobs.is_set():
+        return {"reason": "The model is being loaded, or the queue cannot be reached."}, 503
+    return {"mode": "worker", "labels": len(load_labels(LABELS)), "model": MODEL_SHA256}, 200
+
+
 class AwaitModel(bootsteps.StartStopStep):
     """No job is taken before every process of the pool has loaded the model, so that others may have it meanwhile."""
 
-    requires = ("celery.worker.components:Pool",)
+    requires = (AnswerHealth,)
 
     def start(self, worker: Any) -> None:
         """:raises SystemExit: one of them cannot."""
@@ -218,10 +244,12 @@ class ShowPresence(bootsteps.StartStopStep):
     def start(self, consumer: CeleryConsumer) -> None:
         """Give the first sign, and go on."""
         self.beat()
+        takes_jobs.set()
         self.timer = consumer.timer.call_repeatedly(BEAT_INTERVAL, self.beat)
 
     def stop(self, _consumer: CeleryConsumer) -> None:
         """Sign off."""
+        takes_jobs.clear()
         if self.timer is not None:
             self.timer.cancel()
         with contextlib.suppress(UnavailableError):
@@ -260,5 +288,5 @@ class Consumer(CeleryConsumer):
         )
 
 
-app.steps["worker"].add(AwaitModel)
+app.steps["worker"].update((AnswerHealth, AwaitModel))
 app.steps["consumer"].add(ShowPresence)

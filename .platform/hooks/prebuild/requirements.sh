@@ -1,0 +1,9 @@
+#!/bin/sh
+# Before Elastic Beanstalk installs requirements.txt: with a queue, each of the two services has a list of its own, and
+# the web's is without TensorFlow.
+set -eu
+if [ "${BIRD_SERVICE:-web}" = worker ]; then
+    cp requirements-worker.txt requirements.txt
+elif [ -n "${BIRD_QUEUE_URL:-}" ]; then
+    cp requirements-web.txt requirements.txt
+fi

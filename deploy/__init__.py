@@ -1,0 +1,1 @@
+"""How the app gets to where the public is: the bundle for Elastic Beanstalk, files for a plain host, a rehearsal."""

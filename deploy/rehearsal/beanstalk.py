@@ -1,0 +1,176 @@
+"""What Elastic Beanstalk does with a source bundle on an instance (Python on Amazon Linux 2023), on this machine."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import yaml
+
+APP_PORT = 8000  # where Elastic Beanstalk's nginx looks for the app
+NGINX_CONF = Path(__file__).parent / "nginx.conf"
+STOP_LIMIT = 90  # seconds; systemd's own
+
+#: What Elastic Beanstalk writes into conf.d/elasticbeanstalk/ by itself.
+APPLICATION = """
+location / {
+    proxy_pass          http://127.0.0.1:8000;
+    proxy_http_version  1.1;
+
+    proxy_set_header    Connection          $connection_upgrade;
+    proxy_set_header    Upgrade             $http_upgrade;
+    proxy_set_header    Host                $host;
+    proxy_set_header    X-Real-IP           $remote_addr;
+    proxy_set_header    X-Forwarded-For     $proxy_add_x_forwarded_for;
+}
+"""
+STATIC = """
+location {path} {{
+    alias {folder};
+    access_log off;
+}}
+"""
+
+
+class Instance:
+    """A machine that a bundle has been deployed to.
+
+    :param port: for nginx.
+    :param properties: environment properties, beside those of .ebextensions.
+    :ivar current: the folder of the app.
+    :ivar address: of nginx.
+    :ivar service: the app, once it has been started.
+    """
+
+    def __init__(self, bundle: Path, folder: Path, port: int, **properties: str) -> None:
+        self.current, self.venv, self.nginx = folder / "current", folder / "venv", folder / "nginx"
+        self.address = f"http://127.0.0.1:{port}"
+        self.service: Service | None = None
+        self._port = port
+        with zipfile.ZipFile(bundle) as archive:
+            archive.extractall(self.current)
+        self._options = self._read_options()
+        self.properties = {
+            name: str(value) for name, value in self._options["aws:elasticbeanstalk:application:environment"].items()
+        } | properties
+
+    def _read_options(self) -> dict[str, dict[str, object]]:
+        """What the files in .ebextensions set, by namespace."""
+        options = {}
+        for file in sorted((self.current / ".ebextensions").glob("*.config")):
+            for namespace, settings in yaml.safe_load(file.read_text())["option_settings"].items():
+                options.setdefault(namespace, {}).update(settings)
+        return options
+
+    def run_hooks(self, kind: str) -> None:
+        """Run those of .platform/hooks.
+
+        :raises CalledProcessError: one of them says that the deployment has failed.
+        """
+        for hook in sorted((self.current / ".platform" / "hooks" / kind).iterdir()):
+            hook.chmod(0o755)
+            subprocess.run([hook], cwd=self.current, env=os.environ | self.properties, check=True)
+
+    def install(self) -> None:
+        """Make the environment from requirements.txt."""
+        self.run_hooks("prebuild")
+        subprocess.run([sys.executable, "-m", "venv", self.venv], check=True)
+        pip = [self.venv / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "install", "-r", "requirements.txt"], cwd=self.current, check=True)
+
+    def configure_nginx(self) -> None:
+        """Write Elastic Beanstalk's configuration, and the bundle's over it."""
+        generated = self.nginx / "conf.d" / "elasticbeanstalk"
+        generated.mkdir(parents=True)
+        (self.nginx / "nginx.conf").write_text(NGINX_CONF.read_text().replace("{port}", str(self._port)))
+        (generated / "00_application.conf").write_text(APPLICATION)
+        static = self._options["aws:elasticbeanstalk:environment:proxy:staticfiles"]
+        (generated / "01_static.conf").write_text(
+            "".join(STATIC.format(path=path, folder=self.current / name) for path, name in static.items())
+        )
+        shutil.copytree(self.current / ".platform" / "nginx", self.nginx, dirs_exist_ok=True)
+
+    @contextlib.contextmanager
+    def proxied(self) -> Iterator[None]:
+        """Run nginx until the block ends."""
+        user = ["user root;"] if os.geteuid() == 0 else []  # another one could not read this folder
+        command = ["nginx", "-p", self.nginx, "-c", "nginx.conf", "-e", "error.log"]
+        process = subprocess.Popen([*command, "-g", " ".join(["daemon off;", *user])])
+        try:
+            wait_for_port(self._port)
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+    def is_running(self) -> bool:
+        """Whether the app is."""
+        return self.service is not None and self.service.process.is_running()
+
+    def start(self) -> None:
+        """Start what the Procfile names ``web``."""
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(("127.0.0.1", APP_PORT))  # raises OSError if somebody has the port
+        [command] = [
+            line.removeprefix("web:").strip()
+            for line in (self.current / "Procfile").read_text().splitlines()
+            if line.startswith("web:")
+        ]
+        environment = {"PATH": f"{self.venv / 'bin'}:{os.environ['PATH']}", "HOME": str(self.current)}
+        self.service = Service(command, self.current, environment | self.properties)
+
+
+class Service:
+    """The app as a service of systemd's: told to stop, all of its processes are, at the same time."""
+
+    def __init__(self, command: str, folder: Path, environment: dict[str, str]) -> None:
+        self.log = folder.parent / "web.stdout.log"
+        with open(self.log, "ab") as log:
+            self.process = psutil.Popen(
+                ["bash", "-c", command],  # Amazon Linux's sh
+                cwd=folder,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def stop(self) -> int:
+        """Tell it to stop, as a deployment does, and wait.
+
+        :return: its exit code.
+        """
+        return self._signal(signal.SIGTERM)
+
+    def kill(self) -> int:
+        """End it as the kernel does when memory is short."""
+        return self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> int:
+        processes = [self.process, *self.process.children(recursive=True)]
+        os.killpg(self.process.pid, number)
+        _gone, alive = psutil.wait_procs(processes, STOP_LIMIT)
+        if alive:
+            raise TimeoutError(f"{len(alive)} processes of the app do not end")
+        return self.process.wait()
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until somebody listens there, for 10 seconds at most."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)

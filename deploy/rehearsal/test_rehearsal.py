@@ -1,0 +1,225 @@
+"""A day in the life of an instance."""
+
+import json
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import psutil
+import pytest
+import requests
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from tests.conftest import CHROMIUM, OFFLINE
+from tests.drawings import encoded
+
+from .beanstalk import APP_PORT, Instance
+from .visits import (
+    TOO_LARGE,
+    connections,
+    drip,
+    health,
+    is_answered,
+    raw_upload,
+    read_to_end,
+    send,
+    wait_until,
+    wait_until_ready,
+)
+
+MB = 10**6  # bytes
+CLIENTS = 100  # more than the app has threads
+
+
+def noise() -> bytes:
+    """A JPEG that hardly shrinks what is in it: 9.8 MB."""
+    pixels = np.random.default_rng(3).integers(0, 256, (2900, 2900, 3), np.uint8)
+    return encoded(Image.fromarray(pixels), "JPEG", quality=95)
+
+
+def padded(photo: bytes, size: int) -> bytes:
+    """A photograph of so many bytes, with zeros behind the end of the picture."""
+    return photo + bytes(size - len(photo))
+
+
+def app_process(instance: Instance) -> psutil.Process:
+    """gunicorn's worker; there is just one."""
+    children = instance.service.process.children()
+    [worker] = [child for child in children if any("gunicorn" in part for part in child.cmdline())]
+    return worker
+
+
+def requests_in(instance: Instance) -> int:
+    """How many connections nginx has to the app."""
+    found = app_process(instance).net_connections("tcp")
+    return sum(each.status == psutil.CONN_ESTABLISHED and each.laddr.port == APP_PORT for each in found)
+
+
+def test_health_is_503_until_the_model_is_ready_and_then_a_photo_is_answered(instance, goldfinch):
+    assert health(instance.address).status_code == 503  # nobody answers behind nginx
+    instance.start()
+    statuses = []
+    while not statuses or statuses[-1] != 200:
+        statuses.append(health(instance.address).status_code)
+        time.sleep(0.1)
+        assert len(statuses) < 1200
+    assert set(statuses[:-1]) == {503}
+    assert len(statuses) > 10
+    assert is_answered(send(instance.address, goldfinch))
+
+
+def test_one_process_has_the_model(site):
+    assert site.service.process.children() == [app_process(site)]
+
+
+def test_a_photo_of_9_9_mb_is_answered(site):
+    assert is_answered(send(site.address, padded(noise(), 9_900_000)))
+
+
+@pytest.mark.parametrize("size", [10_500_000, 15 * MB, 200 * MB])
+def test_a_photo_that_is_too_large_gets_the_sentence_on_the_page(site, goldfinch, size):
+    answer = send(site.address, padded(goldfinch, size))
+    assert answer.status_code == 200
+    assert TOO_LARGE in answer.text
+    assert "<form" in answer.text
+
+
+@pytest.mark.parametrize("size", [10_500_000, 15 * MB, 200 * MB])
+def test_a_program_gets_the_sentence_as_a_problem(site, goldfinch, size):
+    answer = send(site.address, padded(goldfinch, size), "/api/v1/identifications")
+    assert answer.status_code == 413
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["detail"] == TOO_LARGE
+
+
+def test_a_body_of_unknown_length_gets_it_too(site):
+    blocks = (bytes(MB) for _ in range(50))
+    answer = requests.post(f"{site.address}/api/v1/identifications", data=blocks, headers={"Content-Type": "image/png"})
+    assert (answer.status_code, answer.json()["detail"]) == (413, TOO_LARGE)
+
+
+def test_a_browser_without_a_script_shows_the_sentence(site, goldfinch, tmp_path):
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    photo = tmp_path / "bird.jpg"
+    photo.write_bytes(padded(goldfinch, 200 * MB))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        page = browser.new_page(java_script_enabled=False)
+        page.goto(site.address)
+        page.set_input_files("#bird_image", photo)
+        page.click("#photos button")
+        assert page.text_content(".message") == TOO_LARGE
+        browser.close()
+
+
+def test_who_sends_too_much_slowly_is_let_finish(site, goldfinch):
+    """The answer is there at once, but a browser looks at it when it has sent everything."""
+    request = raw_upload(padded(goldfinch, 12 * MB))
+    with connections(site.address, 1) as [client]:
+        for begin in range(0, len(request), MB):
+            client.sendall(request[begin : begin + MB])
+            time.sleep(0.5)
+        assert read_to_end(client).startswith("HTTP/1.1 302 ")
+
+
+def test_slow_clients_hold_no_thread(site, goldfinch):
+    request = raw_upload(goldfinch)
+    with connections(site.address, CLIENTS) as clients:
+        sent = drip(clients, request, rate=1000, seconds=5)
+        assert 3000 < sent < len(request)
+        assert requests_in(site) == 0
+        begun = time.monotonic()
+        assert is_answered(send(site.address, goldfinch))
+        assert time.monotonic() - begun < 5
+        clients[0].sendall(request[sent:])
+        assert "Predicted : " in read_to_end(clients[0])
+
+
+def test_connections_that_send_nothing_block_nobody(site, goldfinch):
+    with connections(site.address, 200):
+        begun = time.monotonic()
+        assert is_answered(send(site.address, goldfinch))
+        assert time.monotonic() - begun < 5
+
+
+def test_who_reads_slowly_holds_no_thread(site, goldfinch):
+    with connections(site.address, CLIENTS) as clients:
+        for client in clients:
+            client.sendall(b"GET /report HTTP/1.1\r\nHost: birds\r\n\r\n")
+        time.sleep(2)
+        assert requests_in(site) == 0
+        assert is_answered(send(site.address, goldfinch))
+
+
+@pytest.mark.parametrize("path", ["/metrics", "//metrics", "/%6Detrics", "/./metrics", "/metrics?x", "/metrics/"])
+def test_metrics_are_closed_from_outside(site, path):
+    with connections(site.address, 1) as [client]:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: birds\r\nConnection: close\r\n\r\n".encode())
+        answer = read_to_end(client)
+    assert answer.startswith("HTTP/1.1 404 ")
+    assert "bird_photos_total" not in answer
+
+
+def test_metrics_are_open_from_inside(site):
+    answer = requests.get(f"http://127.0.0.1:{APP_PORT}/metrics")
+    assert answer.status_code == 200
+    assert "bird_photos_total" in answer.text
+
+
+def test_nginx_serves_the_static_files_which_are_asked_for_again_after_an_update(site):
+    answer = requests.get(f"{site.address}/static/style.css")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/css"
+    assert answer.headers["Cache-Control"] == "no-cache"
+    assert "/static/" not in site.service.log.read_text()
+
+
+def test_the_log_has_a_line_for_each_photo_without_names_or_addresses(site, goldfinch):
+    answer = send(site.address, goldfinch, name="our garden.jpg")
+    log = site.service.log.read_text()
+    lines = [json.loads(line) for line in re.findall(r"^\{.*\}$", log, re.MULTILINE)]
+    [line] = [line for line in lines if line.get("request") == answer.headers["X-Request-ID"]]
+    assert (line["route"], line["outcome"]) == ("/", "identified")
+    assert line["ms"]["network"] > 0
+    assert "our garden" not in log
+
+
+def test_told_to_stop_it_answers_those_who_are_in_line(site, goldfinch):
+    with ThreadPoolExecutor(CLIENTS) as visitors:
+        answers = [visitors.submit(send, site.address, goldfinch) for _ in range(20)]
+        wait_until(lambda: health(site.address).json()["waiting"] >= 10)
+        assert site.service.stop() == 0
+        assert not any(answer.done() and not is_answered(answer.result()) for answer in answers)
+        assert all(is_answered(answer.result()) for answer in answers)
+
+
+def test_while_nothing_answers_behind_nginx_there_is_a_page_that_says_so(instance):
+    answer = requests.get(instance.address)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "The app is being started. Please try again in a few seconds." in answer.text
+    answer = send(instance.address, b"a photo", "/api/v1/identifications")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json")
+    assert answer.json()["detail"] == "The app is being started. Please try again in a few seconds."
+
+
+def test_what_a_killed_process_leaves_in_uploads_is_swept_by_the_next(site, uploads, goldfinch):
+    with connections(f"http://127.0.0.1:{APP_PORT}", 3) as clients:  # nginx would not pass on half a photo
+        drip(clients, raw_upload(padded(goldfinch, 2 * MB)), rate=5 * MB, seconds=0.2)
+        wait_until(lambda: len(list(uploads.glob("*.upload"))) == 3)
+        site.service.kill()
+    assert len(list(uploads.glob("*.upload"))) == 3
+    site.start()
+    wait_until_ready(site.address)
+    assert list(uploads.glob("*.upload")) == []
+
+
+def test_a_client_cannot_take_another_name(site):
+    """Last, since it uses up what this machine may send: what a client says of itself changes nothing."""
+    claims = [{"X-Forwarded-For": f"198.51.100.{number}"} for number in range(70)]
+    statuses = [requests.post(site.address, headers=claim, allow_redirects=False).status_code for claim in claims]
+    assert statuses[-1] == 429
+    assert set(statuses) == {302, 429}

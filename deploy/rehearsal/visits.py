@@ -1,0 +1,86 @@
+"""What visitors send, the slow and the silent among them."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import requests
+
+from tests.servers import FORM_HEADERS, form
+
+TOO_LARGE = "Uploaded file too large."
+PATIENCE = 120  # seconds; a model is loaded in ten on a quiet machine
+
+
+def send(address: str, photo: bytes, path: str = "/", name: str = "bird.jpg") -> requests.Response:
+    """Post a photo as a browser does: what it shows in the end."""
+    with requests.Session() as browser:
+        return browser.post(address + path, files={"bird_image": (name, photo, "image/jpeg")}, timeout=120)
+
+
+def is_answered(answer: requests.Response) -> bool:
+    """Whether a photo was."""
+    return answer.status_code == 200 and "Predicted : " in answer.text
+
+
+def health(address: str) -> requests.Response:
+    """What the load balancer asks for."""
+    return requests.get(f"{address}/healthz", timeout=5)
+
+
+def wait_until_ready(address: str) -> None:
+    """Wait until a photo would be answered."""
+    wait_until(lambda: health(address).status_code == 200)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """:raises TimeoutError: it does not come true within ``PATIENCE``."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def connections(address: str, count: int) -> Iterator[list[socket.socket]]:
+    """So many connections on which nothing has been sent."""
+    place = urlsplit(address)
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(socket.create_connection((place.hostname, place.port), timeout=60))
+            for _ in range(count)
+        ]
+
+
+def raw_upload(photo: bytes, *, announced: int | None = None) -> bytes:
+    """A whole request, as it goes over the line.
+
+    :param announced: the length of which its head speaks, if it is not the true one.
+    """
+    body = form(photo, "bird.jpg")
+    head = f"POST / HTTP/1.1\r\nHost: birds\r\nContent-Type: {FORM_HEADERS['Content-Type']}\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {announced or len(body)}\r\n\r\n".encode() + body
+
+
+def drip(clients: list[socket.socket], request: bytes, *, rate: int, seconds: float) -> int:
+    """Send the beginning of a request over each connection.
+
+    :param rate: bytes a second.
+    :return: how many bytes have been sent.
+    """
+    sent, begun = 0, time.monotonic()
+    while time.monotonic() - begun < seconds and sent < len(request):
+        for client in clients:
+            client.sendall(request[sent : sent + rate // 10])
+        sent += rate // 10
+        time.sleep(0.1)
+    return sent
+
+
+def read_to_end(client: socket.socket) -> str:
+    """What comes back."""
+    with client.makefile("rb") as answer:
+        return answer.read().decode()
