@@ -17,6 +17,8 @@ import yaml
 
 APP_PORT = 8000  # where Elastic Beanstalk's nginx looks for the app
 NGINX_CONF = Path(__file__).parent / "nginx.conf"
+#: Debian keeps it where only root looks.
+NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 STOP_LIMIT = 90  # seconds; systemd's own
 
 #: What Elastic Beanstalk writes into conf.d/elasticbeanstalk/ by itself.
@@ -102,7 +104,7 @@ class Instance:
     def proxied(self) -> Iterator[None]:
         """Run nginx until the block ends."""
         user = ["user root;"] if os.geteuid() == 0 else []  # another one could not read this folder
-        command = ["nginx", "-p", self.nginx, "-c", "nginx.conf", "-e", "error.log"]
+        command = [NGINX, "-p", self.nginx, "-c", "nginx.conf", "-e", "error.log"]
         process = subprocess.Popen([*command, "-g", " ".join(["daemon off;", *user])])
         try:
             wait_for_port(self._port)
@@ -117,9 +119,6 @@ class Instance:
 
     def start(self) -> None:
         """Start what the Procfile names ``web``."""
-        with socket.socket() as taken:
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            taken.bind(("127.0.0.1", APP_PORT))  # raises OSError if somebody has the port
         [command] = [
             line.removeprefix("web:").strip()
             for line in (self.current / "Procfile").read_text().splitlines()

@@ -14,10 +14,12 @@ from playwright.sync_api import sync_playwright
 
 from tests.conftest import CHROMIUM, OFFLINE
 from tests.drawings import encoded
+from tests.servers import free_port
 
 from .beanstalk import APP_PORT, Instance
 from .visits import (
     TOO_LARGE,
+    answers,
     connections,
     drip,
     health,
@@ -67,6 +69,7 @@ def test_health_is_503_until_the_model_is_ready_and_then_a_photo_is_answered(ins
         assert len(statuses) < 1200
     assert set(statuses[:-1]) == {503}
     assert len(statuses) > 10
+    instance.run_hooks("postdeploy")
     assert is_answered(send(instance.address, goldfinch))
 
 
@@ -223,3 +226,25 @@ def test_a_client_cannot_take_another_name(site):
     statuses = [requests.post(site.address, headers=claim, allow_redirects=False).status_code for claim in claims]
     assert statuses[-1] == 429
     assert set(statuses) == {302, 429}
+
+
+def test_with_a_queue_the_same_bundle_is_a_web_without_tensorflow_or_a_worker(instance, split_web, queue, goldfinch):
+    if instance.is_running():
+        instance.service.stop()
+    assert list(split_web.venv.glob("lib/*/site-packages/flask"))
+    assert not list(split_web.venv.glob("lib/*/site-packages/tensorflow"))
+    split_web.start()
+    split_web.run_hooks("postdeploy")  # the web alone is a deployment that has worked
+    assert health(split_web.address).json()["mode"] == "queue"
+    assert health(split_web.address).status_code == 503
+    port = free_port()  # this machine has but one 8000
+    instance.properties |= {"BIRD_SERVICE": "worker", "BIRD_QUEUE_URL": queue.url, "BIRD_HEALTH_PORT": str(port)}
+    instance.start()
+    wait_until(lambda: answers(port))
+    assert health(f"http://127.0.0.1:{port}").status_code == 503
+    wait_until_ready(f"http://127.0.0.1:{port}")
+    assert health(f"http://127.0.0.1:{port}").json()["mode"] == "worker"
+    assert health(split_web.address).status_code == 200
+    assert is_answered(send(split_web.address, goldfinch))
+    assert instance.service.stop() == 0
+    assert split_web.service.stop() == 0

@@ -30,6 +30,12 @@ def health(address: str) -> requests.Response:
     return requests.get(f"{address}/healthz", timeout=5)
 
 
+def answers(port: int) -> bool:
+    """Whether somebody listens on a port of this machine."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 def wait_until_ready(address: str) -> None:
     """Wait until a photo would be answered."""
     wait_until(lambda: health(address).status_code == 200)
