@@ -55,8 +55,8 @@ class Instance:
     def __init__(self, bundle: Path, folder: Path, port: int, **properties: str) -> None:
         self.current, self.venv, self.nginx = folder / "current", folder / "venv", folder / "nginx"
         self.address = f"http://127.0.0.1:{port}"
+        self.port = port
         self.service: Service | None = None
-        self._port = port
         with zipfile.ZipFile(bundle) as archive:
             archive.extractall(self.current)
         self._options = self._read_options()
@@ -92,26 +92,13 @@ class Instance:
         """Write Elastic Beanstalk's configuration, and the bundle's over it."""
         generated = self.nginx / "conf.d" / "elasticbeanstalk"
         generated.mkdir(parents=True)
-        (self.nginx / "nginx.conf").write_text(NGINX_CONF.read_text().replace("{port}", str(self._port)))
+        (self.nginx / "nginx.conf").write_text(NGINX_CONF.read_text().replace("{port}", str(self.port)))
         (generated / "00_application.conf").write_text(APPLICATION)
         static = self._options["aws:elasticbeanstalk:environment:proxy:staticfiles"]
         (generated / "01_static.conf").write_text(
             "".join(STATIC.format(path=path, folder=self.current / name) for path, name in static.items())
         )
         shutil.copytree(self.current / ".platform" / "nginx", self.nginx, dirs_exist_ok=True)
-
-    @contextlib.contextmanager
-    def proxied(self) -> Iterator[None]:
-        """Run nginx until the block ends."""
-        user = ["user root;"] if os.geteuid() == 0 else []  # another one could not read this folder
-        command = [NGINX, "-p", self.nginx, "-c", "nginx.conf", "-e", "error.log"]
-        process = subprocess.Popen([*command, "-g", " ".join(["daemon off;", *user])])
-        try:
-            wait_for_port(self._port)
-            yield
-        finally:
-            process.terminate()
-            process.wait(timeout=10)
 
     def is_running(self) -> bool:
         """Whether the app is."""
@@ -161,6 +148,23 @@ class Service:
         if alive:
             raise TimeoutError(f"{len(alive)} processes of the app do not end")
         return self.process.wait()
+
+
+@contextlib.contextmanager
+def nginx_running(folder: Path, port: int) -> Iterator[None]:
+    """Run nginx with the nginx.conf of a folder until the block ends.
+
+    :param port: on which that has it listen.
+    """
+    user = ["user root;"] if os.geteuid() == 0 else []  # another one could not read a test's folder
+    command = [NGINX, "-p", folder, "-c", "nginx.conf", "-e", "error.log"]
+    process = subprocess.Popen([*command, "-g", " ".join(["daemon off;", *user])])
+    try:
+        wait_for_port(port)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
 
 
 def wait_for_port(port: int) -> None:

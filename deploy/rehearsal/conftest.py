@@ -11,7 +11,7 @@ from tests import brokers
 from tests.drawings import draw_goldfinch, encoded
 from tests.servers import free_port
 
-from .beanstalk import APP_PORT, NGINX, Instance
+from .beanstalk import APP_PORT, NGINX, Instance, nginx_running
 from .visits import answers, wait_until_ready
 
 
@@ -39,7 +39,7 @@ def deployed(source_bundle: Path, folder: Path, **properties: str) -> Iterator[I
     instance = Instance(source_bundle, folder, free_port(), **properties)
     instance.install()
     instance.configure_nginx()
-    with instance.proxied():
+    with nginx_running(instance.nginx, instance.port):
         try:
             yield instance
         finally:
