@@ -65,6 +65,6 @@ def test_a_pair_that_cannot_be_used_is_not_deployed(project):
 
 def test_one_that_is_too_large_is_not_left_there(project, monkeypatch):
     monkeypatch.setattr(bundle, "LARGEST", 1000)
-    with pytest.raises(SystemExit, match="bundle: [0-9]+ MB are more than the 0 MB that Elastic Beanstalk takes"):
+    with pytest.raises(SystemExit, match=r"bundle: [0-9]+ MB are more than the 0 MB that Elastic Beanstalk takes"):
         bundle.main()
     assert not (project / "bundle.zip").exists()
