@@ -184,6 +184,8 @@ def name_request(record: logging.LogRecord) -> bool:
 
 
 application.logger.addFilter(name_request)
+# Flask's own sentence has the path in it, which may lead to a photo.
+application.log_exception = lambda about: application.logger.error("An accident", exc_info=about)
 
 
 def client_network(address: str) -> str:

@@ -180,7 +180,9 @@ def test_a_process_may_open_as_many_files_as_the_system_lets_it():
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_an_accident_while_identifying_leaves_no_file_and_shows_no_traceback(client, uploads, goldfinch, monkeypatch):
+def test_an_accident_while_identifying_leaves_no_file_and_shows_no_traceback(
+    client, uploads, goldfinch, monkeypatch, caplog
+):
     def answer_to(file: io.BufferedIOBase, **_options: object):
         raise RuntimeError("secret detail")
 
@@ -191,6 +193,21 @@ def test_an_accident_while_identifying_leaves_no_file_and_shows_no_traceback(cli
     assert "server" in sentence_on(answer.text)
     assert "secret detail" not in answer.text
     assert leftovers(uploads) == []
+    [accident] = [record for record in caplog.records if record.exc_info]
+    assert "secret detail" in str(accident.exc_info[1])
+    assert accident.request == answer.headers["X-Request-ID"]
+
+
+def test_the_log_of_an_accident_does_not_lead_to_a_photo(client, monkeypatch, caplog):
+    def look_up(_job: str):
+        raise RuntimeError
+
+    monkeypatch.setattr(app_module, "look_up", look_up)
+    monkeypatch.setitem(app_module.application.config, "PROPAGATE_EXCEPTIONS", False)
+    answer = client.get("/identifications/3d2f0c1e")
+    assert answer.status_code == 500
+    assert f"under {answer.headers['X-Request-ID']}." in answer.text
+    assert "3d2f0c1e" not in caplog.text
 
 
 def test_a_post_without_the_field_is_refused(client):
