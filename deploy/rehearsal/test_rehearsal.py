@@ -204,6 +204,7 @@ def test_while_nothing_answers_behind_nginx_there_is_a_page_that_says_so(instanc
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "The app is being started. Please try again in a few seconds." in answer.text
+    assert "The app is being started." in send(instance.address, bytes(15 * MB)).text
     answer = send(instance.address, b"a photo", "/api/v1/identifications")
     assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json")
     assert answer.json()["detail"] == "The app is being started. Please try again in a few seconds."
