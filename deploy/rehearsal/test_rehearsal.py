@@ -203,11 +203,11 @@ def test_while_nothing_answers_behind_nginx_there_is_a_page_that_says_so(instanc
     answer = requests.get(instance.address)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert "The app is being started. Please try again in a few seconds." in answer.text
-    assert "The app is being started." in send(instance.address, bytes(15 * MB)).text
+    assert "The app is not answering at the moment. Please try again in a few seconds." in answer.text
+    assert "The app is not answering at the moment." in send(instance.address, bytes(15 * MB)).text
     answer = send(instance.address, b"a photo", "/api/v1/identifications")
     assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json")
-    assert answer.json()["detail"] == "The app is being started. Please try again in a few seconds."
+    assert answer.json()["detail"] == "The app is not answering at the moment. Please try again in a few seconds."
 
 
 def test_what_a_killed_process_leaves_in_uploads_is_swept_by_the_next(site, uploads, goldfinch):
