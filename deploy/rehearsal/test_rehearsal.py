@@ -193,7 +193,7 @@ def test_the_log_has_a_line_for_each_photo_without_names_or_addresses(site, gold
 def test_told_to_stop_it_answers_those_who_are_in_line(site, goldfinch):
     with ThreadPoolExecutor(CLIENTS) as visitors:
         answers = [visitors.submit(send, site.address, goldfinch) for _ in range(20)]
-        wait_until(lambda: health(site.address).json()["waiting"] >= 10)
+        wait_until(lambda: health(site.address).json()["waiting"] >= 3)
         assert site.service.stop() == 0
         assert not any(answer.done() and not is_answered(answer.result()) for answer in answers)
         assert all(is_answered(answer.result()) for answer in answers)
