@@ -223,10 +223,13 @@ def test_what_a_killed_process_leaves_in_uploads_is_swept_by_the_next(site, uplo
 
 def test_a_client_cannot_take_another_name(site):
     """Last, since it uses up what this machine may send: what a client says of itself changes nothing."""
+    addresses = site.service.log.read_text().count("127.0.0.1")
     claims = [{"X-Forwarded-For": f"198.51.100.{number}"} for number in range(70)]
     statuses = [requests.post(site.address, headers=claim, allow_redirects=False).status_code for claim in claims]
     assert statuses[-1] == 429
     assert set(statuses) == {302, 429}
+    log = site.service.log.read_text()
+    assert (log.count("127.0.0.1"), log.count("198.51.100.")) == (addresses, 0)
 
 
 def test_with_a_queue_the_same_bundle_is_a_web_without_tensorflow_or_a_worker(instance, split_web, queue, goldfinch):
