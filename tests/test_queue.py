@@ -276,7 +276,10 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Breakable]:
 @pytest.mark.parametrize("breaks", [KILLS, HANGS, RAISES], ids=["kills", "hangs", "raises"])
 def test_a_photo_that_breaks_the_network_is_tried_twice_fails_alone_and_says_so(breakable, breaks):
     client = client_of(breakable.redis, breakable.redis)
+    (network,) = breakable.worker.children()
+    network.suspend()  # until all jobs are there
     before, poison, after = (hand_over(client, grey(number)) for number in (100, breaks, 101))
+    network.resume()
     assert len(look_up_all(client, [before, after], 90)) == 2
     with pytest.raises(FailedError, match=r"failed twice\. Please try another photo\."):
         look_up_all(client, [poison], 90)
