@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -26,18 +27,20 @@ GUNICORN = [sys.executable, "-m", "gunicorn", "application:application"]  # guni
 START_LIMIT = 120  # seconds; TensorFlow's import alone takes many on a busy machine
 
 
+#: Below those that clients get (ip(7)), so that none has one before the server has; every process of tests has its own.
+PORTS = range(20_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8, 32_768, 8)
 _given: set[int] = set()
 
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on, another one each time."""
     while True:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
-            return port
+        port = secrets.choice(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def environment(port: int, uploads: Path, **settings: str) -> dict[str, str]:
