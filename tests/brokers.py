@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from jobs import QUEUE
+from jobs.engine import celery_app
 from jobs.register import Register
 
 from . import servers
@@ -136,6 +138,19 @@ def sqs(folder: Path) -> Broker:
 
 
 BROKERS: dict[str, Callable[[Path], Broker]] = {"redis": redis, "rabbitmq": rabbitmq, "sqs": sqs}
+
+
+def make_as_new(broker: Broker) -> None:
+    """Have it run, with no job in it, whatever a test has left it like."""
+    if broker.process.poll() is None:
+        broker.thaw()
+    else:
+        broker.start()
+    app = celery_app(broker.url, "redis://")
+    with app.connection_for_write() as connection:
+        queue = app.amqp.queues[QUEUE](connection.default_channel)
+        queue.queue_declare()
+        queue.purge()
 
 
 def needs(program: str) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -24,11 +27,20 @@ GUNICORN = [sys.executable, "-m", "gunicorn", "application:application"]  # guni
 START_LIMIT = 120  # seconds; TensorFlow's import alone takes many on a busy machine
 
 
+#: Below those that clients get (ip(7)), so that none has one before the server has; every process of tests has its own.
+PORTS = range(20_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8, 32_768, 8)
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port of 127.0.0.1 that nobody listens on, another one each time."""
+    while True:
+        port = secrets.choice(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def environment(port: int, uploads: Path, **settings: str) -> dict[str, str]:
@@ -55,6 +67,22 @@ def running(command: list[str], uploads: Path, *, output: IO[str] | None = None,
     finally:
         process.terminate()
         process.wait(timeout=40)
+
+
+@contextlib.contextmanager
+def together(*programs: AbstractContextManager) -> Iterator[list]:
+    """Start several programs at the same time, for a start keeps one core busy or none, and stop them so, too.
+
+    :return: what each of them gives.
+    """
+    stacks = [ExitStack() for _ in programs]
+    with ThreadPoolExecutor(len(programs)) as pool:
+        starts = [pool.submit(stack.enter_context, program) for stack, program in zip(stacks, programs, strict=True)]
+        wait(starts)
+        try:
+            yield [start.result() for start in starts]
+        finally:
+            list(pool.map(ExitStack.close, stacks))
 
 
 def wait_until_it_answers(address: str, process: subprocess.Popen) -> None:

@@ -404,13 +404,28 @@ def test_plain_curl_gets_an_answer(server, goldfinch, tmp_path):
     assert leftovers(uploads) == []
 
 
-def test_a_body_that_is_not_what_its_head_announces_is_the_clients_mistake(tmp_path):
-    with servers.running(servers.GUNICORN, tmp_path / "uploads", **SMALL_NETWORK) as address:
-        url = urlsplit(address)
-        head = f"POST / HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-        with socket.create_connection((url.hostname, url.port), timeout=60) as connection:
-            connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\nno chunk\r\n".encode())
-            assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
+def running_with_a_small_network(command: list[str], folder: Path) -> Iterator[tuple[str, Path]]:
+    """For a fixture: the address of the app with a pair that does not ship, and its folder of uploads."""
+    with servers.running(command, folder / "uploads", **SMALL_NETWORK) as address:
+        yield address, folder / "uploads"
+
+
+@pytest.fixture(scope="module")
+def small_flask(tmp_path_factory) -> Iterator[tuple[str, Path]]:
+    yield from running_with_a_small_network(servers.FLASK, tmp_path_factory.mktemp("flask"))
+
+
+@pytest.fixture(scope="module")
+def small_gunicorn(tmp_path_factory) -> Iterator[tuple[str, Path]]:
+    yield from running_with_a_small_network(servers.GUNICORN, tmp_path_factory.mktemp("gunicorn"))
+
+
+def test_a_body_that_is_not_what_its_head_announces_is_the_clients_mistake(small_gunicorn):
+    url = urlsplit(small_gunicorn[0])
+    head = f"POST / HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    with socket.create_connection((url.hostname, url.port), timeout=60) as connection:
+        connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\nno chunk\r\n".encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
 
 
 def abort_upload(address: str, declared: int, sent: int) -> None:
@@ -422,25 +437,24 @@ def abort_upload(address: str, declared: int, sent: int) -> None:
         connection.sendall(f"{head}Content-Length: {declared}\r\n\r\n{part}".encode() + b"x" * sent)
 
 
-@pytest.mark.parametrize("command", [servers.FLASK, servers.GUNICORN], ids=["flask", "gunicorn"])
-def test_any_mixture_of_requests_leaves_uploads_empty(tmp_path, goldfinch, command):
-    uploads = tmp_path / "uploads"
-    with servers.running(command, uploads, **SMALL_NETWORK) as address:
-        jobs = [
-            lambda: servers.post_photo(address, goldfinch)[0],
-            lambda: servers.post_photo(address, b"<html>")[0],
-            lambda: abort_upload(address, 2 * MIB, MIB),
-            lambda: abort_upload(address, 20 * MIB, MIB),
-            lambda: browser_like_post(address, 12 * MIB)[0],
-        ]
-        with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda number: jobs[number % len(jobs)](), range(40)))
-        assert sorted({answer for answer in answers if answer is not None}) == [200, 302]
-        assert "Predicted : " in servers.post_photo(address, goldfinch)[1]
-        deadline = time.monotonic() + 10
-        while leftovers(uploads) and time.monotonic() < deadline:
-            time.sleep(0.1)  # an aborted request may still be ending
-        assert leftovers(uploads) == []
+@pytest.mark.parametrize("served_by", ["small_flask", "small_gunicorn"])
+def test_any_mixture_of_requests_leaves_uploads_empty(request, goldfinch, served_by):
+    address, uploads = request.getfixturevalue(served_by)
+    jobs = [
+        lambda: servers.post_photo(address, goldfinch)[0],
+        lambda: servers.post_photo(address, b"<html>")[0],
+        lambda: abort_upload(address, 2 * MIB, MIB),
+        lambda: abort_upload(address, 20 * MIB, MIB),
+        lambda: browser_like_post(address, 12 * MIB)[0],
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda number: jobs[number % len(jobs)](), range(40)))
+    assert sorted({answer for answer in answers if answer is not None}) == [200, 302]
+    assert "Predicted : " in servers.post_photo(address, goldfinch)[1]
+    deadline = time.monotonic() + 10
+    while leftovers(uploads) and time.monotonic() < deadline:
+        time.sleep(0.1)  # an aborted request may still be ending
+    assert leftovers(uploads) == []
 
 
 def test_a_restart_sweeps_what_a_killed_process_left(tmp_path):
@@ -579,10 +593,9 @@ def test_bfloat16_is_refused_where_the_processor_does_not_have_it(monkeypatch):
         app_module.settings.check(app_module.application.config)
 
 
-def test_another_pair_drops_in(tmp_path):
+def test_another_pair_drops_in(small_flask):
     photo = encoded(Image.new("RGB", (300, 200), "teal"), "PNG")
-    with servers.running(servers.FLASK, tmp_path / "uploads", **SMALL_NETWORK) as address:
-        _status, page = servers.post_photo(address, photo, "bird.png")
+    _status, page = servers.post_photo(small_flask[0], photo, "bird.png")
     assert re.search(r"Predicted : bird \d<", page)
     assert ">10 species</a>" in page
 

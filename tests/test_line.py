@@ -84,8 +84,12 @@ def queue_up(
     answers = []
     for name in names:
         entered = len(queue._places)
-        answers.append(people.submit(queue.identify, io.BytesIO(name.encode()), **options))
-        until(lambda entered=entered: len(queue._places) > entered)
+        answers.append(answer := people.submit(queue.identify, io.BytesIO(name.encode()), **options))
+        until(
+            lambda entered=entered, answer=answer: (
+                any(place.next_turn for place in queue._places[entered:]) or answer.done()
+            )
+        )
     until(lambda: len(stages.read_names) >= len(names) or options)
     return answers
 

@@ -11,8 +11,9 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -37,7 +38,7 @@ from . import brokers, servers
 from .brokers import HANGS, KILLS, RAISES, Broker
 from .drawings import encoded
 from .fuzz import KERAS2, SMALL_NETWORK
-from .servers import Answer, form, send_photo
+from .servers import Answer, form, send_photo, together
 from .test_application import sentence_on
 from .test_load import colour_of, colour_on, coloured, is_a_busy_page, until
 
@@ -59,6 +60,22 @@ def own_redis(tmp_path: Path) -> Iterator[Broker]:
     folder.mkdir()
     with brokers.started(brokers.redis(folder)) as broker:
         yield broker
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Broker]]:
+    """A broker of a kind, started for the first who asks for it; the next ones get the same, without jobs."""
+    started: dict[str, Broker] = {}
+    with contextlib.ExitStack() as stack:
+
+        def broker_of(kind: str) -> Broker:
+            if kind not in started:
+                broker = brokers.BROKERS[kind](tmp_path_factory.mktemp(kind))
+                started[kind] = stack.enter_context(brokers.started(broker))
+            brokers.make_as_new(started[kind])
+            return started[kind]
+
+        yield broker_of
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +154,13 @@ def right_for(network: Classifier, photo: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", brokers.BROKERS)
-def test_a_photo_is_answered_through_every_kind_of_broker_as_in_one_process(tmp_path, redis, network, goldfinch, kind):
-    with (
-        brokers.started(brokers.BROKERS[kind](tmp_path)) as broker,
-        brokers.worker(broker, redis, **SMALL_NETWORK),
-        web(broker, redis, tmp_path / "uploads") as address,
+def test_a_photo_is_answered_through_every_kind_of_broker_as_in_one_process(
+    tmp_path, redis, standing, network, goldfinch, kind
+):
+    broker = standing(kind)
+    with together(brokers.worker(broker, redis, **SMALL_NETWORK), web(broker, redis, tmp_path / "uploads")) as (
+        _worker,
+        address,
     ):
         answer = send_photo(address, goldfinch)
         assert answer.status == 200
@@ -164,8 +183,10 @@ def test_two_hundred_people_at_two_workers_each_get_the_answer_to_their_own_phot
     right = [right_for(network, photo) for photo in photos]
     assert len(set(map(tuple, right))) > 100  # a mix-up would show
     with (
-        brokers.worker(redis, redis, **SMALL_NETWORK),
-        web(redis, redis, tmp_path / "uploads", BIRD_MAX_WAITING="64", BIRD_RESULT_WAIT="0.2") as address,
+        together(
+            brokers.worker(redis, redis, **SMALL_NETWORK),
+            web(redis, redis, tmp_path / "uploads", BIRD_MAX_WAITING="64", BIRD_RESULT_WAIT="0.2"),
+        ) as (_other, address),
         ThreadPoolExecutor(200) as people,
     ):
         answers = list(people.map(lambda photo: insist(address, photo), photos))
@@ -202,54 +223,77 @@ def grey(number: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["redis", "rabbitmq"])
-def test_when_a_worker_is_killed_amid_200_jobs_all_are_answered_by_another(tmp_path, own_redis, network, kind):
-    with contextlib.ExitStack() as stack:
-        broker = own_redis if kind == "redis" else stack.enter_context(brokers.started(brokers.rabbitmq(tmp_path)))
-        client = client_of(broker, own_redis)
-        with (
-            brokers.worker(broker, own_redis, **SMALL_NETWORK) as doomed,
-            brokers.worker(broker, own_redis, **SMALL_NETWORK) as other,
-        ):
-            networks = [*doomed.children(), *other.children()]
-            for process in networks:
-                process.suspend()  # until all jobs are there
-            jobs = [hand_over(client, grey(number)) for number in range(200)]
-            for process in networks:
-                process.resume()
-            until(lambda: client.state().waiting < 170)
-            # Amid a job: between two, a Redis may have handed one over that nobody has noted yet (docs/scaling.md).
-            doomed.children()[0].suspend()
-            time.sleep(0.3)
-            for process in [doomed, *doomed.children()]:
-                process.kill()
-            answers = look_up_all(client, jobs, 120)
-            until(lambda: len(client.state().workers) == 1)
+def test_when_a_worker_is_killed_amid_200_jobs_all_are_answered_by_another(own_redis, standing, network, kind):
+    broker = own_redis if kind == "redis" else standing(kind)
+    client = client_of(broker, own_redis)
+    with together(
+        brokers.worker(broker, own_redis, module="tests.hasty_worker", **SMALL_NETWORK),
+        brokers.worker(broker, own_redis, module="tests.hasty_worker", **SMALL_NETWORK),
+    ) as (doomed, other):
+        networks = [*doomed.children(), *other.children()]
+        for process in networks:
+            process.suspend()  # until all jobs are there
+        jobs = [hand_over(client, grey(number)) for number in range(200)]
+        for process in networks:
+            process.resume()
+        until(lambda: client.state().waiting < 170)
+        # Amid a job: between two, a Redis may have handed one over that nobody has noted yet (docs/scaling.md).
+        doomed.children()[0].suspend()
+        time.sleep(0.3)
+        for process in [doomed, *doomed.children()]:
+            process.kill()
+        answers = look_up_all(client, jobs, 120)
+        until(lambda: len(client.state().workers) == 1)
     for number, answer in enumerate(answers):
         expected = network.classify(grey(number))
         assert answer.label == expected.label
         assert answer.confidence == pytest.approx(expected.confidence, abs=1e-4)
 
 
+@dataclass(frozen=True)
+class Breakable:
+    """A web process, a worker that some pictures break, and the Redis between them."""
+
+    address: str
+    worker: psutil.Process
+    redis: Broker
+
+
+@pytest.fixture(scope="module")
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Breakable]:
+    """The two services, of which one can be broken again and again."""
+    folder = tmp_path_factory.mktemp("breakable")
+    with (
+        brokers.started(brokers.redis(folder)) as redis,
+        together(
+            brokers.worker(redis, redis, module="tests.breakable_worker", **SMALL_NETWORK),
+            web(redis, redis, folder / "uploads"),
+        ) as (worker, address),
+    ):
+        yield Breakable(address, worker, redis)
+
+
 @pytest.mark.parametrize("breaks", [KILLS, HANGS, RAISES], ids=["kills", "hangs", "raises"])
-def test_a_photo_that_breaks_the_network_is_tried_twice_fails_alone_and_says_so(tmp_path, own_redis, breaks):
-    client = client_of(own_redis, own_redis)
-    with brokers.worker(own_redis, own_redis, module="tests.breakable_worker", **SMALL_NETWORK) as process:
-        before, poison, after = (hand_over(client, grey(number)) for number in (100, breaks, 101))
-        assert len(look_up_all(client, [before, after], 90)) == 2
-        with pytest.raises(FailedError, match=r"failed twice\. Please try another photo\."):
-            look_up_all(client, [poison], 90)
-        # What ends its process cannot say that it failed: that is seen when it is begun for the third time.
-        tries = client._register._redis.hget(f"{{birds}}:job:{poison}", "tries")
-        assert int(tries) == (2 if breaks == RAISES else 3)
-        assert process.is_running()
-        with web(own_redis, own_redis, tmp_path / "uploads") as address:
-            answer = get(address, f"/identifications/{poison}")
-            assert answer.status == 200
-            assert "failed twice" in sentence_on(answer.page)
-            assert 'name="bird_image"' in answer.page
-            if breaks == RAISES:  # soon enough for the first page
-                photo = encoded(Image.new("RGB", (300, 300), (breaks, 0, 0)), "PNG")
-                assert "failed twice" in sentence_on(servers.post_photo(address, photo, "bird.png")[1])
+def test_a_photo_that_breaks_the_network_is_tried_twice_fails_alone_and_says_so(breakable, breaks):
+    client = client_of(breakable.redis, breakable.redis)
+    (network,) = breakable.worker.children()
+    network.suspend()  # until all jobs are there
+    before, poison, after = (hand_over(client, grey(number)) for number in (100, breaks, 101))
+    network.resume()
+    assert len(look_up_all(client, [before, after], 90)) == 2
+    with pytest.raises(FailedError, match=r"failed twice\. Please try another photo\."):
+        look_up_all(client, [poison], 90)
+    # What ends its process cannot say that it failed: that is seen when it is begun for the third time.
+    tries = client._register._redis.hget(f"{{birds}}:job:{poison}", "tries")
+    assert int(tries) == (2 if breaks == RAISES else 3)
+    assert breakable.worker.is_running()
+    answer = get(breakable.address, f"/identifications/{poison}")
+    assert answer.status == 200
+    assert "failed twice" in sentence_on(answer.page)
+    assert 'name="bird_image"' in answer.page
+    if breaks == RAISES:  # soon enough for the first page
+        photo = encoded(Image.new("RGB", (300, 300), (breaks, 0, 0)), "PNG")
+        assert "failed twice" in sentence_on(servers.post_photo(breakable.address, photo, "bird.png")[1])
 
 
 def test_a_message_that_is_no_picture_fails_alone(redis, worker):
@@ -269,14 +313,17 @@ def test_a_message_that_is_no_picture_fails_alone(redis, worker):
     ids=["redis", "redis beside another", "rabbitmq"],
 )
 def test_a_broker_that_is_gone_for_a_while_costs_a_sentence_and_nothing_else(
-    tmp_path, redis, goldfinch, kind, keeps_answers, seconds
+    tmp_path, redis, standing, goldfinch, kind, keeps_answers, seconds
 ):
+    broker = standing(kind)
+    results = broker if keeps_answers else redis
     statuses: list[tuple[float, int]] = []
     over = threading.Event()
     with (
-        brokers.started(brokers.BROKERS[kind](tmp_path)) as broker,
-        brokers.worker(broker, results := broker if keeps_answers else redis, **SMALL_NETWORK) as worker,
-        web(broker, results, tmp_path / "uploads") as address,
+        together(brokers.worker(broker, results, **SMALL_NETWORK), web(broker, results, tmp_path / "uploads")) as (
+            worker,
+            address,
+        ),
         ThreadPoolExecutor(8) as people,
     ):
 
@@ -315,41 +362,41 @@ def test_a_broker_that_is_gone_for_a_while_costs_a_sentence_and_nothing_else(
         assert list((tmp_path / "uploads").iterdir()) == []
 
 
-def test_answers_that_find_no_redis_for_longer_than_a_try_may_take_are_not_lost(own_redis):
-    client = client_of(own_redis, own_redis)
-    with brokers.worker(own_redis, own_redis, module="tests.breakable_worker", **SMALL_NETWORK) as process:
-        (network,) = process.children()
-        network.suspend()  # until all jobs are there
-        jobs = [hand_over(client, grey(number)) for number in range(100, 140)]
-        network.resume()
-        until(lambda: client.state().waiting < 40)
-        own_redis.stop()
-        time.sleep(7)  # a try may take 3 there
-        own_redis.start()
-        assert len(look_up_all(client, jobs, 90)) == 40
+def test_answers_that_find_no_redis_for_longer_than_a_try_may_take_are_not_lost(breakable):
+    client = client_of(breakable.redis, breakable.redis)
+    (network,) = breakable.worker.children()
+    network.suspend()  # until all jobs are there
+    jobs = [hand_over(client, grey(number)) for number in range(100, 140)]
+    network.resume()
+    until(lambda: client.state().waiting < 40)
+    breakable.redis.stop()
+    time.sleep(7)  # a try may take 3 there
+    breakable.redis.start()
+    assert len(look_up_all(client, jobs, 90)) == 40
 
 
-def test_a_redis_without_memory_costs_a_sentence_and_nothing_else(tmp_path, own_redis, goldfinch):
-    with (
-        brokers.worker(own_redis, own_redis, **SMALL_NETWORK) as worker,
-        web(own_redis, own_redis, tmp_path / "uploads") as address,
-    ):
-        notes = client_of(own_redis, own_redis)._register._redis
+def test_a_redis_without_memory_costs_a_sentence_and_nothing_else(tmp_path, redis, worker, goldfinch):
+    notes = Redis.from_url(redis.url)
+    with web(redis, redis, tmp_path / "uploads") as address:
         notes.config_set("maxmemory", 1)
-        answer = send_photo(address, goldfinch)
-        assert (answer.status, sentence_on(answer.page)) == (503, UNAVAILABLE)
-        time.sleep(5)  # the worker asks for jobs meanwhile, and gives signs of life
-        notes.config_set("maxmemory", 0)
+        try:
+            answer = send_photo(address, goldfinch)
+            assert (answer.status, sentence_on(answer.page)) == (503, UNAVAILABLE)
+            time.sleep(5)  # the worker asks for jobs meanwhile, and gives signs of life
+        finally:
+            notes.config_set("maxmemory", 0)
         until(lambda: send_photo(address, goldfinch).status == 200)
         assert worker.is_running()
 
 
 @pytest.mark.parametrize("kind", ["redis", "rabbitmq", "sqs"])
-def test_a_broker_that_is_frozen_keeps_nobody_waiting_for_ever(tmp_path, own_redis, goldfinch, kind):
+def test_a_broker_that_is_frozen_keeps_nobody_waiting_for_ever(tmp_path, own_redis, standing, goldfinch, kind):
+    broker = standing(kind)
     with (
-        brokers.started(brokers.BROKERS[kind](tmp_path)) as broker,
-        brokers.worker(broker, own_redis, **SMALL_NETWORK),
-        web(broker, own_redis, tmp_path / "uploads") as address,
+        together(brokers.worker(broker, own_redis, **SMALL_NETWORK), web(broker, own_redis, tmp_path / "uploads")) as (
+            _worker,
+            address,
+        ),
         ThreadPoolExecutor(51) as people,
     ):
         assert send_photo(address, goldfinch).status == 200
