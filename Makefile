@@ -42,7 +42,7 @@ bundle: .venv/development
 
 # Deploy that bundle to an empty folder, with nginx in front, and see what it stands: two minutes. Needs nginx
 rehearse: .venv/development
-	$(BIN)/python -m pytest deploy
+	$(BIN)/python -m pytest -n 0 deploy
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \

@@ -38,10 +38,7 @@ ALONE = (
     "tests/test_load.py::test_gunicorn_told_to_stop",
     "tests/test_uploads.py::test_no_file_costs_more",
 )
-DOOR, ROOM = (
-    Path(__file__),
-    Path(__file__).with_name("__init__.py"),
-)  # to hold locks on; nothing is written there
+DOOR, ROOM = Path(__file__), Path(__file__).with_name("__init__.py")  # to hold locks on; nothing is written there
 
 
 class ByFile(LoadScopeScheduling):

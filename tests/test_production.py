@@ -89,7 +89,7 @@ def test_health_is_503_until_the_model_is_ready_and_is_said_at_once(web):
     assert about["labels"] == 121
     assert len(before) > 3
     assert {(status, *about.values()) for status, about, _ in before} == {(503, "The model is being loaded.")}
-    assert sorted(seconds for *_, seconds in before)[len(before) // 2] < 1
+    assert sorted(seconds for *_, seconds in before)[len(before) // 2] < 3  # a load balancer waits for 5
 
 
 def test_a_page_that_is_asked_for_meanwhile_waits_for_the_model(web):
