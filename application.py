@@ -1,5 +1,6 @@
 """Name the bird in a photograph: the Flask module, and the WSGI object ``application``."""
 
+import atexit
 import contextlib
 import io
 import json
@@ -172,7 +173,8 @@ limiter = Limiter(lambda: client_network(request.remote_addr or ""))
 sandbox = Sandbox(application.config["MAX_PIXELS"])
 crowd = Crowd()
 _loading = threading.Lock()
-ready = threading.Event()  # the model is loaded and warm
+ready = threading.Event()  # the model is loaded and warm; or nobody is at it, and the first who needs it waits
+ready.set()
 limit_photos = limiter.shared_limit(lambda: application.config["RATE_LIMIT"], scope="photos", methods=["POST"])
 
 
@@ -379,6 +381,15 @@ def waiting_json(job: str, found: "Place | Identification") -> Response:
     return response
 
 
+def check_proxy() -> None:
+    """Answer for the proxy, so that its refusal looks like the app's own.
+
+    :raises RequestEntityTooLarge: the body was too large for it.
+    """
+    if TOO_LARGE in request.headers:
+        raise RequestEntityTooLarge
+
+
 def check_room() -> None:
     """
     :raises BusyError: too many photographs are in line.
@@ -403,7 +414,9 @@ def received_photos() -> list[FileStorage]:
     :raises BusyError: too many photographs are in line.
     :raises UnavailableError: no worker would look at one.
     :raises RefusedError: there is none, or there are too many.
+    :raises RequestEntityTooLarge: the form is larger than may be.
     """
+    check_proxy()
     check_room()  # before the work of receiving
     with receiving():
         files = request.files
@@ -434,6 +447,7 @@ def received_body() -> BinaryIO:
     :raises RefusedError: there is none, or there are more.
     :raises UnsupportedMediaType: it is sent as something else.
     """
+    check_proxy()
     if request.mimetype == "multipart/form-data":
         return open_upload(received_photo())
     if not request.mimetype and not request.content_length:
@@ -575,16 +589,6 @@ def wait_for_the_model() -> None:
     """Let nobody in before it is warm, but for who asks just that."""
     if request.endpoint != "healthz":
         ready.wait()
-
-
-@application.before_request
-def refuse_what_the_proxy_refused() -> None:
-    """Answer for the proxy, so that its refusal looks like the app's own.
-
-    :raises RequestEntityTooLarge: the body was too large for it.
-    """
-    if TOO_LARGE in request.headers:
-        raise RequestEntityTooLarge
 
 
 @application.route("/healthz")
@@ -1012,7 +1016,10 @@ def start() -> None:
         sandbox.start()  # it gets ready while the model is loaded
     except SettingError as error:
         stop(error)
+    ready.clear()
     if is_under_gunicorn():
+        # Told to stop meanwhile, this process would take apart what the other thread is building, and crash or hang.
+        atexit.register(lambda: ready.is_set() or os._exit(0))
         threading.Thread(target=load, name="load", daemon=True).start()
     else:
         load()

@@ -42,7 +42,7 @@ PAUSE = 1  # seconds before a job is given back because Redis does not answer
 
 log = logging.getLogger(__name__)
 # The name of a job leads to its photo, so it is not for logs. The worker says itself what became of it.
-logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
+logging.getLogger("celery.app.trace").setLevel(logging.CRITICAL)
 logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
 
 
@@ -78,6 +78,7 @@ app.conf.worker_consumer = "worker:Consumer"
 register = Register(config["RESULT_URL"])
 _loading = threading.Lock()
 takes_jobs = threading.Event()
+LABELS_KNOWN = len(load_labels(LABELS))
 
 
 class JobRequest(Request):
@@ -211,7 +212,7 @@ def health() -> tuple[dict[str, object], int]:
     """What this worker says of itself, and the status for it."""
     if not takes_jobs.is_set():
         return {"reason": "The model is being loaded, or the queue cannot be reached."}, 503
-    return {"mode": "worker", "labels": len(load_labels(LABELS)), "model": MODEL_SHA256}, 200
+    return {"mode": "worker", "labels": LABELS_KNOWN, "model": MODEL_SHA256}, 200
 
 
 class AwaitModel(bootsteps.StartStopStep):
@@ -238,13 +239,12 @@ class ShowPresence(bootsteps.StartStopStep):
     def __init__(self, consumer: CeleryConsumer, **options: object) -> None:
         super().__init__(consumer, **options)
         name = f"{consumer.hostname}/{secrets.token_hex(4)}"  # two may have the same host name
-        self.worker = Worker(name, MODEL_SHA256, len(load_labels(LABELS)))
+        self.worker = Worker(name, MODEL_SHA256, LABELS_KNOWN)
         self.timer = None
 
     def start(self, consumer: CeleryConsumer) -> None:
         """Give the first sign, and go on."""
         self.beat()
-        takes_jobs.set()
         self.timer = consumer.timer.call_repeatedly(BEAT_INTERVAL, self.beat)
 
     def stop(self, _consumer: CeleryConsumer) -> None:
@@ -260,7 +260,9 @@ class ShowPresence(bootsteps.StartStopStep):
         stop_if_a_model_could_not_be_loaded()
         try:
             register.beat(self.worker)
+            takes_jobs.set()
         except UnavailableError as error:
+            takes_jobs.clear()
             log.warning("No sign of life was given: %s", error.reason)
 
 

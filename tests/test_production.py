@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import socket
 import subprocess
 import threading
 import time
@@ -32,8 +33,11 @@ class Web:
 
     def logged(self, request: str | None) -> list[dict[str, object]]:
         """What it logged of a request."""
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return [line for line in lines if line.get("request") == request]
+        return [line for line in self.lines() if line.get("request") == request]
+
+    def lines(self) -> list[dict[str, object]]:
+        """All that it logged."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 
 def health_of(address: str) -> tuple[int, dict[str, object], float]:
@@ -60,13 +64,13 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
             first_page.append((answer.status, health_of(address)[0] == 200))
 
     page = threading.Thread(target=ask_for_a_page)
-    with open(folder / "log", "w") as log:
+    with open(folder / "log", "w") as log, open(folder / "errors", "w") as errors:  # TensorFlow's, in its own form
         process = subprocess.Popen(
             [*servers.GUNICORN, "--bind", f"127.0.0.1:{port}"],
             cwd=servers.ROOT,
             env=environment,
             stdout=log,
-            stderr=subprocess.STDOUT,
+            stderr=errors,
         )
     try:
         deadline = time.monotonic() + servers.START_LIMIT
@@ -122,13 +126,17 @@ def test_of_a_path_that_leads_to_a_photo_the_route_alone_is_logged(web):
 
 
 def test_every_line_of_the_app_and_of_gunicorn_is_json(web):
-    lines = [json.loads(line) for line in web.log.read_text().splitlines() if line.startswith("{")]
-    assert {"application", "gunicorn.error"} <= {line["name"] for line in lines}
-    assert all({"time", "level", "message"} <= set(line) for line in lines)
+    with socket.create_connection(("127.0.0.1", int(web.address.rpartition(":")[2]))) as client:
+        client.sendall(b'GET /secret\xff "\n{ HTTP/9\r\n\r\n')
+        client.recv(1000)
+    assert {"application", "gunicorn.error"} <= {line["name"] for line in web.lines()}
+    assert all({"time", "level", "message"} <= set(line) for line in web.lines())
+    assert "Invalid request" in {line["message"] for line in web.lines()}
+    assert "secret" not in web.log.read_text()
 
 
 def test_a_key_that_was_made_up_is_warned_of(web):
-    [warning] = [line for line in web.logged(None) if line["level"] == "WARNING"]
+    [warning] = [line for line in web.logged(None) if (line["level"], line["name"]) == ("WARNING", "application")]
     assert warning["message"].startswith("BIRD_SECRET_KEY is not set")
 
 

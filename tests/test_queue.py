@@ -589,6 +589,7 @@ def test_a_setting_of_the_queue_that_cannot_be_used_stops_the_start(uploads, set
     [
         ({"BIRD_QUEUE_URL": ""}, "worker: BIRD_QUEUE_URL is not set."),
         ({"BIRD_PRECISION": "float16"}, "worker: BIRD_PRECISION must be"),
+        ({"BIRD_HEALTH_PORT": "70000"}, "worker: BIRD_HEALTH_PORT must be a port"),
         ({"BIRD_MODEL": "/nowhere.h5"}, "worker: /nowhere.h5 is missing."),
         ({"BIRD_LABELS": str(KERAS2 / "class_indices.npy")}, "tells 121 classes apart, but"),  # seen when it is loaded
     ],

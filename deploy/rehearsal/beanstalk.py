@@ -143,7 +143,9 @@ class Service:
 
     def _signal(self, number: int) -> int:
         processes = [self.process, *self.process.children(recursive=True)]
-        os.killpg(self.process.pid, number)
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
         _gone, alive = psutil.wait_procs(processes, STOP_LIMIT)
         if alive:
             raise TimeoutError(f"{len(alive)} processes of the app do not end")
