@@ -83,6 +83,7 @@ DISCARD_LIMIT = 2**30  # bytes of a refused upload that are read before its send
 DISCARD_BLOCK = 2**16  # bytes
 UPLOAD_SUFFIX = ".upload"
 BROKEN_UPLOAD = "The upload broke off or is malformed. Please send it again."
+STARTING = "The app is being started. Please try again in a few seconds."
 WARM_UP_ANSWERS = 5  # after so many, an answer takes as long as the next one
 CROWD_DELAY = 0.05  # seconds before one of a crowd that does not wait as told is sent away again
 SECRET_LENGTH = 16  # characters that a key should have at least: 64 bits, if they are drawn as hexadecimal digits
@@ -175,6 +176,7 @@ crowd = Crowd()
 _loading = threading.Lock()
 ready = threading.Event()  # the model is loaded and warm; or nobody is at it, and the first who needs it waits
 ready.set()
+early = threading.BoundedSemaphore(16)  # how many may wait for that: half of the fewest threads that gunicorn has here
 limit_photos = limiter.shared_limit(lambda: application.config["RATE_LIMIT"], scope="photos", methods=["POST"])
 
 
@@ -585,10 +587,17 @@ def expect(later: LaterError) -> None:
 
 
 @application.before_request
-def wait_for_the_model() -> None:
-    """Let nobody in before it is warm, but for who asks just that."""
-    if request.endpoint != "healthz":
+def wait_for_the_model() -> Response | None:
+    """Let nobody in before it is warm, but for who asks just that. Threads are left to answer those."""
+    if ready.is_set() or request.endpoint == "healthz":
+        return None
+    if not early.acquire(blocking=False):
+        return Response(STARTING, 503, {"Retry-After": str(UNAVAILABLE_RETRY)})  # no page: it would name the model
+    try:
         ready.wait()
+    finally:
+        early.release()
+    return None
 
 
 @application.route("/healthz")
