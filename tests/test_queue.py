@@ -369,7 +369,10 @@ def test_answers_that_find_no_redis_for_longer_than_a_try_may_take_are_not_lost(
     jobs = [hand_over(client, grey(number)) for number in range(100, 140)]
     network.resume()
     until(lambda: client.state().waiting < 40)
+    network.suspend()  # amid a job: see above
+    time.sleep(0.3)
     breakable.redis.stop()
+    network.resume()
     time.sleep(7)  # a try may take 3 there
     breakable.redis.start()
     assert len(look_up_all(client, jobs, 90)) == 40
