@@ -447,11 +447,12 @@ def received_body() -> BinaryIO:
     """The photo that was posted by itself, or in a form, whose type is then known to be right.
 
     :raises RefusedError: there is none, or there are more.
+    :raises RequestEntityTooLarge: it is larger than may be.
     :raises UnsupportedMediaType: it is sent as something else.
     """
-    check_proxy()
     if request.mimetype == "multipart/form-data":
         return open_upload(received_photo())
+    check_proxy()
     if not request.mimetype and not request.content_length:
         raise RefusedError("No file uploaded.")
     if not request.mimetype.startswith("image/"):
@@ -588,11 +589,17 @@ def expect(later: LaterError) -> None:
 
 @application.before_request
 def wait_for_the_model() -> Response | None:
-    """Let nobody in before it is warm, but for who asks just that. Threads are left to answer those."""
+    """Let nobody in before it is warm, but for who asks just that. Threads are left to answer those.
+
+    :raises ServiceUnavailable: too many programs wait.
+    """
     if ready.is_set() or request.endpoint == "healthz":
         return None
     if not early.acquire(blocking=False):
-        return Response(STARTING, 503, {"Retry-After": str(UNAVAILABLE_RETRY)})  # no page: it would name the model
+        starting = ServiceUnavailable(STARTING, retry_after=UNAVAILABLE_RETRY)
+        if request.path.startswith("/api/"):
+            raise starting
+        return starting.get_response()  # no page of ours: it would name the model
     try:
         ready.wait()
     finally:

@@ -23,11 +23,10 @@ CONFIG = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "logs.json_lines"}},
-    "filters": {"without_client": {"()": lambda: without_client}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
     "root": {"level": "INFO", "handlers": ["console"]},
     "loggers": {
-        "gunicorn.error": {"level": "INFO", "propagate": True, "filters": ["without_client"]},
+        "gunicorn.error": {"level": "INFO", "propagate": True, "filters": [without_client]},
         "gunicorn.access": {"propagate": False},
         "flask-limiter": {"level": "WARNING"},
     },

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -97,10 +97,20 @@ def wait_until_it_answers(address: str, process: subprocess.Popen) -> None:
     raise RuntimeError(f"the app did not answer within {START_LIMIT} s")
 
 
-def start_and_fail(uploads: Path, *, port: int, **settings: str) -> subprocess.CompletedProcess[str]:
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """:raises AssertionError: it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def start_and_fail(
+    uploads: Path, *, port: int, command: list[str] = FLASK, **settings: str
+) -> subprocess.CompletedProcess[str]:
     """Start the app where it cannot start; what it printed, and its exit code."""
     return subprocess.run(
-        FLASK,
+        command,
         cwd=ROOT,
         env=environment(port, uploads, **settings),
         capture_output=True,

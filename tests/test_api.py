@@ -35,8 +35,9 @@ from jobs.client import RemoteClassifier
 from . import brokers, servers
 from .brokers import Broker
 from .fuzz import KERAS2, SMALL_NETWORK
+from .servers import until
 from .test_application import MIB, leftovers, one_line_refusal, sentence_on
-from .test_load import slow, until
+from .test_load import slow
 
 IDENTIFICATIONS = "/api/v1/identifications"
 JOB = IDENTIFICATIONS + "/{job}"

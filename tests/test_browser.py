@@ -21,7 +21,8 @@ from . import servers
 from .drawings import draw_goldfinch, encoded
 from .fuzz import SMALL_NETWORK
 from .photographs import display_p3
-from .test_load import slow, until
+from .servers import until
+from .test_load import slow
 
 SCREENSHOTS = Path(__file__).with_name("screenshots")
 PREDICTED = re.compile(r"^Predicted : \w")

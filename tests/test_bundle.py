@@ -10,9 +10,7 @@ import pytest
 from deploy import bundle
 from inference import LABELS_FILE, MODEL_FILE
 
-from .servers import ROOT
-
-KERAS2 = ROOT / "tests" / "keras2"
+from .fuzz import KERAS2
 
 
 @pytest.fixture

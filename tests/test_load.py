@@ -10,7 +10,6 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -24,7 +23,7 @@ from . import servers
 from .drawings import encoded
 from .fuzz import SMALL_NETWORK
 from .photographs import bird
-from .servers import Answer, form, send_photo
+from .servers import Answer, form, send_photo, until
 
 BUSY = re.compile(
     r'role="alert">The app is busy: (1 photo is|\d+ photos are) in line. Please try again in (a|\d+) seconds?.<'
@@ -141,13 +140,6 @@ def test_a_client_that_goes_away_while_waiting_gives_up_its_place(tmp_path, comm
         assert send_photo(address, coloured(1)).status == 200
         assert people[0].recv(100).split()[1] == b"200"
         people[0].close()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_gunicorn_told_to_stop_answers_those_in_line_and_ends_well(tmp_path):

@@ -24,13 +24,15 @@ class Web:
     """The app under gunicorn.
 
     :param health: what it said of its health while it started, with the status and the seconds that it took to say so.
-    :param pages: the statuses of pages that 70 people asked for meanwhile, and whether the app was ready then.
+    :param pages: the statuses of what 70 people and programs asked for meanwhile, and whether the app was ready then.
+    :param types: these statuses, and the types of what came.
     """
 
     address: str
     log: Path
     health: list[tuple[int, dict[str, object], float]]
     pages: list[tuple[int, bool]]
+    types: set[tuple[int, str]]
 
     def logged(self, request: str | None) -> list[dict[str, object]]:
         """What it logged of a request."""
@@ -58,17 +60,20 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     port = servers.free_port()
     address = f"http://127.0.0.1:{port}"
     environment = servers.environment(port, folder / "uploads", BIRD_PROXIES="1", BIRD_RATE_LIMIT="")
-    health, pages = [], []
+    health, pages, types = [], [], set()
 
-    def ask_for_a_page() -> None:
+    def ask_for(path: str) -> None:
         connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=servers.START_LIMIT)
-        connection.request("GET", "/about")
-        pages.append((connection.getresponse().status, health_of(address)[0] == 200))
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        pages.append((answer.status, health_of(address)[0] == 200))
+        types.add((answer.status, answer.headers["Content-Type"]))
 
-    people = [threading.Thread(target=ask_for_a_page) for _ in range(70)]  # more than there are threads
+    paths = 35 * ["/about", "/api/v1/species"]  # more than there are threads
+    people = [threading.Thread(target=ask_for, args=[path]) for path in paths]
     with open(folder / "log", "w") as log, open(folder / "errors", "w") as errors:  # TensorFlow's, in its own form
         process = subprocess.Popen(
-            [*servers.GUNICORN, "--bind", f"127.0.0.1:{port}"],
+            servers.GUNICORN,
             cwd=servers.ROOT,
             env=environment,
             stdout=log,
@@ -85,7 +90,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
             time.sleep(0.1)
         for person in people:
             person.join()
-        yield Web(address, folder / "log", health, pages)
+        yield Web(address, folder / "log", health, pages, types)
     finally:
         process.terminate()
         process.wait(timeout=40)
@@ -102,6 +107,8 @@ def test_health_is_503_until_the_model_is_ready_and_is_said_at_once(web):
 
 def test_pages_that_are_asked_for_meanwhile_wait_for_the_model_but_for_those_that_would_take_all_threads(web):
     assert Counter(web.pages) == {(200, True): 16, (503, False): 54}
+    page = "text/html; charset=utf-8"
+    assert web.types == {(200, page), (200, "application/json"), (503, page), (503, "application/problem+json")}
 
 
 def test_each_request_is_a_line_of_json_without_names_or_addresses(web, goldfinch):
@@ -166,21 +173,8 @@ def test_the_app_answers_for_a_proxy_that_has_refused_a_body(web):
     assert json.load(error.value)["detail"] == "Uploaded file too large."
 
 
-def start_under_gunicorn(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Start where it cannot start."""
-    port = servers.free_port()
-    return subprocess.run(
-        [*servers.GUNICORN, "--bind", f"127.0.0.1:{port}"],
-        cwd=servers.ROOT,
-        env=servers.environment(port, folder, **settings),
-        capture_output=True,
-        text=True,
-        timeout=servers.START_LIMIT,
-    )
-
-
 def test_debug_mode_does_not_start(uploads):
-    ended = start_under_gunicorn(uploads, FLASK_DEBUG="1")
+    ended = servers.start_and_fail(uploads, port=servers.free_port(), command=servers.GUNICORN, FLASK_DEBUG="1")
     assert ended.returncode == 4
     assert ended.stderr == (
         "application: FLASK_DEBUG is on, which shows visitors the inside of the app. Leave it out.\n"
@@ -188,7 +182,9 @@ def test_debug_mode_does_not_start(uploads):
 
 
 def test_a_model_that_cannot_be_loaded_ends_gunicorn_with_one_line(uploads):
-    ended = start_under_gunicorn(uploads, BIRD_MODEL="/nowhere/birds.h5")
+    ended = servers.start_and_fail(
+        uploads, port=servers.free_port(), command=servers.GUNICORN, BIRD_MODEL="/nowhere/birds.h5"
+    )
     assert ended.returncode == 4
     assert ended.stderr.startswith("application: /nowhere/birds.h5 is missing.")
     assert ended.stderr.count("\n") == 1

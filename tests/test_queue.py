@@ -38,9 +38,9 @@ from . import brokers, servers
 from .brokers import HANGS, KILLS, RAISES, Broker
 from .drawings import encoded
 from .fuzz import KERAS2, SMALL_NETWORK
-from .servers import Answer, form, send_photo, together
+from .servers import Answer, form, send_photo, together, until
 from .test_application import sentence_on
-from .test_load import colour_of, colour_on, coloured, is_a_busy_page, until
+from .test_load import colour_of, colour_on, coloured, is_a_busy_page
 
 UNAVAILABLE = "No photo can be identified at the moment. Please try again in a few seconds."
 MODELS = servers.ROOT / "models"

@@ -4,16 +4,18 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import yaml
+
+from tests.servers import until
+
+from .visits import answers
 
 APP_PORT = 8000  # where Elastic Beanstalk's nginx looks for the app
 NGINX_CONF = Path(__file__).parent / "nginx.conf"
@@ -162,20 +164,8 @@ def nginx_running(folder: Path, port: int) -> Iterator[None]:
     command = [NGINX, "-p", folder, "-c", "nginx.conf", "-e", "error.log"]
     process = subprocess.Popen([*command, "-g", " ".join(["daemon off;", *user])])
     try:
-        wait_for_port(port)
+        until(lambda: answers(port), seconds=10)
         yield
     finally:
         process.terminate()
         process.wait(timeout=10)
-
-
-def wait_for_port(port: int) -> None:
-    """Wait until somebody listens there, for 10 seconds at most."""
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)

@@ -3,15 +3,16 @@
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
 import requests
 
-from tests.servers import FORM_HEADERS, form
+from tests.servers import FORM_HEADERS, form, until
 
 TOO_LARGE = "Uploaded file too large."
-PATIENCE = 120  # seconds; a model is loaded in ten on a quiet machine
+wait_until = partial(until, seconds=120)  # a model is loaded in ten on a quiet machine
 
 
 def send(address: str, photo: bytes, path: str = "/", name: str = "bird.jpg") -> requests.Response:
@@ -41,15 +42,6 @@ def wait_until_ready(address: str) -> None:
     wait_until(lambda: health(address).status_code == 200)
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """:raises TimeoutError: it does not come true within ``PATIENCE``."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.01)
-
-
 @contextlib.contextmanager
 def connections(address: str, count: int) -> Iterator[list[socket.socket]]:
     """So many connections on which nothing has been sent."""
@@ -61,14 +53,11 @@ def connections(address: str, count: int) -> Iterator[list[socket.socket]]:
         ]
 
 
-def raw_upload(photo: bytes, *, announced: int | None = None) -> bytes:
-    """A whole request, as it goes over the line.
-
-    :param announced: the length of which its head speaks, if it is not the true one.
-    """
+def raw_upload(photo: bytes) -> bytes:
+    """A whole request, as it goes over the line."""
     body = form(photo, "bird.jpg")
     head = f"POST / HTTP/1.1\r\nHost: birds\r\nContent-Type: {FORM_HEADERS['Content-Type']}\r\nConnection: close\r\n"
-    return f"{head}Content-Length: {announced or len(body)}\r\n\r\n".encode() + body
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def drip(clients: list[socket.socket], request: bytes, *, rate: int, seconds: float) -> int:
