@@ -40,7 +40,7 @@ screenshot: .venv/development
 bundle: .venv/development
 	@$(BIN)/python -m deploy.bundle
 
-# Deploy that bundle to an empty folder, with nginx in front, and see what it stands: two minutes. Needs nginx
+# Deploy that bundle to an empty folder, with nginx in front, and see what it stands: three minutes. Needs nginx
 rehearse: .venv/development
 	$(BIN)/python -m pytest -n 0 deploy
 
