@@ -3,36 +3,54 @@ PORT ?= 5000
 REDIS_PORT ?= 6380
 BIN := .venv/bin
 
-.PHONY: run up test lint fuzz bench screenshot bundle rehearse
+.PHONY: run up check lint types unit test coverage requirements fuzz bench screenshot bundle rehearse
 
 # Set everything up and serve http://127.0.0.1:5000
 run: .venv/production
 	@PORT=$(PORT) $(BIN)/python application.py
 
-# The same as two services, with a Redis between them, until Ctrl-C; needs redis-server
+# Run the web process, a worker and a Redis between them until Ctrl-C. Needs redis-server
 up: .venv/development
 	@command -v redis-server >/dev/null || { echo "redis-server is needed: apt install redis-server, or brew install redis" >&2; exit 1; }
 	@echo "http://127.0.0.1:$(PORT), as soon as the worker has loaded the model"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" WEB_PORT=$(PORT) REDIS_PORT=$(REDIS_PORT) \
 		BIRD_QUEUE_URL=redis://127.0.0.1:$(REDIS_PORT)/0 BIRD_RESULT_URL= $(BIN)/honcho start -f Procfile.up
 
-# Set everything up and run the tests
-test: .venv/development
-	$(BIN)/python -m pytest
+# Everything that needs no TensorFlow, browser or server: less than a minute. Run it before each commit
+check: lint types unit
 
 lint: .venv/development
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
 
-# Post 50,000 mutilated files to the running app
+types: .venv/development
+	$(BIN)/mypy
+
+unit: .venv/development
+	$(BIN)/python -m pytest tests/unit
+
+# Run all tests
+test: .venv/development
+	$(BIN)/python -m pytest
+
+# Run all tests and report which lines and branches of the app they reach
+coverage: .venv/development
+	$(BIN)/python -m pytest --cov
+
+# Write the requirements files from pyproject.toml
+requirements: .venv/bin/python
+	$(BIN)/python -m deploy.requirements
+
+# Post 50,000 damaged files to the running app
 fuzz: .venv/development
-	$(BIN)/python -m tests.fuzz 50000
+	$(BIN)/python -m tests.support.fuzz 50000
 
-# How fast the app is beside the plain recipe: 20 minutes. DATA=FOLDER, which holds <label>/*.jpg, adds what bfloat16 costs.
+# Measure how fast the app is, next to the plain recipe: 20 minutes. DATA=FOLDER with <label>/*.jpg adds what bfloat16 costs
 bench: .venv/development
 	@$(BIN)/python -m benchmarks $(DATA)
 
-# Take the picture in the README again; needs Chromium
+# Take the README's screenshot again. Needs Chromium
 screenshot: .venv/development
 	$(BIN)/python -m docs.screenshot
 
@@ -40,7 +58,7 @@ screenshot: .venv/development
 bundle: .venv/development
 	@$(BIN)/python -m deploy.bundle
 
-# Deploy that bundle to an empty folder, with nginx in front, and see what it stands: three minutes. Needs nginx
+# Deploy that bundle to an empty folder, with nginx in front, and test it: three minutes. Needs nginx
 rehearse: .venv/development
 	$(BIN)/python -m pytest -n 0 deploy
 

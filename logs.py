@@ -1,25 +1,26 @@
-"""What is logged where the app serves the public: JSON, a line for each request and for whatever else happens."""
+"""What is logged under gunicorn and by workers: JSON, one line for each request and for each other event."""
 
 import logging
+from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
 
 def json_lines() -> JsonFormatter:
-    """What makes a line of JSON of a record, its ``extra`` fields included."""
+    """A formatter that makes a record, its ``extra`` fields included, one line of JSON."""
     return JsonFormatter(["levelname", "name", "message"], rename_fields={"levelname": "level"}, timestamp="time")
 
 
 def without_client(record: logging.LogRecord) -> bool:
-    """Of a request that makes no sense, gunicorn would log the address and whatever has been sent in place of one."""
+    """Drop the address and the content that gunicorn logs of a malformed request."""
     if str(record.msg).startswith("Invalid request from"):
         record.msg = "Invalid request"
     return True
 
 
-#: For ``logging.config.dictConfig``. The app logs requests itself: gunicorn's lines would hold addresses and paths, and
-#: those of the rate limit hold addresses.
-CONFIG = {
+#: For ``logging.config.dictConfig``. The app logs requests itself: gunicorn's access log has addresses and paths in it,
+#: and the rate limit's log has addresses.
+CONFIG: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "logs.json_lines"}},

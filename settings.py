@@ -1,42 +1,51 @@
-"""What can be changed from outside: every setting with its default, for the web and for the worker.
+"""Every setting with its default, for the web process, the worker and the command line.
 
-Each is an environment variable with ``BIRD_`` before its name: BIRD_MODEL=/elsewhere/birds.h5, and so on.
+Each setting is an environment variable with ``BIRD_`` before its name: ``BIRD_MODEL=/elsewhere/birds.h5``, and so on.
 """
 
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flask import Config
 
 from inference import LABELS_FILE, MAX_PIXELS, MAX_WAITING, MIN_SIDE, MODEL_FILE
 from inference.processor import has_bfloat16
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parent
 
-DEFAULTS = {
-    "MODEL": str(HERE / "models" / MODEL_FILE),
-    "LABELS": str(HERE / "models" / LABELS_FILE),
-    "UPLOADS": str(HERE / "uploads"),  # leftovers in it are swept when the app starts
+DEFAULTS: dict[str, Any] = {
+    "MODEL": str(ROOT / "models" / MODEL_FILE),
+    "LABELS": str(ROOT / "models" / LABELS_FILE),
+    "UPLOADS": str(ROOT / "uploads"),  # leftovers in it are deleted when the app starts
     "MAX_CONTENT_LENGTH": 10 * 2**20,  # bytes of a whole request
-    "MAX_FORM_MEMORY_SIZE": 500_000,  # bytes of a field that is no file
+    "MAX_FORM_MEMORY_SIZE": 500_000,  # bytes of a form field that is not a file
     "MAX_FORM_PARTS": 100,  # fields and files
     "MAX_PIXELS": MAX_PIXELS,  # of a photo; reading more than 50 million may take too much memory
-    "MAX_WAITING": MAX_WAITING,  # photos in line
-    "PRECISION": "float32",  # of the network; or "bfloat16", faster on a processor that has it
-    "QUEUE_URL": "",  # of a Celery broker; without it the network runs in this process
-    "RESULT_URL": "",  # of the Redis that keeps the workers' answers; that of QUEUE_URL, if it is one
-    "RESULT_WAIT": 3,  # seconds until a person gets the place in the line, and a page for the answer of a worker
-    "HEALTH_PORT": 0,  # of this machine, where a worker answers /healthz; 0: nowhere
-    "UNSURE_BELOW": None,  # confidence, 0 to 1, below which the page is not sure; by default that of the model's card
-    "PROXIES": 0,  # how many proxies stand in front; of what they forward, the last so many hops are believed
-    "RATE_LIMIT": None,  # uploads that one client may send, such as "60 per minute"; "" is no limit
-    "SECRET_KEY": secrets.token_hex(),  # signs the messages between two pages; another after each start will do
-    "SESSION_COOKIE_SAMESITE": "Lax",  # the cookie with those messages goes along with no form of another site
+    "MAX_WAITING": MAX_WAITING,  # photos in the queue
+    "PRECISION": "float32",  # of the network; or "bfloat16", faster on a processor that multiplies it
+    "QUEUE_URL": "",  # of a Celery broker; without it the network runs in the web process
+    "RESULT_URL": "",  # of the Redis that keeps the workers' answers; by default QUEUE_URL, if that is a Redis
+    "RESULT_WAIT": 3,  # seconds until a person is told the position in the queue instead of waiting for the answer
+    "HEALTH_PORT": 0,  # port on 127.0.0.1 where a worker answers /healthz; 0: none
+    "UNSURE_BELOW": None,  # confidence, 0 to 1, below which the page is not sure; by default the model card's
+    "PROXIES": 0,  # number of proxies in front of the app whose X-Forwarded-For and -Proto are trusted
+    "RATE_LIMIT": None,  # photos that one client may send, such as "60 per minute"; "" is no limit
+    "SECRET_KEY": secrets.token_hex(),  # signs flashed messages; a new one at each start will do for one process
+    "SESSION_COOKIE_SAMESITE": "Lax",  # other sites' forms do not carry the cookie with those messages
 }
 
-# The least that a setting may be, and what it counts. Werkzeug reads forms, files included, in blocks of half of the
-# form memory.
-LIMITS = {
+CANNOT_START = 4  # exit status; gunicorn restarts a worker that ends with most others again and again
+LONGEST_RESULT_WAIT = 20  # seconds; each waiting client keeps a thread of the web process
+RATE_LIMIT_BEHIND_PROXIES = "60 per minute"  # three times as many photos as the page sends at once
+PRECISIONS = ("float32", "bfloat16")
+REDIS_SCHEMES = ("redis", "rediss")
+
+#: The smallest value of each number, and its unit. Werkzeug reads forms, files included, in blocks of half of
+#: MAX_FORM_MEMORY_SIZE.
+MINIMUMS = {
     "MAX_CONTENT_LENGTH": (1, "bytes"),
     "MAX_FORM_MEMORY_SIZE": (2**17, "bytes"),
     "MAX_FORM_PARTS": (1, "parts"),
@@ -44,72 +53,92 @@ LIMITS = {
     "MAX_WAITING": (0, "photos"),
     "PROXIES": (0, "proxies"),
 }
-PRECISIONS = ("float32", "bfloat16")
-TEXTS = ("MODEL", "LABELS", "UPLOADS", "SECRET_KEY")
-REDIS = ("redis", "rediss")
-CANNOT_START = 4  # exit status; gunicorn starts a worker that ends otherwise again and again
-RATE_LIMIT_BEHIND_PROXIES = "60 per minute"  # three times the most that the page sends at once
-LONGEST_RESULT_WAIT = 20  # seconds; each who waits so keeps a thread of the web process
 
 
 class SettingError(ValueError):
     """A setting cannot be used; the message says which and why."""
 
 
-def from_environment() -> Config:
-    """The settings, checked, for a process that is no web app.
+@dataclass(frozen=True)
+class Settings:
+    """The checked settings; ``DEFAULTS`` says what each means."""
+
+    model: Path
+    labels: Path
+    uploads: Path
+    max_content_length: int
+    max_pixels: int
+    max_waiting: int
+    precision: str
+    queue_url: str
+    result_url: str
+    result_wait: float
+    health_port: int
+    unsure_below: float | None
+    proxies: int
+    rate_limit: str
+    secret_key: str
+
+
+def from_environment() -> Settings:
+    """The settings of a process that is not a Flask application.
 
     :raises SettingError: one of them cannot be used.
     """
-    config = Config(HERE, DEFAULTS)
+    config = Config(ROOT, DEFAULTS)
     config.from_prefixed_env("BIRD")
-    check(config)
-    return config
+    return from_config(config)
 
 
-def check(config: Config) -> None:
-    """Make text of what must be text, and fill in ``RESULT_URL``.
+def from_config(config: Mapping[str, Any]) -> Settings:
+    """Check the settings.
 
-    :raises SettingError: a setting is not of its kind.
+    :param config: ``DEFAULTS``, updated from the environment.
+    :raises SettingError: one of them cannot be used.
     """
-    for name, (least, unit) in LIMITS.items():
-        limit = config[name]
-        if not isinstance(limit, int) or isinstance(limit, bool) or limit < min(least, 1):
-            raise SettingError(f"BIRD_{name} must be a number of {unit}, not {limit!r}.")
-        if limit < least:
-            raise SettingError(f"BIRD_{name} must be at least {least}, or no photo is received.")
-    for name in TEXTS:
-        config[name] = str(config[name])  # BIRD_SECRET_KEY=123 reads as a number
-        if not config[name]:
-            raise SettingError(f"BIRD_{name} is empty. Set it, or leave it out for the default.")
-    _check_precision(config["PRECISION"])
-    _check_unsure(config["UNSURE_BELOW"])
-    _check_health_port(config["HEALTH_PORT"])
-    _check_queue(config)
+    for name in MINIMUMS:
+        _check_number(config, name)
+    queue_url, result_url = _queue_urls(str(config["QUEUE_URL"]), str(config["RESULT_URL"]))
+    return Settings(
+        model=Path(_text(config, "MODEL")),
+        labels=Path(_text(config, "LABELS")),
+        uploads=Path(_text(config, "UPLOADS")),
+        max_content_length=config["MAX_CONTENT_LENGTH"],
+        max_pixels=config["MAX_PIXELS"],
+        max_waiting=config["MAX_WAITING"],
+        precision=_precision(config["PRECISION"]),
+        queue_url=queue_url,
+        result_url=result_url,
+        result_wait=_result_wait(config["RESULT_WAIT"]),
+        health_port=_health_port(config["HEALTH_PORT"]),
+        unsure_below=_unsure_below(config["UNSURE_BELOW"]),
+        proxies=config["PROXIES"],
+        rate_limit=_rate_limit(config["RATE_LIMIT"], config["PROXIES"]),
+        secret_key=_text(config, "SECRET_KEY"),
+    )
 
 
-def check_rate_limit(config: Config) -> None:
-    """Fill in ``RATE_LIMIT``, which the web alone has.
-
-    :raises SettingError: it is none.
-    """
-    if config["RATE_LIMIT"] is None:
-        # The address of a client that comes through an unknown proxy is the proxy's: all would share one limit.
-        config["RATE_LIMIT"] = RATE_LIMIT_BEHIND_PROXIES if config["PROXIES"] else ""
-    if not config["RATE_LIMIT"]:
-        return
-    from limits import parse_many  # it is not needed where there is no limit
-
-    try:
-        parse_many(str(config["RATE_LIMIT"]))
-    except ValueError as error:
-        raise SettingError(
-            "BIRD_RATE_LIMIT must be a number of uploads in a time, such as 60 per minute, not "
-            f"{config['RATE_LIMIT']!r}."
-        ) from error
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _check_precision(precision: object) -> None:
+def _check_number(config: Mapping[str, Any], name: str) -> None:
+    value = config[name]
+    least, unit = MINIMUMS[name]
+    if not isinstance(value, int) or isinstance(value, bool) or value < min(least, 1):
+        raise SettingError(f"BIRD_{name} must be a number of {unit}, not {value!r}.")
+    if value < least:
+        raise SettingError(f"BIRD_{name} must be at least {least}, or no photo is received.")
+
+
+def _text(config: Mapping[str, Any], name: str) -> str:
+    text = str(config[name])  # BIRD_SECRET_KEY=123 reads as a number
+    if not text:
+        raise SettingError(f"BIRD_{name} is empty. Set it, or leave it out for the default.")
+    return text
+
+
+def _precision(precision: Any) -> str:
     if precision not in PRECISIONS:
         raise SettingError(f"BIRD_PRECISION must be {' or '.join(PRECISIONS)}, not {precision!r}.")
     if precision == "bfloat16" and not has_bfloat16():
@@ -117,46 +146,61 @@ def _check_precision(precision: object) -> None:
             "BIRD_PRECISION=bfloat16 needs a processor that multiplies bfloat16 (AVX512-BF16 or AMX-BF16), and "
             "none was found here. Leave it out."
         )
+    return str(precision)
 
 
-def _check_unsure(confidence: object) -> None:
-    is_number = isinstance(confidence, int | float) and not isinstance(confidence, bool)
-    if confidence is not None and not (is_number and 0 <= confidence <= 1):
+def _rate_limit(limit: Any, proxies: int) -> str:
+    if limit is None:
+        # Behind proxies that are not known, all clients have one address, and would share one limit.
+        return RATE_LIMIT_BEHIND_PROXIES if proxies else ""
+    return str(limit)
+
+
+def _unsure_below(confidence: Any) -> float | None:
+    if confidence is not None and not (_is_number(confidence) and 0 <= confidence <= 1):
         raise SettingError(f"BIRD_UNSURE_BELOW must be a confidence from 0 to 1, not {confidence!r}.")
+    return None if confidence is None else float(confidence)
 
 
-def _check_health_port(port: object) -> None:
+def _health_port(port: Any) -> int:
     if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port < 2**16:
         raise SettingError(f"BIRD_HEALTH_PORT must be a port from 1 to 65535, or 0 for none, not {port!r}.")
+    return port
 
 
-def _check_queue(config: Config) -> None:
-    """No URL is repeated in what is raised: a password may be in it."""
-    wait = config["RESULT_WAIT"]
-    if not isinstance(wait, int | float) or isinstance(wait, bool) or not 0 <= wait <= LONGEST_RESULT_WAIT:
+def _result_wait(wait: Any) -> float:
+    if not _is_number(wait) or not 0 <= wait <= LONGEST_RESULT_WAIT:
         raise SettingError(
             f"BIRD_RESULT_WAIT must be a number of seconds from 0 to {LONGEST_RESULT_WAIT}, not {wait!r}."
         )
-    queue, results = str(config["QUEUE_URL"]), str(config["RESULT_URL"])
-    if not queue:
-        return
-    from kombu.transport import TRANSPORT_ALIASES  # it is not needed where there is no queue
+    return float(wait)
 
-    scheme = _scheme(queue)
+
+def _queue_urls(queue_url: str, result_url: str) -> tuple[str, str]:
+    """The broker's address and that of the Redis for the answers; both empty without a queue.
+
+    :raises SettingError: one of them cannot be used. It repeats no address: a password may be in it.
+    """
+    if not queue_url:
+        return "", ""
+    from kombu.transport import TRANSPORT_ALIASES  # not installed, and not needed, where there is no queue
+
+    scheme = url_scheme(queue_url)
     if scheme not in TRANSPORT_ALIASES or scheme == "memory":
         raise SettingError(
             "BIRD_QUEUE_URL must be the address of a Celery broker, such as redis://host:6379/0, amqp://host or sqs://."
         )
-    if not results and scheme not in REDIS:
+    if not result_url and scheme not in REDIS_SCHEMES:
         raise SettingError(
             f"BIRD_RESULT_URL is needed: {scheme}:// carries photos to the workers, but keeps no answers. "
             "Give the address of a Redis, such as redis://host:6379/0."
         )
-    config["RESULT_URL"] = results or queue
-    if _scheme(config["RESULT_URL"]) not in REDIS:
+    if url_scheme(result_url or queue_url) not in REDIS_SCHEMES:
         raise SettingError("BIRD_RESULT_URL must be the address of a Redis, such as redis://host:6379/0.")
+    return queue_url, result_url or queue_url
 
 
-def _scheme(url: str) -> str:
+def url_scheme(url: str) -> str:
+    """What stands before ``://`` in an address; empty if there is no ``://``."""
     scheme, separator, _rest = url.partition("://")
     return scheme if separator else ""

@@ -25,7 +25,7 @@ from pathlib import Path
 import psutil
 
 from inference.processor import has_bfloat16
-from tests import servers
+from tests.support import servers
 
 from . import parts
 from .load import Load, put_load_on

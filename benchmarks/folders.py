@@ -15,7 +15,7 @@ import psutil
 
 from inference.processor import usable_cores
 from inference.sandbox import Sandbox
-from tests import servers
+from tests.support import servers
 
 from . import parts
 from .photos import phone_jpeg

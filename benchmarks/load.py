@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from tests.servers import FORM_HEADERS, form
+from tests.support.servers import FORM_HEADERS, form
 
 
 @dataclass

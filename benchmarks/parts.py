@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from inference import LABELS_FILE, MODEL_FILE
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype="uint8")
 MODEL, LABELS = ROOT / "models" / MODEL_FILE, ROOT / "models" / LABELS_FILE

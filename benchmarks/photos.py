@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from tests.drawings import draw_goldfinch, encoded
+from tests.support.drawings import draw_goldfinch, encoded
 
 NOISE = 5  # standard deviation, of 255: a phone's sensor at dusk
 

@@ -1,4 +1,4 @@
-"""The plain way to put a network behind Celery: its defaults, and the numbers as a list.
+"""The simplest way to put a network behind Celery: its defaults, and the pixels as a list of numbers.
 
 celery -A benchmarks.plain_worker worker
 """
@@ -12,6 +12,6 @@ app = Celery("plain", broker=os.environ["PLAIN_URL"], backend=os.environ["PLAIN_
 
 @app.task(name="plain")
 def plain(pixels: list[list[list[int]]]) -> dict[str, object]:
-    """Nothing of a network: only the way there and back is measured."""
+    """Answer without a network: only the transfer is measured."""
     assert len(pixels) == 224
     return {"label": "bird", "confidence": 1.0, "candidates": [["bird", 1.0]] * 5}

@@ -15,7 +15,7 @@ from PIL import Image
 
 from inference import IMAGE_SIZE
 from inference.photo import THUMBNAIL_SIZE, open_photo
-from tests.drawings import encoded
+from tests.support.drawings import encoded
 
 from .parts import classifier
 

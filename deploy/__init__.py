@@ -1,1 +1,1 @@
-"""How the app gets to where the public is: the bundle for Elastic Beanstalk, files for a plain host, a rehearsal."""
+"""Deployment: Elastic Beanstalk's bundle, files for a host of your own, a rehearsal, the requirements files."""

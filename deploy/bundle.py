@@ -6,43 +6,48 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from inference import LABELS_FILE, MODEL_FILE, PairError
+from inference import LABELS_FILE, MODEL_FILE
+from inference.errors import PairError
 from inference.pair import check_pair
 
 ROOT = Path(__file__).parent.parent
 BUNDLE = ROOT / "bundle.zip"
-LARGEST = 500 * 10**6  # bytes; Elastic Beanstalk takes no more
+MAX_SIZE = 500 * 10**6  # bytes; Elastic Beanstalk refuses a larger one
 
 
-def files() -> list[Path]:
-    """What production needs of the project, relative to it: what ``.ebignore`` does not leave out."""
+def bundled_files() -> list[Path]:
+    """The files of the project that production needs: those that ``.ebignore`` does not exclude.
+
+    :return: paths relative to the project's folder, sorted.
+    """
     ignored = GitIgnoreSpec.from_lines((ROOT / ".ebignore").read_text(encoding="utf-8").splitlines())
     return [Path(path) for path in sorted(ignored.match_tree_files(ROOT, negate=True))]
 
 
-def write(bundle: Path) -> int:
-    """Write it.
+def write_bundle(bundle: Path) -> int:
+    """Write the bundle.
 
+    :param bundle: the ZIP file to write.
     :return: its size in bytes.
-    :raises PairError: the model pair in it could not be used.
+    :raises PairError: the app could not load the model pair in it.
     """
     check_pair(ROOT / "models" / MODEL_FILE, ROOT / "models" / LABELS_FILE)
     with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in files():
+        for path in bundled_files():
             archive.write(ROOT / path, path)
     return bundle.stat().st_size
 
 
 def main() -> None:
-    """Write it, and say how large it is."""
+    """Write ``bundle.zip`` and print its size, or exit with the reason why there is none."""
     try:
-        size = write(BUNDLE)
+        size = write_bundle(BUNDLE)
     except PairError as error:
         sys.exit(f"bundle: {error}")
-    if size > LARGEST:
+    if size > MAX_SIZE:
         BUNDLE.unlink()
-        sys.exit(f"bundle: {size / 1e6:.0f} MB are more than the {LARGEST / 1e6:.0f} MB that Elastic Beanstalk takes.")
-    print(f"{BUNDLE.name}: {size / 1e6:.1f} MB of the {LARGEST / 1e6:.0f} MB that Elastic Beanstalk takes")
+        sys.exit(f"bundle: {size / 1e6:.0f} MB are more than the {MAX_SIZE / 1e6:.0f} MB that Elastic Beanstalk takes.")
+    print(f"{BUNDLE.name}: {size / 1e6:.1f} MB of the {MAX_SIZE / 1e6:.0f} MB that Elastic Beanstalk takes")
 
 
 if __name__ == "__main__":

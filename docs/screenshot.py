@@ -5,9 +5,9 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tests import servers
+from tests.support import servers
 from tests.conftest import CHROMIUM, OFFLINE
-from tests.drawings import draw_goldfinch
+from tests.support.drawings import draw_goldfinch
 
 SCREENSHOT = Path(__file__).with_name("screenshot.png")
 

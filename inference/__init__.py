@@ -1,33 +1,28 @@
-"""From the bytes of a photograph to a named species; knows nothing of Flask or Celery."""
+"""From the bytes of a photo to a named species. Nothing in here knows Flask or Celery."""
 
 from dataclasses import dataclass, field
 
-#: The file names of the model pair; training writes them, the app reads them.
+#: The file names of the model pair, which training writes and the app reads.
 MODEL_FILE = "bird_classify_finetune_IV3_final.h5"
 LABELS_FILE = "class_indices.npy"
-#: What training says of the pair, for programs and for people.
+#: What training reports about the pair, for programs and for people.
 CARD_FILE = "model_card.json"
 REPORT_FILE = "report.html"
 
-IMAGE_SIZE = 224  # pixels, both sides of the square that the network sees
-MAX_PIXELS = 50_000_000  # ~ a 50 MP camera; larger is refused before decoding, unless told otherwise
-CANDIDATES = 5  # how many species an Identification lists
-MIN_SIDE = 16  # pixels; thinner is a line or a tracking pixel, not a bird
+IMAGE_SIZE = 224  # pixels, both sides of the square that the network takes
+MAX_PIXELS = 50_000_000  # ~ a 50 MP camera; larger is refused before decoding. The default of a setting
+CANDIDATES = 5  # species in an Identification
+MIN_SIDE = 16  # pixels; anything thinner is a line or a tracking pixel, not a bird
 
-#: Photographs that may wait behind the one that is being identified, unless told otherwise.
-MAX_WAITING = 32
-
-
-class PairError(ValueError):
-    """The model pair cannot be used; the message is one line: which file, what is wrong, what to do."""
+MAX_WAITING = 32  # photos that may wait behind the one being classified. The default of a setting
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One species that the photograph may show.
+    """A species that the photo may show.
 
     :param label: the species.
-    :param confidence: softmax, 0 to 1.
+    :param confidence: the network's probability for it, 0 to 1.
     """
 
     label: str
@@ -36,13 +31,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Identification:
-    """What the network says of one photograph.
+    """The network's answer for one photo.
 
-    :param label: the likeliest species.
-    :param confidence: its softmax, 0 to 1.
-    :param candidates: the five likeliest species, descending; fewer if the model knows fewer.
-    :param model: the SHA-256 of the network's file.
-    :param seconds: what the network took.
+    :param label: the most likely species.
+    :param confidence: its probability, 0 to 1.
+    :param candidates: the ``CANDIDATES`` most likely species, most likely first; fewer if the model has fewer classes.
+    :param model: the SHA-256 of the ``.h5`` file.
+    :param seconds: the time that the network took.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""The model pair, loaded, checked, traced and warmed up: pixels in, ``Identification`` out."""
+"""The network: loaded, checked, traced and warmed up. Pixels in, ``Identification`` out."""
 
 import logging
 import os
@@ -7,121 +7,147 @@ import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 # Both are read when Keras and TensorFlow are imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is no error
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # a missing GPU is not an error
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from . import CANDIDATES, IMAGE_SIZE, Candidate, Identification, PairError
-from .card import sha256
+from . import CANDIDATES, IMAGE_SIZE, Candidate, Identification
+from .errors import PairError
 from .folding import compute_in_bfloat16, fold_batch_normalization
-from .labels import load_labels
-from .model_file import check_model_file, write_modern_copy
+from .keras_config import write_modern_copy
 from .processor import usable_cores
+
+if TYPE_CHECKING:
+    from .pair import Pair
 
 log = logging.getLogger(__name__)
 
-MAX_SIDE = 2048  # pixels of a picture that a network takes; those of keras.applications take up to 600
+MAX_SIDE = 2048  # pixels of an image that a network takes; those of keras.applications take up to 600
 MAX_TENSOR = 2**28  # numbers between two layers, 1 GiB: what VGG16 makes of MAX_SIDE × MAX_SIDE pixels
-BATCH = 8  # pictures: at a time they take a sixth less processor time than one by one; more gain no more
-MAX_REASON = 300  # characters of a reason that Keras or TensorFlow gives
+BATCH_SIZE = 8  # images: together they take a sixth less processor time than one by one; a larger batch gains no more
+MAX_REASON = 300  # characters of an error message of Keras or TensorFlow
 
 
 class Classifier:
-    """A fine-tuned network and its labels, ready to answer.
+    """A fine-tuned network and its labels.
 
     :ivar labels: in the order of the network's outputs.
-    :ivar sha256: of ``model_file``; every ``Identification`` carries it.
-    :ivar batch: how many pictures ``classify_all`` takes.
-    :param model_file: a whole Keras model, as Keras 2 or 3 saved it.
-    :param labels_file: the ``.npy`` with its ``{label: index}``.
+    :ivar sha256: of the ``.h5``; every ``Identification`` carries it.
+    :ivar batch_size: how many images ``classify_batch`` takes.
+    :param pair: the model pair, which has been checked.
     :param precision: of the network: ``float32``, or ``bfloat16``, which is faster on a processor that
         ``has_bfloat16`` and moves confidences a little.
-    :raises PairError: a file is missing or unusable, or the two do not belong together.
+    :raises PairError: Keras cannot load the model, or the two files do not belong together.
     """
 
-    batch = BATCH
+    batch_size = BATCH_SIZE
 
-    def __init__(self, model_file: Path, labels_file: Path, precision: str = "float32") -> None:
-        self.labels = load_labels(labels_file)
+    def __init__(self, pair: "Pair", precision: str = "float32") -> None:
+        self.labels, self.sha256 = pair.labels, pair.sha256
         use_threads(usable_cores())
         let_gpu_memory_grow()
-        model = load_network(model_file)
+        model = load_network(pair.model_file)
         outputs = max(2, model.output_shape[-1])  # one sigmoid tells two classes apart
         if outputs != len(self.labels):
             raise PairError(
-                f"{model_file} tells {outputs} classes apart, but {labels_file} holds {len(self.labels)} labels. "
-                "Put in the two files of one training."
+                f"{pair.model_file} tells {outputs} classes apart, but {pair.labels_file} holds {len(self.labels)} "
+                "labels. Put in the two files of one training."
             )
-        self.sha256 = sha256(model_file)
         try:
             fold_batch_normalization(model)
             if precision == "bfloat16":
                 compute_in_bfloat16(model)
-            self._model, self._probabilities = model, traced(model)
-            check_tensors(self._probabilities.get_concrete_function().graph)
-            # The first traced call takes about a second: make it before the first person waits for it.
-            self.classify(np.zeros((IMAGE_SIZE, IMAGE_SIZE, 3), dtype="uint8"))
-        # A network can be well described and yet fail on a picture; the file is the reason here too.
-        except Exception as error:
-            raise PairError(f"{model_file} fails on a picture: {first_line(error)}") from error
+            self._warm_up(model)
+        except Exception as error:  # of any kind; the fault may be ours, so the network gets a second chance
+            self._load_as_saved(pair.model_file, error)
 
-    def classify(self, pixels: np.ndarray) -> Identification:
-        """Name the species.
+    def classify(self, pixels: NDArray[np.uint8]) -> Identification:
+        """Name the species in an image.
 
         :param pixels: ``uint8[224, 224, 3]``, RGB.
         """
-        begun = time.perf_counter()
+        started = time.perf_counter()
         probabilities = self._probabilities(pixels[np.newaxis]).numpy()[0]
-        return self._identification(probabilities, time.perf_counter() - begun)
+        return self._identification(probabilities, time.perf_counter() - started)
 
-    def classify_all(self, pixels: np.ndarray) -> list[Identification]:
-        """Name the species in several pictures: what ``classify`` says of each, in less time.
+    def classify_batch(self, pixels: NDArray[np.uint8]) -> list[Identification]:
+        """Name the species in several images: the same answers as ``classify`` gives for each, in less time.
 
-        :param pixels: ``uint8[n, 224, 224, 3]``, RGB; n is 1 to ``batch``.
+        :param pixels: ``uint8[n, 224, 224, 3]``, RGB; n is 1 to ``batch_size``.
         """
-        if self._batch is None:
-            return [self.classify(each) for each in pixels]
-        begun = time.perf_counter()
-        # It always sees as many: what it says of a picture is then the same to the last bit, whatever is beside it.
-        filled = np.zeros((BATCH, *pixels.shape[1:]), dtype="uint8")
-        filled[: len(pixels)] = pixels
-        probabilities = self._batch(filled).numpy()[: len(pixels)]
-        seconds = (time.perf_counter() - begun) / len(pixels)
+        if self._batch_probabilities is None:
+            return [self.classify(image) for image in pixels]
+        started = time.perf_counter()
+        # The batch is always full: an image then gets the same answer to the last bit, whatever is beside it.
+        batch = np.zeros((BATCH_SIZE, *pixels.shape[1:]), dtype="uint8")
+        batch[: len(pixels)] = pixels
+        probabilities = self._batch_probabilities(batch).numpy()[: len(pixels)]
+        seconds = (time.perf_counter() - started) / len(pixels)
         return [self._identification(each, seconds) for each in probabilities]
 
-    @cached_property
-    def _batch(self) -> tf.types.experimental.PolymorphicFunction | None:
-        """The network for ``BATCH`` pictures, traced when it is first needed; None if it takes one at a time alone."""
+    def _load_as_saved(self, model_file: Path, failure: Exception) -> None:
+        """Run the network without optimization, because the optimized one fails.
+
+        :raises PairError: it fails as well, so the file is the reason.
+        """
         try:
-            probabilities = traced(self._model, BATCH)
+            # Loaded again: some layers may be optimized already, and the others not.
+            self._warm_up(load_network(model_file))
+        except PairError:
+            raise
+        except Exception as error:  # a network can be well described and yet fail on an image
+            raise PairError(f"{model_file} fails on a picture: {first_line(error)}") from error
+        log.warning(
+            "The network runs as it was saved, which is slower: optimizing it failed (%s: %s).",
+            type(failure).__name__,
+            first_line(failure),
+            exc_info=failure,
+        )
+
+    def _warm_up(self, model: keras.Model) -> None:
+        """Trace a network and classify a blank image, so that no person waits for the second that the first one takes.
+
+        :raises Exception: of any kind; the network cannot be run.
+        """
+        self._model, self._probabilities = model, traced(model)
+        check_tensors(self._probabilities.get_concrete_function().graph)
+        self.classify(np.zeros((IMAGE_SIZE, IMAGE_SIZE, 3), dtype="uint8"))
+
+    @cached_property
+    def _batch_probabilities(self) -> Any:
+        """The network for ``BATCH_SIZE`` images, traced when first needed; None if it takes only one at a time."""
+        try:
+            probabilities = traced(self._model, BATCH_SIZE)
             check_tensors(probabilities.get_concrete_function().graph)
-            probabilities(np.zeros((BATCH, IMAGE_SIZE, IMAGE_SIZE, 3), dtype="uint8"))  # the first takes a second
-        except Exception as error:  # as in __init__; here there is another way
-            log.info("One picture at a time, for %s", first_line(error))
+            probabilities(np.zeros((BATCH_SIZE, IMAGE_SIZE, IMAGE_SIZE, 3), dtype="uint8"))  # the first takes a second
+        except Exception as error:  # of any kind, as above; here one at a time is the other way
+            log.info("The network takes one image at a time: %s", first_line(error))
             return None
         return probabilities
 
-    def _identification(self, probabilities: np.ndarray, seconds: float) -> Identification:
+    def _identification(self, probabilities: NDArray[np.float32], seconds: float) -> Identification:
         best = np.argsort(probabilities)[::-1][:CANDIDATES]
         candidates = tuple(Candidate(self.labels[index], float(probabilities[index])) for index in best)
         return Identification(candidates[0].label, candidates[0].confidence, candidates, self.sha256, seconds)
 
 
 def use_threads(cores: int) -> None:
-    """Have TensorFlow keep so many cores busy. By itself it takes all that it sees, whatever the quota of time.
+    """Have TensorFlow keep so many cores busy. Without this it takes all cores that it sees, whatever the CPU quota.
 
-    Threads beyond a quota use it up together, and then all of them stand still until its next period.
+    More threads than the quota allows use it up together, and then all of them stand still until its next period.
     """
     try:
         tf.config.threading.set_intra_op_parallelism_threads(cores)
         tf.config.threading.set_inter_op_parallelism_threads(cores)
     except RuntimeError:
-        log.warning("TensorFlow has been in use before: it keeps the threads that it has.")
+        log.warning("TensorFlow has been used in this process already: it keeps the threads that it has.")
 
 
 def let_gpu_memory_grow() -> None:
@@ -131,24 +157,23 @@ def let_gpu_memory_grow() -> None:
 
 
 def load_network(path: Path) -> keras.Model:
-    """Load a whole network for pictures, without its optimizer and without running code from the file.
+    """Load an image classifier, without its optimizer and without running code from the file.
 
-    :raises PairError: the file is missing, is not a whole Keras model, needs code that is not here, or
-        does not turn one RGB picture into one row of class scores.
+    :param path: an ``.h5`` that ``check_model_file`` has accepted.
+    :raises PairError: Keras cannot load it, or it does not turn one RGB image into one row of class scores.
     """
-    check_model_file(path)
     try:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "modern.h5"
-            model = load_described(copy if write_modern_copy(path, copy) else path)
-        pictures, scores = model.input_shape, model.output_shape
-    # Keras names no exception of its own: whatever it raises here, the file is the reason.
+            model = load_lazily(copy if write_modern_copy(path, copy) else path)
+        inputs, scores = model.input_shape, model.output_shape
+    # Keras has no exception class of its own: whatever it raises here, the file is the reason.
     except Exception as error:
         raise PairError(f"{path} cannot be loaded by Keras {keras.__version__}: {first_line(error)}") from error
-    if not isinstance(pictures, tuple) or len(pictures) != 4 or pictures[3] != 3:
-        raise PairError(f"{path} does not take RGB pictures: its input is {pictures}, not (None, 224, 224, 3).")
-    if any(side is not None and not 0 < side <= MAX_SIDE for side in pictures[1:3]):
-        raise PairError(f"{path} takes pictures of {pictures[1]}×{pictures[2]} pixels, more than {MAX_SIDE} a side.")
+    if not isinstance(inputs, tuple) or len(inputs) != 4 or inputs[3] != 3:
+        raise PairError(f"{path} does not take RGB pictures: its input is {inputs}, not (None, 224, 224, 3).")
+    if any(side is not None and not 0 < side <= MAX_SIDE for side in inputs[1:3]):
+        raise PairError(f"{path} takes pictures of {inputs[1]}×{inputs[2]} pixels, more than {MAX_SIDE} a side.")
     if not isinstance(scores, tuple) or len(scores) != 2 or scores[1] is None:
         raise PairError(
             f"{path} does not give one score for each class: its output is {scores}. Save it with its head."
@@ -156,11 +181,11 @@ def load_network(path: Path) -> keras.Model:
     return model
 
 
-def load_described(path: Path) -> keras.Model:
-    """Load a network as ``keras.models.load_model`` does, but take memory for it only once it is known to be right.
+def load_lazily(path: Path) -> keras.Model:
+    """Load a network like ``keras.models.load_model``, but allocate its weights only once they are known to be right.
 
-    Keras makes all the weights that the description asks for, however large, before it compares them with
-    those in the file. In this scope it makes none.
+    Keras allocates all the weights that the description asks for, however large, before it compares them with
+    those in the file. In this scope it allocates none.
 
     :raises Exception: of any kind; the file is the reason.
     """
@@ -169,10 +194,10 @@ def load_described(path: Path) -> keras.Model:
         with scope:
             model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception:
-        keras.utils.clear_session()  # or the next scope that ends would make those weights
+        keras.utils.clear_session()  # or the next scope that ends would allocate those weights
         raise
     with keras.StatelessScope():
-        pass  # when it ends, the weights are made
+        pass  # when it ends, the weights are allocated
     for variable in model.variables:
         stored = scope.get_current_value(variable)
         if stored is not None:
@@ -181,7 +206,7 @@ def load_described(path: Path) -> keras.Model:
 
 
 def check_tensors(graph: tf.Graph) -> None:
-    """:raises ValueError: a picture would become more numbers than ``MAX_TENSOR`` on its way through the network."""
+    """:raises ValueError: an image would become more numbers than ``MAX_TENSOR`` on its way through the network."""
     for operation in graph.get_operations():
         for tensor in operation.outputs:
             if (tensor.shape.num_elements() or 0) > MAX_TENSOR:
@@ -189,13 +214,13 @@ def check_tensors(graph: tf.Graph) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an exception says, which may be words of the file: no escape sequence gets through."""
+    """The first line of an error message. It may quote the file, so characters that steer a terminal are left out."""
     lines = ("".join(filter(str.isprintable, line)) for line in str(error).splitlines())
     return next((line[:MAX_REASON] for line in lines if line.strip()), type(error).__name__)
 
 
-def traced(model: keras.Model, count: int = 1) -> tf.types.experimental.PolymorphicFunction:
-    """The network as one graph: ``uint8[count, 224, 224, 3]`` -> ``float32[count, classes]``.
+def traced(model: keras.Model, count: int = 1) -> Any:
+    """The network as one ``tf.function``: ``uint8[count, 224, 224, 3]`` -> ``float32[count, classes]``.
 
     Calling it takes less than half of ``model.predict``'s time on a CPU.
     """
@@ -203,42 +228,42 @@ def traced(model: keras.Model, count: int = 1) -> tf.types.experimental.Polymorp
     size = model.input_shape[1:3]
     if None not in size and size != (IMAGE_SIZE, IMAGE_SIZE):
         log.warning(
-            "The network takes %d×%d pictures: the %d×%d pixels are resized for it.", *size, IMAGE_SIZE, IMAGE_SIZE
+            "The network takes %d×%d images: the %d×%d pixels are resized for it.", *size, IMAGE_SIZE, IMAGE_SIZE
         )
 
-    @tf.function(input_signature=[tf.TensorSpec((count, IMAGE_SIZE, IMAGE_SIZE, 3), tf.uint8)])
     def probabilities(pixels: tf.Tensor) -> tf.Tensor:
         rgb = tf.cast(pixels, tf.float32) / 255.0
         if None not in size:
-            rgb = tf.image.resize(rgb, size)  # the same picture if it has that size already
+            rgb = tf.image.resize(rgb, size)  # changes nothing if it has that size already
         return as_probabilities(tf.cast(model(rgb, training=False), tf.float32), activation)
 
-    return probabilities
+    signature = [tf.TensorSpec((count, IMAGE_SIZE, IMAGE_SIZE, 3), tf.uint8)]
+    return tf.function(probabilities, input_signature=signature)
 
 
-def last_activation(model: keras.Model) -> Callable | None:
-    """The activation function that the outputs went through; None if the last layer has none.
+def last_activation(model: keras.Model) -> Callable[..., tf.Tensor] | None:
+    """The activation function behind a network's outputs; None if the last layer has no such attribute.
 
-    The last layer may be inside an inner model, and a linear one behind it may only make float32 of float16.
+    The last layer may be inside an inner model, and a linear activation behind it may only make float32 of float16.
     """
     *_, last = (layer for layer in model.layers if not is_linear_activation(layer))
     return last_activation(last) if isinstance(last, keras.Model) else getattr(last, "activation", None)
 
 
 def is_linear_activation(layer: keras.Layer) -> bool:
-    """Whether a layer passes on what it gets."""
+    """Whether a layer passes its input on as it is."""
     return isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.linear
 
 
-def as_probabilities(scores: tf.Tensor, activation: Callable | None) -> tf.Tensor:
-    """What a head says, as one probability a class.
+def as_probabilities(scores: tf.Tensor, activation: Callable[..., tf.Tensor] | None) -> tf.Tensor:
+    """A network's outputs as one probability for each class.
 
-    :param scores: ``float32[count, n]``; n is 1 for a head with one sigmoid, which speaks of the second of two classes.
+    :param scores: ``float32[count, n]``; n is 1 for a head with one sigmoid, the score of the second of two classes.
     :param activation: of the network's last layer. A linear one was trained with ``from_logits=True``.
     :return: ``float32[count, classes]``.
     """
-    logits = activation is keras.activations.linear
+    are_logits = activation is keras.activations.linear
     if scores.shape[-1] == 1:
-        second = tf.sigmoid(scores) if logits else scores
+        second = tf.sigmoid(scores) if are_logits else scores
         return tf.concat([1 - second, second], axis=-1)
-    return tf.nn.softmax(scores) if logits else scores
+    return tf.nn.softmax(scores) if are_logits else scores

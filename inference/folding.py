@@ -1,4 +1,4 @@
-"""A network in fewer and cheaper operations. It answers as before, and cannot learn any more."""
+"""A network rewritten in fewer and cheaper operations: the answers stay the same, but it cannot be trained any more."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,11 +7,13 @@ import tensorflow as tf
 
 
 def fold_batch_normalization(model: keras.Model) -> None:
-    """Let convolutions do the scaling of the BatchNormalization behind them, which then only adds an offset.
+    """Move the scaling of each BatchNormalization into the convolution before it, so that it only adds an offset.
 
     ``gamma * (x - mean) / sqrt(variance + epsilon) + beta`` (Ioffe and Szegedy, 2015, algorithm 2) is linear in x, and
-    so is a convolution: scaled kernels give scaled pictures. TensorFlow then makes one operation of convolution,
+    so is a convolution: scaled kernels give scaled images. TensorFlow then makes one operation of convolution,
     offset and activation, which are five otherwise.
+
+    :raises Exception: of any kind; some layers may be folded by then.
     """
     outputs = {id(tensor) for each in _models(model) for tensor in each.outputs}
     calls = {id(call) for each in _models(model) for call in _calls(each)}
@@ -33,21 +35,23 @@ def fold_batch_normalization(model: keras.Model) -> None:
 
 
 def compute_in_bfloat16(model: keras.Model) -> None:
-    """Let a network compute in bfloat16 from its first convolution to its last one.
+    """Have a network compute in bfloat16 from its first convolution to its last one.
 
-    What is before (the scaling of the picture) and behind (the head, the probabilities) stays as it is. Kernels are
-    stored in bfloat16, for converting them takes longer than the convolution gains.
+    The layers before (the scaling of the image) and behind (the head) stay as they are. Kernels are stored in
+    bfloat16, because converting them each time takes longer than the convolution gains.
+
+    :raises Exception: of any kind; some layers may be converted by then.
     """
-    every = list(layers(model))
-    numbers = [number for number, layer in enumerate(every) if isinstance(layer, keras.layers.Conv2D)]
-    for layer in every[numbers[0] : numbers[-1] + 1] if numbers else ():
+    in_order = list(layers(model))
+    numbers = [number for number, layer in enumerate(in_order) if isinstance(layer, keras.layers.Conv2D)]
+    for layer in in_order[numbers[0] : numbers[-1] + 1] if numbers else ():
         layer.dtype_policy = keras.DTypePolicy("mixed_bfloat16")
         if isinstance(layer, keras.layers.Conv2D):
             layer.call = _convolving(layer, tf.Variable(tf.cast(layer.kernel, tf.bfloat16), trainable=False))
 
 
 def layers(model: keras.Model) -> Iterator[keras.Layer]:
-    """The layers of a model, and of the models inside it, in the order in which a picture passes them."""
+    """The layers of a model, and of the models inside it, in the order in which an image passes them."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from layers(layer)
@@ -56,7 +60,7 @@ def layers(model: keras.Model) -> Iterator[keras.Layer]:
 
 
 def _models(model: keras.Model) -> Iterator[keras.Model]:
-    """The model and those inside it."""
+    """The model and the models inside it."""
     yield model
     for layer in model.layers:
         if isinstance(layer, keras.Model):
@@ -71,11 +75,12 @@ def _calls(model: keras.Model) -> Iterator[object]:
 
 
 def _only_convolution_before(layer: keras.Layer, outputs: set[int], calls: set[int]) -> keras.layers.Conv2D | None:
-    """The convolution behind which comes this BatchNormalization and nothing else.
+    """The convolution whose only consumer is this layer; None if there is none, or if it cannot take the scaling.
 
-    :param outputs: the ids of the tensors that leave a model.
+    :param layer: any layer; None is returned unless it is a BatchNormalization.
+    :param outputs: the ids of the tensors that are outputs of a model.
     :param calls: the ids of the calls of layers that make up the models. There may have been others: a Sequential
-        that is loaded calls its layers anew with each layer that is added.
+        that is loaded calls its layers again with each layer that is added.
     """
     # Keras has no public way to ask what a layer is connected to.
     inbound = [call for call in layer._inbound_nodes if id(call) in calls]
@@ -85,16 +90,16 @@ def _only_convolution_before(layer: keras.Layer, outputs: set[int], calls: set[i
     before = tensor._keras_history.operation
     if not isinstance(before, keras.layers.Conv2D) or before.activation is not keras.activations.linear:
         return None
-    alone = all(
+    is_only_consumer = all(
         sum(id(call) in calls for call in nodes) == 1 for nodes in (before._inbound_nodes, before._outbound_nodes)
     )
     channels_last = before.data_format == "channels_last" and layer.axis in (-1, 3)
     is_float32 = before.compute_dtype == layer.compute_dtype == "float32"
-    return before if alone and id(tensor) not in outputs and channels_last and is_float32 else None
+    return before if is_only_consumer and id(tensor) not in outputs and channels_last and is_float32 else None
 
 
 def _adding(offset: tf.Tensor) -> Callable[..., tf.Tensor]:
-    """The call of a layer that only adds an offset to each channel."""
+    """A ``call`` that only adds an offset to each channel."""
     constant = offset.numpy()
 
     # "inputs" as in Keras: a saved network may name it.
@@ -105,7 +110,7 @@ def _adding(offset: tf.Tensor) -> Callable[..., tf.Tensor]:
 
 
 def _convolving(convolution: keras.layers.Conv2D, kernel: tf.Variable) -> Callable[..., tf.Tensor]:
-    """The call of a convolution with another kernel in the place of its own."""
+    """The ``call`` of a convolution with another kernel in place of its own."""
 
     def call(inputs: tf.Tensor) -> tf.Tensor:
         convolved = convolution.convolution_op(inputs, kernel)

@@ -1,8 +1,8 @@
 """``class_indices.npy``, read without running what is inside it.
 
 The file is a NumPy object array around one dict ``{label: index}``, which NumPy stores as a pickle,
-and a pickle may name any function to be called when it is read. Here every name that NumPy writes is
-answered by a stand-in of our own and every other name is refused, so nothing that the file asks for
+and a pickle may name any function to be called when it is read. Here every name that NumPy writes stands
+for a substitute of our own and every other name is refused, so nothing that the file asks for
 is ever imported or called (https://docs.python.org/3/library/pickle.html#restricting-globals).
 """
 
@@ -15,16 +15,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from . import PairError
+from .errors import PairError
 
 MAX_FILE_SIZE = 4 * 2**20  # bytes; a hundred thousand labels take about 3 MB
-MAX_LABEL_LENGTH = 255  # characters; the name of a folder of photographs can be that long
-MAX_SCALAR_SIZE = 1024  # bytes of a label that is a NumPy string, four a character
-MAX_INNER_TUPLES = 8  # NumPy writes two: shapes
+MAX_LABEL_LENGTH = 255  # characters; the name of a folder of photos can be that long
+MAX_SCALAR_SIZE = 1024  # bytes of a label that is a NumPy string, four for each character
+MAX_INNER_TUPLES = 8  # NumPy writes two, which are shapes
 
-# Marks that turn the direction of the text after them, the percentage behind the label included
+# Marks that change the direction of the text after them, the percentage behind the label included
 # (https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters).
-_TURNING_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def load_labels(path: Path) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ def load_labels(path: Path) -> tuple[str, ...]:
 
 
 def is_label(label: str) -> bool:
-    """Whether a page can show it: text, and no more than ``MAX_LABEL_LENGTH`` characters of it."""
+    """Whether a page can show a label: it is text, and not longer than ``MAX_LABEL_LENGTH``."""
     return len(label) <= MAX_LABEL_LENGTH and all(map(_is_text, label))
 
 
@@ -61,8 +61,8 @@ _HOW_TO_SAVE = "Save it with np.save(path, {label: index})."
 
 
 def _is_text(character: str) -> bool:
-    """Whether a page can show it: markup it can, and a line break is a space there; an escape or half a pair not."""
-    if character in _TURNING_MARKS:
+    """Whether a page can show a character: not if it is a control character, other than white space, or a surrogate."""
+    if character in _DIRECTION_MARKS:
         return False
     return character.isspace() or unicodedata.category(character) not in ("Cc", "Cs")
 
@@ -71,12 +71,12 @@ def _as_index(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else -1
 
 
-def _read_dict(path: Path) -> dict:
+def _read_dict(path: Path) -> dict[Any, Any]:
     try:
         if path.stat().st_size > MAX_FILE_SIZE:
             raise PairError(f"{path} is larger than {MAX_FILE_SIZE // 2**20} MB, too large for a list of labels.")
         with path.open("rb") as file:
-            # NumPy would set as many bytes aside as a header says that it is long.
+            # NumPy would allocate as many bytes for the header as it claims to be long.
             content = _read_object_array(io.BytesIO(file.read(MAX_FILE_SIZE)))
     except FileNotFoundError as error:
         raise PairError(f"{path} is missing. Put the model's class_indices.npy there.") from error
@@ -86,7 +86,7 @@ def _read_dict(path: Path) -> dict:
         raise PairError(f"{path} is refused: {error}. {_HOW_TO_SAVE}") from error
     except PairError:
         raise
-    # A hand-made pickle can misuse any opcode; whatever that raises, the file is not one that NumPy wrote.
+    # A crafted pickle can misuse any opcode; whatever that raises, the file is not one that NumPy wrote.
     except Exception as error:
         raise PairError(f"{path} is not a file that NumPy saved. {_HOW_TO_SAVE}") from error
     if not isinstance(content, dict):
@@ -113,12 +113,12 @@ def _check_opcodes(pickled: bytes) -> None:
     inner_tuples, after_tuple = 0, False
     for opcode, argument, _position in pickletools.genops(pickled):
         # The C unpickler allocates its memo up to the largest number that is named here.
-        if opcode.name in ("PUT", "LONG_BINPUT") and argument > len(pickled):
+        if opcode.name in ("PUT", "LONG_BINPUT") and (argument or 0) > len(pickled):
             raise _RefusedError("its pickle asks for more memory than it is long")
         if opcode.name in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
             continue
-        # Tuples that are not the arguments of a call may lie in each other, as deep as the file is long,
-        # and Python hashes a key by recursion.
+        # Tuples that are not the arguments of a call may be nested as deep as the file is long, and Python
+        # hashes a key by recursion.
         inner_tuples += after_tuple and opcode.name not in ("REDUCE", "BUILD")
         if inner_tuples > MAX_INNER_TUPLES:
             raise _RefusedError("its pickle holds tuples, which a list of labels does not need")
@@ -126,16 +126,16 @@ def _check_opcodes(pickled: bytes) -> None:
 
 
 class _Array:
-    """Stands in for ``numpy.ndarray``: keeps the elements."""
+    """The substitute for ``numpy.ndarray``: keeps the elements."""
 
-    elements: list
+    elements: list[object]
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _version, _shape, _dtype, _fortran_order, self.elements = state
 
 
 class _DType:
-    """Stands in for ``numpy.dtype``: keeps kind and byte order."""
+    """The substitute for ``numpy.dtype``: keeps kind and byte order."""
 
     def __init__(self, descriptor: str, *_flags: object) -> None:
         self.kind = descriptor[0]
@@ -146,7 +146,7 @@ class _DType:
 
 
 def _scalar(dtype: _DType, data: bytes) -> int | str:
-    """Stands in for ``numpy.core.multiarray.scalar``: an integer or a string."""
+    """The substitute for ``numpy.core.multiarray.scalar``: an integer or a string."""
     if len(data) > MAX_SCALAR_SIZE:
         raise _RefusedError("a label in it is too long")
     if dtype.kind == "U":
@@ -156,7 +156,7 @@ def _scalar(dtype: _DType, data: bytes) -> int | str:
     raise _RefusedError("an index in it is not a whole number")
 
 
-_STAND_INS = {
+_SUBSTITUTES = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _DType,
     ("numpy.core.multiarray", "_reconstruct"): lambda *_arguments: _Array(),
@@ -169,7 +169,7 @@ class _LabelsUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         # NumPy 2 renamed numpy.core to numpy._core.
-        stand_in = _STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
-        if stand_in is None:
+        substitute = _SUBSTITUTES.get((module.replace("numpy._core", "numpy.core"), name))
+        if substitute is None:
             raise _RefusedError(f"its pickle names {f'{module}.{name}'!r:.80}, which a list of labels does not need")
-        return stand_in
+        return substitute

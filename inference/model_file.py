@@ -1,7 +1,6 @@
-"""The ``.h5`` itself: checked, and put into words that this Keras understands, without TensorFlow.
+"""The ``.h5``, checked without TensorFlow: is it a whole Keras model, and would loading it do any harm?
 
-Keras 3 reads most models that Keras 2 and earlier releases of Keras 3 saved. The rest fail on a few
-things in the description of the network, which are rewritten here; the weights stay as they are.
+``python -m inference.model_file PATH`` is the process in which that is found out.
 """
 
 import contextlib
@@ -16,62 +15,46 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from . import PairError
+from .confinement import confine_process, minimal_environment
+from .errors import PairError
 
 MAX_DESCRIPTION = 16 * 2**20  # characters of JSON; InceptionV3 takes 0.3 million, and no network many times that
 MAX_ITEMS = 50_000  # layers and weights; the deepest of keras.applications have about 5,000
 MAX_WEIGHTS = 2**30  # numbers, 4 GiB as float32; the largest of keras.applications has 350 million
-MEMORY_LIMIT = 768 * 2**20  # bytes for looking at all of that: so much JSON can become half a gigabyte
+MEMORY_LIMIT = 768 * 2**20  # bytes that the check may take: so much JSON can become half a gigabyte
 PROCESSOR_LIMIT = 5  # seconds of processor time for it; an InceptionV3 takes 0.3
-PATIENCE = 60  # seconds on the clock, for a machine that is busy with other things
-
-# Arithmetic of a picture and a constant, as in ``inception_v3.preprocess_input``: the name that Keras 2
-# (TensorFlow's function) or Keras 3 (its operation) gives it, and the scale and offset that do the same.
-_ARITHMETIC = {
-    "math.multiply": lambda constant: (constant, 0.0),
-    "math.truediv": lambda constant: (1.0 / constant, 0.0),
-    "math.subtract": lambda constant: (1.0, -constant),
-    "__operators__.add": lambda constant: (1.0, constant),
-}
-_ARITHMETIC["Multiply"] = _ARITHMETIC["math.multiply"]
-_ARITHMETIC["TrueDivide"] = _ARITHMETIC["Divide"] = _ARITHMETIC["math.truediv"]
-_ARITHMETIC["Subtract"] = _ARITHMETIC["math.subtract"]
-_ARITHMETIC["Add"] = _ARITHMETIC["math.add"] = _ARITHMETIC["__operators__.add"]
-_COMMUTATIVE = ("math.multiply", "Multiply", "__operators__.add", "math.add", "Add")
-_CASTS = ("cast", "Cast")  # from one float to another, of mixed precision: nothing to do in float32
-
-_MODELS = ("Functional", "Model", "Sequential")
+CHECK_TIMEOUT = 60  # seconds on the clock, on a machine that is busy with other things
 
 
 def check_model_file(path: Path) -> None:
-    """Say what is wrong with a file that is plainly not a whole model, or is made to do harm.
+    """Refuse a file that is plainly not a whole model, or is made to do harm.
 
-    It is looked at in a process of its own: HDF5 believes the lengths in a file, and a damaged one can
-    make it take gigabytes, or loop for ever. No more is read than the description, the names and the sizes.
+    It is checked in a process of its own: HDF5 trusts the lengths in a file, and a damaged one can
+    make it take gigabytes, or loop for ever. Only the description, the names and the sizes are read.
 
-    :raises PairError: it is missing, is not HDF5, holds weights without a network, or leads outside
-        itself or into more memory than a network takes.
+    :raises PairError: the file is missing, is not HDF5, holds weights without a network, or refers to
+        other files or to more memory than a network takes.
     """
     if not path.is_file():
         raise PairError(f"{path} is missing. Put your fine-tuned model there, or run python -m training DATA.")
     if not os.access(path, os.R_OK):
         raise PairError(f"{path} may not be read by this user. Change its permissions.")
     try:
-        looked = subprocess.run(
+        checked = subprocess.run(
             [sys.executable, "-m", __spec__.name, path.absolute()],
             capture_output=True,
             cwd=Path(__file__).parent.parent,
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # each of its threads would take memory
-            timeout=PATIENCE,
+            env=minimal_environment(),
+            timeout=CHECK_TIMEOUT,
         )
-        fault = json.loads(looked.stdout) if looked.returncode == 0 else _DAMAGED
+        fault = json.loads(checked.stdout) if checked.returncode == 0 else _DAMAGED
     except subprocess.TimeoutExpired:
         fault = _DAMAGED
     if fault:
         raise PairError(f"{path} {fault}")
 
 
-class _RefusedError(Exception):
+class _RefusedError(ValueError):
     """The file holds what no saved network needs; the message says what."""
 
 
@@ -80,27 +63,28 @@ _DAMAGED = f"is damaged. {_HOW_TO_SAVE}"
 
 
 def main() -> None:
-    """Print what is wrong with the file that the command line names, as JSON, without taking much memory or time."""
+    """Print what is wrong with the file that the command line names, as JSON, within limits of memory and time."""
     with contextlib.suppress(ImportError):  # Windows has no such limits
         import resource
 
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
         resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_LIMIT, PROCESSOR_LIMIT))
+    confine_process()
     print(json.dumps(_fault(Path(sys.argv[1]))))
 
 
 def _fault(path: Path) -> str | None:
-    """What is wrong with a file, in words that go behind its name; None if nothing is."""
+    """What is wrong with a file, in words that follow its name; None if nothing is."""
     try:
         file = h5py.File(path)
-    # For a damaged file, h5py has exceptions of many kinds, here and below.
+    # On a damaged file, h5py raises exceptions of many kinds, here and below.
     except Exception:
         return f"is not an HDF5 file, or is cut short. {_HOW_TO_SAVE}"
     try:
         with file:
             if "model_config" not in file.attrs:
                 return "holds weights without the network. Save it with model.save, not save_weights."
-            _check_layers(_description(file))
+            _check_layers(read_description(file))
             _check_weights(file)
     except _RefusedError as error:
         return f"is refused: {error}. {_HOW_TO_SAVE}"
@@ -109,10 +93,10 @@ def _fault(path: Path) -> str | None:
     return None
 
 
-def _description(file: h5py.File) -> object:
-    """What ``model_config`` says, parsed.
+def read_description(file: h5py.File) -> object:
+    """The attribute ``model_config``, which describes the network, parsed.
 
-    :raises _RefusedError: it is not JSON, or too much of it.
+    :raises ValueError: it is not JSON, or too much of it.
     """
     text = file.attrs["model_config"]
     if isinstance(text, bytes):
@@ -130,7 +114,7 @@ def _description(file: h5py.File) -> object:
 
 
 def _check_layers(config: object) -> None:
-    """:raises _RefusedError: a layer keeps a state, for which Keras takes memory at once, as much as the layer says."""
+    """:raises _RefusedError: a layer keeps a state, for which Keras allocates as much memory as the layer says."""
     pending = [config]
     while pending:
         node = pending.pop()
@@ -143,9 +127,9 @@ def _check_layers(config: object) -> None:
 
 
 def _check_weights(file: h5py.File) -> None:
-    """Check everything in ``model_weights``, which is all of the file that will be read, and read nothing of it.
+    """Check everything in ``model_weights``, the only group that will be loaded, without reading a number of it.
 
-    :raises _RefusedError: something in it is not a plain group or array of numbers of its own, or is too large.
+    :raises _RefusedError: something in it is not a plain group or array of numbers stored right there, or is too large.
     """
     found: dict[str, h5py.Group | h5py.Dataset] = {}
     addresses = set()
@@ -156,7 +140,7 @@ def _check_weights(file: h5py.File) -> None:
         group, _, name = path.rpartition("/")
         item = found[path] = _own_item(found[group] if group else file, name, path)
         addresses.add(h5py.h5o.get_info(item.id).addr)
-        if len(addresses) < len(found):  # two names of one thing, which may lie inside itself
+        if len(addresses) < len(found):  # two names of one object, which may contain itself
             raise _RefusedError(f"{path!r:.80} in it is there under another name too")
         if isinstance(item, h5py.Group):
             if len(found) + len(pending) + len(item) > MAX_ITEMS:
@@ -171,10 +155,10 @@ def _check_weights(file: h5py.File) -> None:
 
 
 def _own_item(parent: h5py.Group, name: str, path: str) -> h5py.Group | h5py.Dataset:
-    """What lies in the file itself under ``name``.
+    """The object that a group of the file contains under ``name``.
 
-    :param path: the whole name, for the message.
-    :raises _RefusedError: it is a link, which may lead to any file of this machine.
+    :param path: the full name, for the message.
+    :raises _RefusedError: it is a link, which may refer to any file of this machine.
     """
     if name in ("", ".") or not isinstance(parent, h5py.Group):
         raise _RefusedError(f"{path!r:.80} in it has no name of its own")
@@ -189,7 +173,7 @@ def _own_item(parent: h5py.Group, name: str, path: str) -> h5py.Group | h5py.Dat
 def _count_numbers(path: str, dataset: h5py.Dataset) -> int:
     """How many numbers an array holds.
 
-    :raises _RefusedError: it holds other things, or its numbers do not lie in the file as Keras writes them.
+    :raises _RefusedError: it holds something else, or its numbers are not stored in the file as Keras writes them.
     """
     if dataset.shape is None or dataset.dtype.kind not in "fiub":
         raise _RefusedError(f"{path!r:.80} in it does not hold numbers")
@@ -197,7 +181,7 @@ def _count_numbers(path: str, dataset: h5py.Dataset) -> int:
         raise _RefusedError(f"{path!r:.80} in it takes its numbers from another file")
     if dataset.id.get_create_plist().get_nfilters():  # a few bytes could become any number of them
         raise _RefusedError(f"{path!r:.80} in it is compressed, which Keras does not do")
-    numbers = math.prod(dataset.shape)
+    numbers: int = math.prod(dataset.shape)
     declared, stored = numbers * dataset.dtype.itemsize, dataset.id.get_storage_size()
     if declared > stored:  # the rest would be zeros, as many as it says
         raise _RefusedError(f"{path!r:.80} in it is said to take {declared} bytes, and {stored} are there")
@@ -205,10 +189,10 @@ def _count_numbers(path: str, dataset: h5py.Dataset) -> int:
 
 
 def _check_names(found: dict[str, h5py.Group | h5py.Dataset]) -> None:
-    """Keras reads the weights that two kinds of attributes name, as often as they are named.
+    """Check the two kinds of attributes that name weights: Keras reads each weight as often as it is named.
 
     :param found: everything in ``model_weights``, that group included, by its path.
-    :raises _RefusedError: a name is there twice, or stands for nothing.
+    :raises _RefusedError: something is named twice, or does not exist.
     """
     weights = found["model_weights"]
     layers = [f"model_weights/{name}" for name in _names(weights, "layer_names")]
@@ -227,7 +211,7 @@ def _check_names(found: dict[str, h5py.Group | h5py.Dataset]) -> None:
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
-    """The names in ``attribute``, or, where they were too many for one, in ``attribute`` 0, 1, 2..."""
+    """The names in ``attribute``, or, if they were too many for one, in ``attribute`` 0, 1, 2..."""
     if attribute in group.attrs:
         attributes = [attribute]
     else:
@@ -237,115 +221,6 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
     if not all(isinstance(name, str | bytes) for name in names):
         raise _RefusedError(f"its {attribute} are not text")
     return [name.decode(errors="replace") if isinstance(name, bytes) else name for name in names]
-
-
-def write_modern_copy(model_file: Path, copy: Path) -> bool:
-    """Copy a whole model, without its optimizer, so that this Keras can load it.
-
-    :param model_file: an ``.h5`` with a ``model_config``.
-    :param copy: is written only if the description had to be changed.
-    :return: whether it was.
-    """
-    with h5py.File(model_file) as old:
-        config = _description(old)
-        modern = _modern(config)
-        if modern == config:
-            return False
-        with h5py.File(copy, "w") as new:
-            new.attrs["model_config"] = json.dumps(modern)
-            for name in ("keras_version", "backend"):
-                if name in old.attrs:
-                    new.attrs[name] = old.attrs[name]
-            old.copy("model_weights", new)
-    return True
-
-
-def _modern(node: object) -> object:
-    """A part of ``model_config`` with every layer in it rewritten; the argument stays as it is."""
-    if isinstance(node, list):
-        return [_modern(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    layer = {key: _modern(value) for key, value in node.items()}
-    config, kind = layer.get("config"), layer.get("class_name")
-    if not isinstance(config, dict):
-        return layer
-    if "mixed" in str(config.get("dtype")):
-        config["dtype"] = "float32"  # what the weights of mixed precision are stored as
-    if kind == "BatchNormalization" and isinstance(config.get("axis"), list):
-        (config["axis"],) = config["axis"]
-    if kind == "DepthwiseConv2D":
-        config.pop("groups", None)
-    if kind in _MODELS and "output_layers" in config:
-        _renumber_calls(config)
-    if len(layer.get("inbound_nodes", [])) == 1:
-        _replace_arithmetic(layer)
-    return layer
-
-
-def _renumber_calls(graph: dict) -> None:
-    """Count the calls of a model inside a model from 0: Keras 2 took its making for the first call.
-
-    :param graph: the ``config`` of a functional model.
-    """
-    for ends in ("input_layers", "output_layers"):
-        if len(graph[ends]) == 1:  # a lone tensor, which would become a list of one
-            (graph[ends],) = graph[ends]
-    calls = [call for layer in graph["layers"] for call in layer["inbound_nodes"]]
-    if any(isinstance(call, dict) for call in calls):  # Keras 3 counts from 0
-        return
-    references = [reference for call in calls for reference in _leaves(call)]
-    _count_from_0(references, graph, _MODELS)
-    # Here Keras 3 does the same itself, but for a Sequential.
-    _count_from_0(_leaves(graph["output_layers"]), graph, ("Sequential",))
-
-
-def _leaves(references: list) -> list[list]:
-    """The references ``[layer, call, tensor, ...]`` in one of them, or in a list of them."""
-    return [references] if isinstance(references[0], str) else references
-
-
-def _count_from_0(references: list[list], graph: dict, kinds: tuple[str, ...]) -> None:
-    names = {layer["name"] for layer in graph["layers"] if layer["class_name"] in kinds}
-    for reference in references:
-        if reference[0] in names:
-            reference[1] = max(0, reference[1] - 1)
-
-
-def _replace_arithmetic(layer: dict) -> None:
-    """Make an operation on one picture and one constant a ``Rescaling`` layer; leave every other as it is."""
-    (call,) = layer["inbound_nodes"]
-    if isinstance(call, dict):  # Keras 3
-        operation = layer["class_name"]
-    elif layer["class_name"] == "TFOpLambda":
-        operation = layer["config"].get("function")
-    else:  # of Keras 2, a layer: its Add adds two pictures
-        return
-    if operation not in _ARITHMETIC and operation not in _CASTS:
-        return
-    operands = call["args"] if isinstance(call, dict) else _keras2_operands(call)
-    if not operands:  # given by name
-        return
-    if operation in _COMMUTATIVE and isinstance(operands[0], int | float):
-        operands = operands[::-1]
-    picture, *constants = operands
-    if operation in _CASTS:
-        scale, offset = 1.0, 0.0
-    elif [type(constant) in (int, float) for constant in constants] == [True]:
-        scale, offset = _ARITHMETIC[operation](constants[0])
-    else:
-        return
-    name = layer["config"].get("name", layer["name"]).replace(".", "_")
-    layer["class_name"] = "Rescaling"
-    layer["config"] = {"name": name, "scale": scale, "offset": offset}
-    layer["inbound_nodes"] = [{"args": [picture], "kwargs": {}} if isinstance(call, dict) else [[*picture, {}]]]
-
-
-def _keras2_operands(call: list) -> list:
-    """The one or two operands of ``[layer, call, tensor, {"y": operand}]``; a constant in the first place is marked."""
-    layer, index, tensor, keywords = call
-    first = tensor if layer == "_CONSTANT_VALUE" else [layer, index, tensor]
-    return [first, keywords["y"]] if "y" in keywords else [first]
 
 
 if __name__ == "__main__":

@@ -1,34 +1,83 @@
-"""The model pair: looked at before TensorFlow is imported, then loaded where nothing learns."""
+"""The model pair: checked before TensorFlow is imported, then loaded."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .digest import sha256
+from .errors import PairError
 from .labels import load_labels
+from .manifest import check_manifest
 from .model_file import check_model_file
 
 if TYPE_CHECKING:
     from .classifier import Classifier
 
+FileVersion = tuple[int, int, int]  # changes when a file is replaced or written to
 
-def check_pair(model_file: Path, labels_file: Path) -> None:
-    """Say what can be said of the files without TensorFlow, before the seconds that its import takes.
 
-    :raises PairError: one of them is missing, or is not what it should be.
+@dataclass(frozen=True)
+class Pair:
+    """A model pair that has been checked as far as that is possible without TensorFlow.
+
+    :param model_file: the ``.h5``, a whole Keras model.
+    :param labels_file: the ``.npy`` with its ``{label: index}``.
+    :param labels: in the order of the network's outputs.
+    :param sha256: of the ``.h5``.
+    :param versions: of the two files, as they were when they were checked.
     """
-    load_labels(labels_file)
+
+    model_file: Path
+    labels_file: Path
+    labels: tuple[str, ...]
+    sha256: str
+    versions: tuple[FileVersion | None, FileVersion | None]
+
+    def check_unchanged(self) -> None:
+        """:raises PairError: a file is no longer the one that was checked."""
+        for path, version in zip((self.model_file, self.labels_file), self.versions, strict=True):
+            if _version(path) != version:
+                raise PairError(f"{path} was replaced while it was being loaded; start again.")
+
+
+def check_pair(model_file: Path, labels_file: Path) -> Pair:
+    """Check the two files before the seconds that TensorFlow's import takes.
+
+    :param model_file: the ``.h5``, a whole Keras model, as Keras 2 or 3 saved it.
+    :param labels_file: the ``.npy`` with its ``{label: index}``.
+    :raises PairError: one of them is missing or is not what it should be, or the labels are not those that were saved
+        with the model.
+    """
+    versions = _version(model_file), _version(labels_file)
+    labels = load_labels(labels_file)
     check_model_file(model_file)
+    model_sha256 = sha256(model_file)
+    check_manifest(model_file, model_sha256, labels_file)
+    return Pair(model_file, labels_file, labels, model_sha256, versions)
 
 
-def load_classifier(model_file: Path, labels_file: Path, precision: str) -> "Classifier":
-    """Load the pair in a process in which nothing learns: TensorFlow is told so.
+def load_classifier(pair: Pair, precision: str) -> "Classifier":
+    """Load a pair in a process that trains nothing.
 
-    :param precision: see ``Classifier``.
-    :raises PairError: a file is unusable, or the two do not belong together.
+    :param precision: of the network, as ``Classifier`` takes it.
+    :raises PairError: Keras cannot load the model, the two files do not belong together, or one was replaced meanwhile.
     """
-    # oneDNN may then keep weights in the order that it likes: a fifth less processor time. Where something learns, or
-    # convolves outside of a traced network, the answers would be wrong.
+    # oneDNN may then keep weights in the order that suits it: a fifth less processor time. In a process that trains,
+    # or convolves outside of a traced network, the results would be wrong.
     os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
     from .classifier import Classifier
 
-    return Classifier(model_file, labels_file, precision)
+    try:
+        return Classifier(pair, precision)
+    finally:
+        pair.check_unchanged()  # after a failure too: half of one file and half of another is its likely reason
+
+
+def _version(path: Path) -> FileVersion | None:
+    """Inode, size and time of change; None if there is no such file. A hash would be surer, but takes 50 ms."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns

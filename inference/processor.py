@@ -1,4 +1,4 @@
-"""What of the processor this process may use, and what the processor can do."""
+"""How many cores this process may use, and whether they compute in bfloat16."""
 
 import os
 from collections.abc import Iterator
@@ -7,27 +7,27 @@ from pathlib import Path
 
 _MEMBERSHIP = Path("/proc/self/cgroup")
 _GROUPS = Path("/sys/fs/cgroup")
-_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of x86 processors that multiply bfloat16
+_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of x86 processors that multiply in bfloat16
 
 
 def usable_cores() -> int:
-    """How many cores this process may keep busy: those it may run on, or fewer where a quota of time allows fewer.
+    """How many cores this process may keep busy: those it may run on, or fewer if its CPU quota allows fewer.
 
-    A container's limit ("2 CPUs" on a machine of 64) and systemd's ``CPUQuota`` are such quotas. TensorFlow does
-    not look at them.
+    A container's limit ("2 CPUs" on a machine of 64) and systemd's ``CPUQuota`` are such quotas. TensorFlow ignores
+    them.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([cores, *(ceil(quota) for quota in _quotas())]))
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 by itself, as far as Linux tells."""
+    """Whether the processor has instructions for bfloat16; False where there is no ``/proc/cpuinfo``."""
     cpuinfo = Path("/proc/cpuinfo")
     return cpuinfo.is_file() and not _BFLOAT16.isdisjoint(cpuinfo.read_text().split())
 
 
 def _quotas() -> Iterator[float]:
-    """The quotas, in cores, of the control groups that this process is in (cgroups(7)); Linux alone has them."""
+    """The CPU quotas, in cores, of the control groups that this process is in (cgroups(7)); only Linux has them."""
     for line in _MEMBERSHIP.read_text().splitlines() if _MEMBERSHIP.is_file() else ():
         _number, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
@@ -40,7 +40,7 @@ def _quotas() -> Iterator[float]:
 
 
 def _quota(group: Path) -> Iterator[float]:
-    """The quota of one control group, if it has one."""
+    """The CPU quota of one control group, in cores; nothing if it has none."""
     if (group / "cpu.max").is_file():
         quota, period = (group / "cpu.max").read_text().split()
     elif (group / "cpu.cfs_quota_us").is_file():

@@ -1,49 +1,21 @@
-"""The queue between the web and the workers: Celery carries the photos, Redis what the two tell each other.
+"""The job queue of a split deployment: web processes send pixels to workers, and workers send answers back.
 
-Neither side needs the other's half: the web imports no TensorFlow, the worker no web.
+Celery carries the jobs through a broker (Redis, RabbitMQ or Amazon SQS). A Redis keeps the answers and the job store.
+Neither side imports the other: the client imports no TensorFlow, the worker nothing of ``web``.
 """
 
-TASK = "identify"  # the one task's name
-QUEUE = "birds"
+TASK = "identify"  # name of the only Celery task
+QUEUE = "birds"  # name of the queue at the broker
 
-MAX_TRIES = 2  # of a photo; one that ends a worker each time must not end them all
-TIME_LIMIT = 20  # seconds of one try; after them the process that is at it is killed
-#: Seconds after which the broker gives a job to another worker when the first is heard of no more. It must be longer
-#: than a try, or every slow one is done twice.
+MAX_TRIES = 2  # per job: a photo that kills the process that works on it must not kill all of them
+TIME_LIMIT = 20  # seconds that one try may take; then the pool process that works on it is killed
+#: Seconds after which the broker gives a job to another worker if the first has not acknowledged it. Longer than a try,
+#: or every slow job is done twice.
 REDELIVERY = TIME_LIMIT + 5
-LONGEST_WAIT = 120  # seconds in line; a job whose turn has not come by then is not done any more
-KEPT = 3600  # seconds for which an answer is kept for a person who was told where to find it
+LONGEST_WAIT = 120  # seconds in the queue; a job that no worker has begun by then is dropped
+ANSWER_LIFETIME = 3600  # seconds for which an answer is kept for a client that was given a job ID
 
-
+# Reasons for an UnavailableError, as /healthz gives them.
 NO_WORKER = "no worker is there"
 NO_BROKER = "the broker of BIRD_QUEUE_URL does not answer"
 NO_REDIS = "the Redis of BIRD_RESULT_URL does not answer"
-
-
-class UnavailableError(Exception):
-    """No photo can be identified at the moment.
-
-    :param reason: why, in a few words for who runs the app.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__("No photo can be identified at the moment. Please try again in a few seconds.")
-        self.reason = reason
-
-
-class FailedError(Exception):
-    """The workers have given up on a photo; the message is a sentence for the person who sent it."""
-
-    def __init__(self) -> None:
-        super().__init__("The photo could not be identified: what looks at it failed twice. Please try another photo.")
-
-
-class LostError(Exception):
-    """The answer to a photo did not come in time; the message is a sentence for the person who sent it."""
-
-    def __init__(self) -> None:
-        super().__init__("The answer to this photo did not come in time. Please send it again.")
-
-
-class UnknownJobError(LookupError):
-    """There is no such job, or it was longer ago than ``KEPT``."""

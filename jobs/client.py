@@ -1,38 +1,46 @@
-"""The web's side of the seam: the same ``classify(pixels)`` as the network's, and a worker does it."""
+"""The classifier of a web process in a split deployment: the same ``classify``, but a worker runs the network."""
 
 import contextlib
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from celery import states
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import AsyncResult
-from kombu.exceptions import OperationalError
+from kombu.exceptions import OperationalError, SerializationError
 from redis import RedisError
 
 from inference import Identification
-from inference.line import LaterError
 
-from . import NO_BROKER, NO_REDIS, QUEUE, TASK, FailedError, LostError, UnavailableError
-from .engine import ANSWER_TIMEOUT, CONNECT_TIMEOUT, celery_app
+from . import NO_BROKER, NO_REDIS, QUEUE, TASK
+from .celery_config import ANSWER_TIMEOUT, CONNECT_TIMEOUT, celery_app
+from .errors import JobFailedError, JobLostError, UnavailableError
 from .messages import BadMessageError, decode_identification, encode_pixels
-from .register import Place, Register, State
+from .pending import PendingJob, Position
+from .store import JobStore, QueueState
 
 # What Celery raises when a broker or the Redis does not answer; a RuntimeError when it could not connect again.
 _UNREACHABLE = (OperationalError, RedisError, OSError, RuntimeError)
 
 
 class RemoteClassifier:
-    """A classifier whose network runs in workers, behind a queue.
+    """A classifier whose network runs in the workers behind a queue.
 
-    :ivar labels: of the pair that lies here; an answer comes with the labels of the worker's pair.
-    :ivar sha256: of the model file that lies here.
-    :param queue_url: of a Celery broker.
-    :param result_url: of a Redis.
-    :param max_waiting: how many jobs may wait for a worker.
-    :param result_wait: seconds after which ``classify`` leaves the answer to ``look_up``.
+    :ivar labels: of the pair on this machine. An answer carries the labels of the worker's pair.
+    :ivar batch_size: how many photos ``classify_batch`` takes.
+    :ivar concurrency: how many calls may run at the same time: one for each job that may wait, and one that is begun.
+    :ivar is_remote: photos leave this process.
+    :param queue_url: the address of a Celery broker.
+    :param result_url: the address of a Redis.
+    :param max_waiting: how many jobs may wait for a worker, those of all web processes together.
+    :param result_wait: seconds that ``classify`` waits for an answer before it returns a ``PendingJob``.
     """
+
+    batch_size = 1
+    is_remote = True
 
     def __init__(
         self,
@@ -40,104 +48,119 @@ class RemoteClassifier:
         result_url: str,
         *,
         labels: tuple[str, ...],
-        sha256: str,
         max_waiting: int,
         result_wait: float,
     ) -> None:
-        self.labels, self.sha256 = labels, sha256
-        self.max_waiting, self.result_wait = max_waiting, result_wait
+        self.labels = labels
+        self.concurrency = max_waiting + 1
+        self._max_waiting, self._result_wait = max_waiting, result_wait
         self._celery = celery_app(queue_url, result_url, for_web=True)
-        self._register = Register(result_url)
+        self._store = JobStore(result_url)
 
     def check(self) -> None:
-        """
-        :raises BusyError: too many jobs wait.
-        :raises UnavailableError: no job would be done.
-        """
-        self._register.state().check(self.max_waiting)
+        """Raise an error if no job would be accepted now.
 
-    def classify(self, pixels: np.ndarray, wait: float | None = None) -> Identification:
+        :raises BusyError: too many jobs wait.
+        :raises UnavailableError: there is no worker, or the Redis does not answer.
+        """
+        self._store.state().check(self._max_waiting)
+
+    def classify(self, pixels: npt.NDArray[np.uint8], wait: float | None = None) -> Identification | PendingJob:
         """Have a worker name the species.
 
         :param pixels: ``uint8[224, 224, 3]``, RGB.
-        :param wait: seconds, in the place of ``result_wait``.
-        :raises LaterError: it takes longer; ``look_up`` will find it.
-        :raises FailedError: the workers have given up on it.
+        :param wait: seconds to wait for the answer, instead of ``result_wait``.
+        :return: the answer; or, if it takes longer, the job with which ``look_up`` will find it.
+        :raises JobFailedError: the workers failed on it.
+        :raises JobLostError: the answer cannot be read.
         :raises BusyError: too many jobs wait.
-        :raises UnavailableError: no job would be done.
+        :raises UnavailableError: there is no worker, or the broker or the Redis does not answer.
         """
-        job = secrets.token_urlsafe(16)  # nobody guesses 128 bits
-        picture = encode_pixels(pixels)
-        result = self._send(job, picture)
+        job_id = secrets.token_urlsafe(16)  # 128 bits, which nobody guesses
+        result = self._send(job_id, encode_pixels(pixels))
         try:
-            result.get(timeout=self.result_wait if wait is None else wait, propagate=False)
-        except (CeleryTimeoutError, *_UNREACHABLE) as error:
+            result.get(timeout=self._result_wait if wait is None else wait, propagate=False)
+        except (CeleryTimeoutError, *_UNREACHABLE):
             with contextlib.suppress(*_UNREACHABLE):
-                result.backend.remove_pending_result(result)
-            raise LaterError(job) from error
+                self._backend.remove_pending_result(result)
+            return PendingJob(job_id)
         try:
-            return _answer_in(result)
+            return _answer(result) or PendingJob(job_id)
         finally:
             with contextlib.suppress(UnavailableError, *_UNREACHABLE):
-                self._register.answered(job)
+                self._store.mark_fetched(job_id)
                 result.forget()
 
-    def _send(self, job: str, picture: str) -> AsyncResult:
+    def classify_batch(self, pixels: npt.NDArray[np.uint8]) -> list[Identification | PendingJob]:
+        """Have workers name the species in several images, one after the other; see ``classify``.
+
+        :param pixels: ``uint8[n, 224, 224, 3]``, RGB.
+        """
+        return [self.classify(each) for each in pixels]
+
+    def _send(self, job_id: str, encoded_pixels: str) -> AsyncResult[Any]:
+        """Add a job to the store, and hand it to the broker."""
         try:
-            self._register.enter(job, self.max_waiting)
-            with _broker_takes_jobs():
+            self._store.add(job_id, self._max_waiting)
+            with _broker_answers():
                 return self._celery.send_task(
-                    TASK, (picture,), task_id=job, argsrepr="a picture", confirm_timeout=ANSWER_TIMEOUT
+                    TASK, (encoded_pixels,), task_id=job_id, argsrepr="pixels", confirm_timeout=ANSWER_TIMEOUT
                 )
         except UnavailableError:
-            self.forget(job)
+            self.drop(job_id)
             with contextlib.suppress(*_UNREACHABLE):
-                self._celery.backend.result_consumer.cancel_for(job)
+                self._backend.result_consumer.cancel_for(job_id)
             raise
 
-    def keep_thumbnail(self, job: str, jpeg: bytes) -> None:
-        """Keep what the person will be shown beside the answer that comes later.
+    @property
+    def _backend(self) -> Any:
+        """Celery's Redis backend; celery-types describes only what all backends have."""
+        return self._celery.backend
 
-        :raises UnavailableError: that cannot be done.
+    def keep_thumbnail(self, job_id: str, jpeg: bytes) -> None:
+        """Keep the thumbnail that ``look_up`` returns with the answer.
+
+        :raises UnavailableError: the Redis does not answer.
         """
-        self._register.keep_thumbnail(job, jpeg)
+        self._store.keep_thumbnail(job_id, jpeg)
 
-    def look_up(self, job: str) -> tuple[bytes, Identification | Place]:
-        """What has become of a job.
+    def look_up(self, job_id: str) -> tuple[bytes, Identification | Position]:
+        """Look for the answer to a job.
 
-        :return: the thumbnail, and the answer; or the place in the line.
-        :raises UnknownJobError: there is no such job, or it was too long ago.
-        :raises FailedError: the workers have given up on it.
-        :raises LostError: no answer is to be hoped for.
-        :raises UnavailableError: that cannot be told at the moment.
+        :return: the thumbnail, a JPEG file, empty if none was kept; and the answer, or the position in the queue.
+        :raises UnknownJobError: there is no such job, or it is older than ``ANSWER_LIFETIME``.
+        :raises JobFailedError: the workers failed on it.
+        :raises JobLostError: there will be no answer, or it cannot be read.
+        :raises UnavailableError: the Redis does not answer.
         """
-        thumbnail = self._register.thumbnail(job)
+        thumbnail = self._store.thumbnail(job_id)
         try:
-            identification = _answer_in(AsyncResult(job, app=self._celery))
+            identification = _answer(AsyncResult(job_id, app=self._celery))
         except _UNREACHABLE as error:
             raise UnavailableError(NO_REDIS) from error
-        return thumbnail, identification or self._register.place(job)
+        return thumbnail, identification or self._store.position(job_id)
 
-    def forget(self, job: str) -> None:
-        """Nobody asks for this job any more. If Redis does not answer, it forgets by itself later."""
+    def drop(self, job_id: str) -> None:
+        """Drop a job for whose answer nobody waits. If Redis does not answer, the job expires there by itself."""
         with contextlib.suppress(UnavailableError):
-            self._register.forget(job)
+            self._store.drop(job_id)
 
-    def state(self) -> State:
-        """Who waits and who works, if the broker takes jobs.
+    def state(self) -> QueueState:
+        """How many jobs wait, and which workers there are, provided that the broker takes jobs.
 
-        :raises UnavailableError: it does not, or the Redis does not answer.
+        :raises UnavailableError: the broker or the Redis does not answer.
         """
-        state = self._register.state()
-        with _broker_takes_jobs(), self._celery.pool.acquire(block=True, timeout=CONNECT_TIMEOUT) as connection:
+        state = self._store.state()
+        connections: Any = self._celery.pool  # celery-types takes it for a pool of producers
+        with _broker_answers(), connections.acquire(block=True, timeout=CONNECT_TIMEOUT) as connection:
             self._celery.amqp.queues[QUEUE](connection.default_channel).queue_declare()
         return state
 
 
 @contextlib.contextmanager
-def _broker_takes_jobs() -> Iterator[None]:
+def _broker_answers() -> Iterator[None]:
     """
-    :raises UnavailableError: it does not. Every kind of broker says so in exceptions of its own.
+    :raises UnavailableError: the broker does not answer; each kind of broker raises exceptions of its own.
     """
     try:
         yield
@@ -145,18 +168,16 @@ def _broker_takes_jobs() -> Iterator[None]:
         raise UnavailableError(NO_BROKER) from error
 
 
-def _answer_in(result: AsyncResult) -> Identification | None:
-    """What a worker said; nothing if none has said anything yet.
+def _answer(result: AsyncResult[Any]) -> Identification | None:
+    """The answer of a worker; None if there is none yet.
 
-    :raises FailedError: the workers have given up.
-    :raises LostError: it cannot be read; the worker may be of another release.
+    :raises JobFailedError: the workers failed on the job.
+    :raises JobLostError: the answer cannot be read; the worker may be of another release.
     """
-    state = result.state
-    if state == states.FAILURE:
-        raise FailedError
-    if state != states.SUCCESS:
-        return None
     try:
-        return decode_identification(result.result)
-    except BadMessageError as error:
-        raise LostError from error
+        state = result.state
+        if state in states.PROPAGATE_STATES:
+            raise JobFailedError
+        return decode_identification(result.result) if state == states.SUCCESS else None
+    except (BadMessageError, SerializationError) as error:
+        raise JobLostError from error

@@ -1,4 +1,4 @@
-"""What goes through the queue, as JSON: pixels to a worker, and what the network says of them back."""
+"""The messages of the queue, as JSON values: pixels to a worker, and its answer back."""
 
 import base64
 import binascii
@@ -7,60 +7,62 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from inference import IMAGE_SIZE, Candidate, Identification
 
-#: Bytes of a message that any Amazon SQS queue takes. That was the limit until 2025; it is 1 MiB now, but a queue has a
-#: limit of its own, which may be the old one
+#: Bytes of a message that every Amazon SQS queue takes. SQS allowed no more until 2025; it allows 1 MiB now, but each
+#: queue has a limit of its own, which may be the old one
 #: (https://aws.amazon.com/blogs/compute/more-room-to-build-serverless-services-now-support-payloads-up-to-1-mb).
 SQS_LIMIT = 256 * 2**10
-MAX_PICTURE = 240_000  # characters; of noise, which nothing compresses, lossless WebP makes 200 thousand
+MAX_ENCODED_PIXELS = 240_000  # characters; noise, which cannot be compressed, takes 200,000 as lossless WebP
 
 
 class BadMessageError(ValueError):
-    """A message holds no pixels, or no answer."""
+    """A message cannot be decoded."""
 
 
-def encode_pixels(pixels: np.ndarray) -> str:
-    """Pixels as text, without loss.
+def encode_pixels(pixels: npt.NDArray[np.uint8]) -> str:
+    """Encode pixels as text, without loss.
 
-    Lossless WebP takes 0.4 of the bytes of a photograph, PNG 0.6 and twice the time.
+    Lossless WebP takes 0.4 of the bytes of a photo; PNG takes 0.6, and twice the time.
 
     :param pixels: ``uint8[224, 224, 3]``, RGB.
-    :return: base64 of a WebP file.
+    :return: a WebP file in base64.
     """
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", lossless=True, quality=0, method=0)
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def decode_pixels(picture: str) -> np.ndarray:
-    """What ``encode_pixels`` was given.
+def decode_pixels(text: object) -> npt.NDArray[np.uint8]:
+    """Decode what ``encode_pixels`` returned.
 
-    :raises BadMessageError: it is not a WebP file of 224×224 pixels.
+    :return: ``uint8[224, 224, 3]``, RGB.
+    :raises BadMessageError: it is not a WebP file of 224×224 pixels in base64.
     """
-    if not isinstance(picture, str) or len(picture) > MAX_PICTURE:
-        raise BadMessageError("the message holds no picture, or one that is too large")
+    if not isinstance(text, str) or len(text) > MAX_ENCODED_PIXELS:
+        raise BadMessageError("the message holds no image, or one that is too large")
     try:
-        file = io.BytesIO(base64.b64decode(picture, validate=True))
+        file = io.BytesIO(base64.b64decode(text, validate=True))
         with Image.open(file, formats=["WEBP"]) as image:
             if image.size != (IMAGE_SIZE, IMAGE_SIZE):
-                raise BadMessageError(f"the picture has {image.width}×{image.height} pixels")
+                raise BadMessageError(f"the image has {image.width}×{image.height} pixels")
             return np.asarray(image.convert("RGB"))
     except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise BadMessageError("the message holds no picture") from error
+        raise BadMessageError("the message holds no image") from error
 
 
 def encode_identification(identification: Identification) -> dict[str, Any]:
-    """What the network says, for JSON."""
+    """Encode an answer as a JSON object."""
     return asdict(identification)
 
 
-def decode_identification(message: dict[str, Any]) -> Identification:
-    """What ``encode_identification`` was given: the labels are those of the worker's model, whatever the web's are.
+def decode_identification(message: Any) -> Identification:
+    """Decode what ``encode_identification`` returned. The labels are those of the worker's pair.
 
-    :raises BadMessageError: it is not; the worker may be of another release.
+    :raises BadMessageError: it is not an answer of this release; the worker may be of another one.
     """
     try:
         candidates = tuple(Candidate(str(each["label"]), float(each["confidence"])) for each in message["candidates"])

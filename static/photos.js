@@ -4,10 +4,9 @@ import { shrunk } from "./shrink.js";
 import { follow, replaced } from "./waiting.js";
 
 const AT_ONCE = 2; // photos: one is looked at while the next one is on its way
-const TRIES = 10; // for a photo that the app has no time for
+const TRIES = 10; // for a photo that the app is too busy for
 const FORM = 4096; // bytes of a form around its photo, at most
-const TOO_LARGE = "Uploaded file too large."; // the server's words
-const NEWS = 20; // sentences that are kept for screen readers
+const NEWS = 20; // sentences kept for screen readers
 
 const form = document.querySelector("#photos");
 const cards = document.querySelector("#cards");
@@ -15,13 +14,13 @@ const list = document.querySelector("#list");
 const news = document.querySelector("#news");
 const problem = document.querySelector("#problem");
 const target = form.querySelector(".target");
-const limit = Number(form.dataset.limit) - FORM;
+const limit = Number(form.dataset.bytes) - FORM;
 const pixelsOf = JSON.parse(form.dataset.pixelsOf); // by type
 const waiting = []; // what is still to be sent, in order
-let atWork = 0;
+let senders = 0; // how many photos are being sent
 
 document.documentElement.classList.add("scripted");
-for (const card of cards.querySelectorAll("[data-place]")) follow(card, shown);
+for (const card of cards.querySelectorAll("[data-pending]")) follow(card, shown);
 
 form.addEventListener("change", ({ target: field }) => {
   take(field.files);
@@ -48,7 +47,7 @@ document.addEventListener("drop", (event) => {
 });
 
 window.addEventListener("beforeunload", (event) => {
-  if (atWork) event.preventDefault(); // the browser asks whether to leave
+  if (senders) event.preventDefault(); // the browser asks whether to leave
 });
 
 function take(files) {
@@ -57,18 +56,18 @@ function take(files) {
   problem.hidden = photos.length <= Number(form.dataset.most);
   problem.textContent = problem.hidden ? "" : `Please send ${form.dataset.most} photos at most at once.`;
   if (!problem.hidden) return;
-  tell(photos.length === 1 ? "Sending the photo." : `Sending ${photos.length} photos.`);
+  announce(photos.length === 1 ? "Sending the photo." : `Sending ${photos.length} photos.`);
   document.documentElement.classList.add("answered");
-  const jobs = photos.map((photo) => ({ photo, card: newCard(photo) }));
-  jobs[0].card.scrollIntoView({ block: "start" });
-  waiting.push(...jobs);
-  for (let idle = AT_ONCE - atWork; idle > 0; idle--) work();
+  const sendings = photos.map((photo) => ({ photo, card: newCard(photo) }));
+  sendings[0].card.scrollIntoView({ block: "start" });
+  waiting.push(...sendings);
+  for (let idle = AT_ONCE - senders; idle > 0; idle--) sendWaiting();
 }
 
-async function work() {
-  atWork++;
-  while (waiting.length) await answer(waiting.shift());
-  atWork--;
+async function sendWaiting() {
+  senders++;
+  while (waiting.length) await identify(waiting.shift());
+  senders--;
 }
 
 function newCard(photo) {
@@ -83,10 +82,10 @@ function newCard(photo) {
   return card;
 }
 
-async function answer({ photo, card }) {
+async function identify({ photo, card }) {
   try {
     const small = (await isTooLarge(photo, card)) ? await reduced(photo, card) : photo;
-    show(card, small ? await sent(small, photo.name, card) : refusal(TOO_LARGE));
+    show(card, small ? await resultCard(small, photo.name, card) : await refusal(photo.name, card));
   } catch (error) {
     offerToSendAgain(photo, card, error.message);
   }
@@ -109,24 +108,33 @@ async function reduced(photo, card) {
   }
 }
 
-// The card in which the answer comes; it is asked for again while the app is busy. An error's message is for people.
-async function sent(photo, name, card) {
+// The result card; the photo is sent again while the app is busy or being started. An error's message is for people.
+async function resultCard(photo, name, card) {
   for (let tries = 1; ; tries++) {
     const answer = await post(photo, name, card);
     const pause = Number(answer.getResponseHeader("Retry-After"));
-    const next = new DOMParser().parseFromString(answer.responseText, "text/html").querySelector(".card");
-    if (!next && answer.status === 413) return refusal(TOO_LARGE); // says a proxy
-    if (!next) throw new Error("The server could not answer. Please try again later.");
-    if (!pause) return next;
-    const sentence = next.querySelector(".message").textContent;
-    if (tries === TRIES) throw new Error(sentence);
-    state(card, `${sentence} The page does so by itself.`);
-    if (tries === 1) tell(`${name}: ${sentence} The page does so by itself.`);
+    const next = cardIn(answer);
+    if (!next && answer.status === 413) return refusal(name, card); // from a proxy
+    if (next && !pause) return next;
+    const sentence = next?.querySelector(".message").textContent ?? "The server could not answer. Please try again later.";
+    if (!pause || tries === TRIES) throw new Error(sentence);
+    const said = `${sentence} The page will try again.`;
+    state(card, said);
+    if (tries === 1) announce(`${name}: ${said}`);
     await new Promise((resolve) => setTimeout(resolve, 1000 * pause));
   }
 }
 
-function post(photo, name, card) {
+// The server's card for a photo that is too large to be sent: it is asked as a proxy asks that has kept the photo.
+async function refusal(name, card) {
+  const next = cardIn(await post(new Blob(), name, card, { "X-Body-Too-Large": "1" }));
+  if (!next) throw new Error("The photo is too large to be sent.");
+  return next;
+}
+
+const cardIn = (answer) => new DOMParser().parseFromString(answer.responseText, "text/html").querySelector(".card");
+
+function post(photo, name, card, headers = {}) {
   const bar = card.querySelector("progress");
   const body = new FormData();
   body.append("bird_image", photo, name);
@@ -139,33 +147,22 @@ function post(photo, name, card) {
     request.addEventListener("load", () => resolve(request));
     request.addEventListener("error", () => reject(new Error("The photo could not be sent. Is there a connection?")));
     request.open("POST", form.dataset.cards);
+    for (const [header, value] of Object.entries(headers)) request.setRequestHeader(header, value);
     request.send(body);
   });
 }
 
 function offerToSendAgain(photo, card, sentence) {
   state(card, sentence);
-  tell(`${photo.name}: ${sentence}`);
+  announce(`${photo.name}: ${sentence}`);
   const again = card.querySelector(".again");
   again.hidden = false;
   again.onclick = () => {
     card.focus(); // the button goes
     again.hidden = true;
     waiting.push({ photo, card });
-    if (atWork < AT_ONCE) work();
+    if (senders < AT_ONCE) sendWaiting();
   };
-}
-
-function refusal(sentence) {
-  const card = element("article", "card");
-  card.tabIndex = -1;
-  card.dataset.row = JSON.stringify([...Array(csvHeader().length - 2).fill(""), sentence]);
-  const said = element("div", "said");
-  const message = element("p", "message", sentence);
-  message.setAttribute("role", "alert");
-  said.append(message);
-  card.append(said);
-  return card;
 }
 
 function element(tag, name, text = "") {
@@ -180,36 +177,42 @@ function show(card, next) {
   if (next.querySelector("img")) URL.revokeObjectURL(picture?.src);
   else if (picture) next.prepend(picture);
   replaced(card, next);
-  if (!next.matches("[data-place]")) return shown(next);
-  tell(`${nameOf(card)}: ${next.querySelector(".species").textContent}`);
+  if (!next.matches("[data-pending]")) return shown(next);
+  announce(`${nameOf(card)}: ${next.querySelector(".species").textContent}`);
   follow(next, shown);
 }
 
-// An answer has come: it is read out, and the list is one longer.
+// An answer has come: it is announced, and the list has one row more.
 function shown(card) {
-  const [, species, confidence] = rowOf(card);
+  const species = card.querySelector(".candidates a")?.textContent;
   const isUnsure = card.querySelector(".unsure");
-  if (species) tell(`${nameOf(card)} ${isUnsure ? "Not sure, perhaps " : ""}${species}, ${Math.round(100 * confidence)} %`);
+  if (species) {
+    const percent = card.querySelector(".candidates .percent").textContent;
+    announce(`${nameOf(card)} ${isUnsure ? "Not sure, perhaps " : ""}${species}, ${percent}`);
+  }
   const title = species && !isUnsure && cards.children.length === 1 ? `${species} – ` : "";
   document.title = `${title}Which bird is it?`;
-  const answers = [...cards.querySelectorAll("[data-row]:not([data-place])")];
+  const answers = [...cards.querySelectorAll("[data-csv]:not([data-pending])")];
   list.hidden = answers.length < 2;
-  const rows = [csvHeader(), ...answers.map((answer) => [nameOf(answer), ...rowOf(answer)])];
   const link = list.querySelector("a");
   URL.revokeObjectURL(link.href);
-  link.href = URL.createObjectURL(new Blob([rows.map(csvLine).join("")], { type: "text/csv" }));
+  link.href = URL.createObjectURL(new Blob([[cards.dataset.csvHeader, ...answers.map(csvRow), ""].join("\r\n")], { type: "text/csv" }));
+}
+
+// The server writes the row, but for the name of the file, which it forgets.
+function csvRow(card) {
+  const name = nameOf(card);
+  const cell = /[",\r\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;
+  return `${cell},${card.dataset.taken},${card.dataset.csv}`;
 }
 
 const nameOf = (card) => card.querySelector(".name")?.textContent ?? "";
-const rowOf = (card) => JSON.parse(card.dataset.row);
-const csvHeader = () => JSON.parse(cards.dataset.csvHeader);
-const csvLine = (row) => row.map((text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)).join(",") + "\r\n";
 
 function state(card, sentence) {
   card.querySelector(".state").textContent = sentence;
 }
 
-function tell(sentence) {
+function announce(sentence) {
   news.append(element("p", "", sentence));
   if (news.children.length > NEWS) news.firstElementChild.remove();
 }

@@ -1,4 +1,4 @@
-// Makes a photo small enough to be sent: the same picture, upright, in sRGB, with the date at which it was taken.
+// Makes a photo small enough to be sent: the same image, upright, in sRGB, with the date at which it was taken.
 
 const SIDE = 2400; // pixels, the longer one; ten times what the network sees
 const QUALITY = 0.9; // of the JPEG
@@ -6,23 +6,23 @@ const ORIENTATION = 0x0112; // EXIF's tag
 const UPRIGHT = 1;
 
 export async function shrunk(photo) {
-  const picture = await createImageBitmap(photo); // upright, whatever EXIF says
-  const scale = Math.min(1, SIDE / Math.max(picture.width, picture.height));
+  const image = await createImageBitmap(photo); // upright, whatever EXIF says
+  const scale = Math.min(1, SIDE / Math.max(image.width, image.height));
   const canvas = document.createElement("canvas"); // in sRGB
-  canvas.width = Math.max(1, Math.round(scale * picture.width));
-  canvas.height = Math.max(1, Math.round(scale * picture.height));
+  canvas.width = Math.max(1, Math.round(scale * image.width));
+  canvas.height = Math.max(1, Math.round(scale * image.height));
   const context = canvas.getContext("2d");
   context.fillStyle = "white"; // behind what is transparent
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.imageSmoothingQuality = "high";
-  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
-  picture.close();
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  image.close();
   const jpeg = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
   const exif = exifOf(new Uint8Array(await photo.slice(0, 2 ** 18).arrayBuffer()));
   return new File([jpeg.slice(0, 2), exif, jpeg.slice(2)], photo.name, { type: jpeg.type });
 }
 
-// The EXIF segment of a JPEG, made to say that the picture is upright; nothing if there is none.
+// The EXIF segment of a JPEG, made to say that the image is upright; nothing if there is none.
 function exifOf(bytes) {
   const view = new DataView(bytes.buffer);
   try {
@@ -32,7 +32,7 @@ function exifOf(bytes) {
       if (isExif && end <= bytes.length) return upright(bytes.slice(start, end));
     }
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error; // damaged: the picture is good without it
+    if (!(error instanceof RangeError)) throw error; // damaged: the image is good without it
   }
   return new Uint8Array();
 }

@@ -1,15 +1,19 @@
-// Replaces the card of a photo that waits by what the server says of it, until that is the answer.
+// Replaces the card of a pending photo by what the server says of it, until that is the answer.
 
-const SOONEST = 0.5; // seconds between two questions, at first
-const LATEST = 5; // and when it takes long
-const PATIENCE = 10; // seconds for the answer to one
+const SHORTEST = 0.5; // seconds between two requests, at first
+const LONGEST = 5; // seconds between them when it takes long
+const TIMEOUT = 10; // seconds for the answer to a request
 
 export async function follow(card, whenAnswered) {
-  for (let pause = SOONEST; card.matches("[data-place]"); pause = Math.min(1.5 * pause, LATEST)) {
+  for (let pause = SHORTEST; card.matches("[data-pending]"); pause = Math.min(1.5 * pause, LONGEST)) {
     await new Promise((resolve) => setTimeout(resolve, 1000 * pause));
     try {
-      const next = await asked(card.dataset.job);
-      if (next) card = replaced(card, dated(next, card));
+      const answer = await fetch(card.dataset.job, { cache: "no-store", signal: AbortSignal.timeout(1000 * TIMEOUT) });
+      pause = Math.max(pause, Number(answer.headers.get("Retry-After")));
+      const next = answer.status === 503 ? null : await cardOf(answer);
+      if (!next) continue;
+      next.dataset.taken ||= card.dataset.taken; // the server does not keep the date with the job
+      card = replaced(card, next);
     } catch {
       // No network at the moment: what is shown is still true.
     }
@@ -17,27 +21,18 @@ export async function follow(card, whenAnswered) {
   whenAnswered(card);
 }
 
-async function asked(address) {
-  const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(1000 * PATIENCE) });
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  return answer.status === 503 ? null : page.querySelector(".card");
+async function cardOf(answer) {
+  return new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".card");
 }
 
-// Puts what there is now to show of a photo in the place of its card; what is shown then.
+// Replaces the card of a photo by its next one; returns the card that is then shown.
 export function replaced(card, next) {
   const name = card.querySelector(".name");
   if (name) next.querySelector(".said").prepend(name.cloneNode(true));
-  if (next.textContent === card.textContent) return card; // what stays the same is not read out again
+  if (next.textContent === card.textContent) return card; // what stays the same is not announced again
   next.setAttribute("aria-label", card.getAttribute("aria-label"));
   const focused = card.contains(document.activeElement) ? document.activeElement : null;
   card.replaceWith(next);
   if (focused) ((focused.matches("a") && next.querySelector("a")) || next).focus();
-  return next;
-}
-
-// The date is not kept with the job: the card that waits has it.
-function dated(next, card) {
-  const [taken, ...row] = JSON.parse(next.dataset.row);
-  next.dataset.row = JSON.stringify([taken || JSON.parse(card.dataset.row)[0], ...row]);
   return next;
 }

@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from . import servers
-from .drawings import draw_goldfinch, encoded
+from tests.support import servers
+from tests.support.drawings import draw_goldfinch, encoded
 
 # The app assumes that its process learns nothing; this one may, and it convolves outside of traced networks.
 os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "0"
@@ -31,12 +31,12 @@ BIRDS = servers.ROOT.parent / "shared" / "birds"
 LONGEST = ["test_queue", "test_application", "test_api", "test_training", "test_load", "test_uploads", "test_browser"]
 #: How the names begin of those that measure what another test beside them changes, such as how soon something is done.
 ALONE = (
-    "tests/test_line.py::",  # milliseconds decide who comes when
-    "tests/test_application.py::test_the_last_line_that_is_printed",
-    "tests/test_queue.py::test_a_broker_that_is_gone_for_a_while",
-    "tests/test_load.py::test_sixty_four_people",
-    "tests/test_load.py::test_gunicorn_told_to_stop",
-    "tests/test_uploads.py::test_no_file_costs_more",
+    "tests/unit/web/test_admission.py::",  # milliseconds decide who comes when
+    "tests/system/web/test_application.py::test_the_last_line_that_is_printed",
+    "tests/system/jobs/test_queue.py::test_a_broker_that_is_gone_for_a_while",
+    "tests/system/web/test_load.py::test_sixty_four_people",
+    "tests/system/web/test_load.py::test_gunicorn_told_to_stop",
+    "tests/system/web/test_uploads.py::test_no_file_costs_more",
 )
 DOOR, ROOM = Path(__file__), Path(__file__).with_name("__init__.py")  # to hold locks on; nothing is written there
 

@@ -1,4 +1,4 @@
-"""Fine-tune InceptionV3 on your labelled photographs."""
+"""Fine-tune InceptionV3 on your labelled photos."""
 
 import argparse
 import hashlib
@@ -11,23 +11,24 @@ from pathlib import Path
 
 # Read when Keras and TensorFlow are imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is no error
-os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # leave GPU memory to others, as the app does
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # as the app does: take GPU memory as it is needed
 
 import keras
 
 from inference import CARD_FILE, IMAGE_SIZE, LABELS_FILE, MODEL_FILE, REPORT_FILE
-from inference.card import sha256
+from inference.digest import sha256
 
 from . import network, recipe
-from .card import model_card
 from .checkpoint import Checkpoint, CheckpointError, State
-from .data import SEED, DataError, Dataset, read_dataset, table
+from .data import SEED, DataError, Dataset, fault_table, read_dataset
 from .evaluation import fit_temperature
+from .model_card import build_card, write_card
+from .pair import save_pair
 from .report import write_report
 
 CHECKPOINT_FILE = "checkpoint.h5"
-FREE_SPACE = 2 * 2**30  # bytes; a checkpoint takes 430 MB, and for a moment there are two
-INTERRUPTED = 130  # exit status that shells know for Ctrl-C
+FREE_SPACE = 2 * 2**30  # bytes; a checkpoint takes 430 MB, and there are two while one is replaced
+INTERRUPTED = 130  # exit status that shells use for Ctrl-C
 
 log = logging.getLogger("training")
 
@@ -35,7 +36,7 @@ log = logging.getLogger("training")
 def main() -> None:
     options = parse_options()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for library in ("absl", "tensorflow"):  # they warn of .h5 and of tracing one network for several sizes
+    for library in ("absl", "tensorflow"):  # they warn about .h5, and that one network is traced for several sizes
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
         sys.exit(train_pair(options))
@@ -44,7 +45,7 @@ def main() -> None:
     except OSError as error:
         sys.exit(f"training: {error.filename or options.output}: {error.strerror or error}")
     except KeyboardInterrupt:
-        log.info("Interrupted. The same command goes on after the last epoch that was finished, if there is one.")
+        log.info("Interrupted. The same command continues after the last finished epoch, if there is one.")
         sys.exit(INTERRUPTED)
 
 
@@ -54,7 +55,9 @@ def parse_options() -> argparse.Namespace:
         "data", type=Path, help="folder with <label>/*, or with train/<label>/*, validation/<label>/*, test/<label>/*"
     )
     parser.add_argument(
-        "--weights", default="imagenet", help="start: imagenet (default, downloaded), none, or a weights file"
+        "--weights",
+        default="imagenet",
+        help="start from imagenet (default, downloaded), none, or a weights file",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("models"), help="folder for the pair (default: %(default)s)"
@@ -63,7 +66,7 @@ def parse_options() -> argparse.Namespace:
         "--epochs",
         type=_at_least_one,
         default=recipe.FINE_TUNING_EPOCHS,
-        help="passes over the pictures in the last stage (default: %(default)s)",
+        help="passes over the photos in the last stage (default: %(default)s)",
     )
     parser.add_argument(
         "--precision",
@@ -71,10 +74,8 @@ def parse_options() -> argparse.Namespace:
         default=network.fastest_precision(),
         help="numbers to compute with (default on this machine: %(default)s)",
     )
-    parser.add_argument(
-        "--fresh", action="store_true", help="begin anew, whatever a training before left to go on with"
-    )
-    parser.add_argument("--no-photographs", action="store_true", help="leave photographs out of the report")
+    parser.add_argument("--fresh", action="store_true", help="start over, even if an earlier training can be continued")
+    parser.add_argument("--no-photographs", action="store_true", help="leave photos out of the report")
     return parser.parse_args()
 
 
@@ -85,13 +86,13 @@ def _at_least_one(text: str) -> int:
 
 
 def train_pair(options: argparse.Namespace) -> int:
-    """Train, and write the pair with its card and report into the output folder.
+    """Train, and write the pair, its card and its report into the output folder.
 
     :return: the exit status.
     """
     keras.utils.set_random_seed(SEED)
     dataset = read_dataset(options.data)
-    tell(dataset)
+    print_summary(dataset)
     recipe_options = {
         "weights": options.weights if options.weights in ("imagenet", "none") else Path(options.weights).name,
         "epochs": options.epochs,
@@ -101,7 +102,7 @@ def train_pair(options: argparse.Namespace) -> int:
     checkpoint = Checkpoint(output_folder(options.output) / CHECKPOINT_FILE, this_training)
     state = (None if options.fresh else checkpoint.read()) or State()
     if state.history:
-        log.info("Going on after epoch %d of stage %d.", state.epoch, state.stage + 1)
+        log.info("Continuing after epoch %d of stage %d.", state.epoch, state.stage + 1)
     interrupted = False
     try:
         learn(dataset, options, state, checkpoint)
@@ -110,11 +111,12 @@ def train_pair(options: argparse.Namespace) -> int:
             raise
         interrupted = True
         log.info("Interrupted: saving the best model so far.")
-    finish(dataset, options, recipe_options, state)
+    save_and_evaluate(dataset, options, recipe_options, state)
     if interrupted:
+        assert state.best is not None
         log.info(
             "%s holds the best model so far, from epoch %d of stage %d (validation %.2f %%). "
-            "The same command goes on with the training; --fresh begins anew.",
+            "The same command continues the training; --fresh starts over.",
             options.output, state.best.epoch, state.best.stage + 1, 100 * state.best.top1,
         )  # fmt: skip
         return INTERRUPTED
@@ -122,20 +124,23 @@ def train_pair(options: argparse.Namespace) -> int:
     return 0
 
 
-def tell(dataset: Dataset) -> None:
-    """Say what there is to train on, and what was wrong with it."""
+def print_summary(dataset: Dataset) -> None:
+    """Log how many photos there are to train on, and what was wrong with the folder."""
     if dataset.faults:
-        log.info("What is wrong with the pictures, and what is done about it:\n%s\n", table(dataset.faults))
+        log.info("What is wrong with the photos, and what is done about it:\n%s\n", fault_table(dataset.faults))
     for name, split in dataset.splits.items():
-        log.info("%s: %d pictures of %d labels", name, len(split.paths), len(set(split.targets.tolist())))
+        log.info("%s: %d photos of %d labels", name, len(split.paths), len(set(split.targets.tolist())))
 
 
 def output_folder(folder: Path) -> Path:
-    """:raises DataError: nothing can be written there."""
+    """The folder, made if it was missing.
+
+    :raises DataError: nothing can be written there.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{folder} cannot be made: {error.strerror}.") from error
+        raise DataError(f"{folder} cannot be created: {error.strerror}.") from error
     if not os.access(folder, os.W_OK):
         raise DataError(f"{folder} cannot be written to.")
     if shutil.disk_usage(folder).free < FREE_SPACE:
@@ -144,31 +149,33 @@ def output_folder(folder: Path) -> Path:
 
 
 def fingerprint(dataset: Dataset, weights: Path, recipe_options: dict[str, object]) -> str:
-    """Of what decides how a training goes; a checkpoint of another one is of no use."""
-    pictures = {
+    """A hash of all that decides how a training goes: a checkpoint of another training is of no use."""
+    photos = {
         name: [("/".join(path.parts[-2:]), path.stat().st_size) for path in split.paths]
         for name, split in dataset.splits.items()
     }
     start = sha256(weights) if weights.is_file() else None
-    decisive = [dataset.class_indices, pictures, start, keras.backend.backend(), recipe.described(), recipe_options]
+    decisive = [dataset.class_indices, photos, start, keras.backend.backend(), recipe.described(), recipe_options]
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
 
 def learn(dataset: Dataset, options: argparse.Namespace, state: State, checkpoint: Checkpoint) -> None:
-    """Go through the stages of the recipe; the best weights end up in ``state``."""
+    """Train through the stages of the recipe; the best weights end up in ``state``."""
     keras.config.set_dtype_policy(options.precision)
     base = network.inception(None if options.weights == "none" else options.weights)
     whole = network.whole_network(
         base,
         network.classification_head(len(dataset.class_indices)),
         size=None,
-        normalise=options.weights == "none",
+        train_batch_normalization=options.weights == "none",
     )
     recipe.train(whole, base, recipe.stages(options.weights, options.epochs), dataset.splits, state, checkpoint)
 
 
-def finish(dataset: Dataset, options: argparse.Namespace, recipe_options: dict[str, object], state: State) -> None:
-    """Calibrate the best network, save the pair, judge what was saved, and write card and report."""
+def save_and_evaluate(
+    dataset: Dataset, options: argparse.Namespace, recipe_options: dict[str, object], state: State
+) -> None:
+    """Calibrate the best network, save the pair, evaluate the saved file, and write card and report."""
     keras.config.set_dtype_policy("float32")  # as the app computes
     classes = len(dataset.class_indices)
     best = network.whole_network(network.inception(None), network.classification_head(classes), IMAGE_SIZE)
@@ -177,26 +184,17 @@ def finish(dataset: Dataset, options: argparse.Namespace, recipe_options: dict[s
     temperature = fit_temperature(uncalibrated, dataset.splits["validation"].targets)
     network.divide_logits(best, temperature)
     model = options.output / MODEL_FILE
-    network.save_pair(best, dataset.class_indices, model, options.output / LABELS_FILE)
+    save_pair(best, dataset.class_indices, model, options.output / LABELS_FILE)
 
     saved = keras.models.load_model(model, compile=False)
-    said = {name: recipe.probabilities(saved, split) for name, split in dataset.splits.items() if name != "train"}
-    card = model_card(model, dataset, state, recipe_options, temperature, said, uncalibrated)
+    answers = {name: recipe.probabilities(saved, split) for name, split in dataset.splits.items() if name != "train"}
+    card = build_card(model, dataset, state, recipe_options, temperature, answers, uncalibrated)
     write_card(options.output / CARD_FILE, card)
-    write_report(
-        options.output / REPORT_FILE, card, dataset, said[card["judged_on"]], photographs=not options.no_photographs
-    )
-    for name, accuracy in card["accuracy"].items():
-        log.info("%s: top-1 %.2f %%, top-5 %.2f %%", name, 100 * accuracy["top1"], 100 * accuracy["top5"])
-    log.info("%s says more.", options.output / REPORT_FILE)
-
-
-def write_card(path: Path, card: dict[str, object]) -> None:
-    """Write JSON; what is not a number (of a training that went astray) is null in it."""
-    numbers = json.loads(json.dumps(card), parse_constant=lambda _: None)
-    new = path.with_suffix(".new.json")
-    new.write_text(json.dumps(numbers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    new.replace(path)
+    report = options.output / REPORT_FILE
+    write_report(report, card, dataset, answers[card.evaluation_split], with_photos=not options.no_photographs)
+    for name, accuracy in card.accuracy.items():
+        log.info("%s: top-1 %.2f %%, top-5 %.2f %%", name, 100 * accuracy.top1, 100 * accuracy.top5)
+    log.info("Details are in %s.", report)
 
 
 if __name__ == "__main__":

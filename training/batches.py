@@ -1,10 +1,12 @@
-"""Batches of pictures for Keras, changed at random where the network is to learn from them."""
+"""Batches of photos for Keras, augmented where the network learns from them."""
 
 import os
 import random
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from inference import IMAGE_SIZE
@@ -12,34 +14,34 @@ from inference.photo import Photo, open_photo
 
 from .data import SEED, Split
 
-# Lengths in pixels are those at IMAGE_SIZE.
-AUGMENTATION = {
-    "crop_area": (0.35, 1.0),  # share of the picture that a crop keeps
-    "aspect": (3 / 4, 4 / 3),  # width to height of what is shown, relative to the picture's own
-    "small": 0.35,  # share of pictures that are shown small in the frame instead of cropped
-    "smallest": 0.4,  # of the frame's side that a small picture takes at least (before its aspect is changed),
-    "smallest_pixels": 80,  # but at any size no less than this: there is nothing to learn from fewer
+# The keys stand in model_card.json and in the fingerprint of a checkpoint. Lengths in pixels are those at IMAGE_SIZE.
+AUGMENTATION: dict[str, Any] = {
+    "crop_area": (0.35, 1.0),  # share of the image that a crop keeps
+    "aspect": (3 / 4, 4 / 3),  # width to height of what is shown, relative to the image's own
+    "small": 0.35,  # share of images that are shown small in the frame instead of cropped
+    "smallest": 0.4,  # least share of the frame's side that a small image takes (before its aspect is changed)
+    "smallest_pixels": 80,  # and least side in pixels at any frame size: fewer show too little to learn from
     "surroundings_blur": 8,  # pixels at most
-    "mirrored": 0.5,  # share of pictures
+    "mirrored": 0.5,  # share of images
     "colour": 0.3,  # brightness, contrast and saturation change by at most this factor,
     "tint": 0.1,  # and red, green and blue each by this one
-    "blurred": 0.25,  # share of pictures
+    "blurred": 0.25,  # share of images
     "blur": 2.0,  # pixels at most
 }
 
 
-class Batches(keras.utils.PyDataset):
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type annotations
     """Batches of ``(float32[n, size, size, 3] in [0, 1], float32[n, classes])``.
 
-    Pictures go through the code that opens uploads, so that the network learns what it will be shown.
+    Photos are opened by the code that opens uploads, so that the network learns from what it will be shown.
 
-    :param split: the pictures.
+    :param split: the photos.
     :param classes: number of labels.
-    :param size: width and height of a picture in pixels.
+    :param size: width and height of an image in pixels.
     :param augmented: shuffle each epoch, augment, and drop the last batch if it is not full
         (a second shape would be compiled a second time).
     :param seed: of the shuffling and the augmentation.
-    :param epoch: the epoch to begin with; each has its own order and its own changes.
+    :param epoch: the epoch to begin with; each has its own order and its own augmentation.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Batches(keras.utils.PyDataset):
         augmented: bool,
         seed: int = SEED,
         epoch: int = 0,
-    ):
+    ) -> None:
         super().__init__(workers=os.cpu_count() or 2, max_queue_size=8)
         self.split, self.classes, self.size = split, classes, size
         self.batch_size, self.augmented, self.seed = batch_size, augmented, seed
@@ -64,13 +66,14 @@ class Batches(keras.utils.PyDataset):
         whole, rest = divmod(len(self.order), self.batch_size)
         return max(1, whole) if self.augmented else whole + (rest > 0)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Batch ``index`` of the current epoch."""
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        pictures = np.stack([self._pixels(number) for number in chosen])
-        return pictures.astype("float32") / 255, one_hot(self.split.targets[chosen], self.classes)
+        images = np.stack([self._pixels(number) for number in chosen])
+        return images.astype(np.float32) / np.float32(255), one_hot(self.split.targets[chosen], self.classes)
 
     def on_epoch_end(self) -> None:
+        """Go on to the next epoch; Keras calls this."""
         self.epoch += 1
         self._shuffle()
 
@@ -78,16 +81,16 @@ class Batches(keras.utils.PyDataset):
         if self.augmented:
             self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.order))
 
-    def _pixels(self, number: int) -> np.ndarray:
+    def _pixels(self, number: int) -> npt.NDArray[np.uint8]:
         photo = open_photo(self.split.paths[number])
         if not self.augmented:
             return photo.pixels(self.size)
-        # A generator of its own for each picture and epoch: the result does not depend on threads.
+        # Each photo and epoch has a generator of its own: the result does not depend on threads.
         rng = random.Random(f"{self.seed} {self.epoch} {number}")
         return np.asarray(augment(photo, self.size, rng))
 
 
-def one_hot(targets: np.ndarray, classes: int) -> np.ndarray:
+def one_hot(targets: npt.NDArray[np.int32], classes: int) -> npt.NDArray[np.float32]:
     """``float32[n, classes]`` of ``int[n]``."""
     hot = np.zeros((len(targets), classes), dtype="float32")
     hot[np.arange(len(targets)), targets] = 1
@@ -95,7 +98,7 @@ def one_hot(targets: np.ndarray, classes: int) -> np.ndarray:
 
 
 def augment(photo: Photo, size: int, rng: random.Random) -> Image.Image:
-    """The picture as another snapshot of the same bird might show it.
+    """The photo as another snapshot of the same bird might show it.
 
     :param size: width and height of the result in pixels.
     """
@@ -112,7 +115,7 @@ def augment(photo: Photo, size: int, rng: random.Random) -> Image.Image:
 
 
 def cropped(image: Image.Image, size: int, rng: random.Random) -> Image.Image:
-    """A random part of the picture, as large as the frame."""
+    """A random part of the image, enlarged or reduced to fill the frame."""
     area, aspect = rng.uniform(*AUGMENTATION["crop_area"]), rng.uniform(*AUGMENTATION["aspect"])
     width = image.width * min(1.0, (area * aspect) ** 0.5)
     height = image.height * min(1.0, (area / aspect) ** 0.5)
@@ -121,7 +124,7 @@ def cropped(image: Image.Image, size: int, rng: random.Random) -> Image.Image:
 
 
 def shown_small(image: Image.Image, size: int, rng: random.Random) -> Image.Image:
-    """The whole picture somewhere in a larger frame, which its own edges or reflections fill, out of focus."""
+    """The whole image somewhere in a larger frame, whose rest is its own edges or reflections, out of focus."""
     smallest = max(AUGMENTATION["smallest"], AUGMENTATION["smallest_pixels"] / size)
     side, aspect = size * rng.uniform(min(1.0, smallest), 1.0), rng.uniform(*AUGMENTATION["aspect"])
     width, height = (min(size, round(side * stretch**0.5)) for stretch in (aspect, 1 / aspect))
@@ -135,14 +138,14 @@ def shown_small(image: Image.Image, size: int, rng: random.Random) -> Image.Imag
 
 
 def blurred(image: Image.Image, radius: float, rng: random.Random) -> Image.Image:
-    """The picture out of focus.
+    """The image out of focus.
 
-    :param radius: the largest, in pixels of a picture of ``IMAGE_SIZE``.
+    :param radius: the largest, in pixels of an image of ``IMAGE_SIZE``.
     """
     return image.filter(ImageFilter.GaussianBlur(rng.uniform(0, radius * image.width / IMAGE_SIZE)))
 
 
 def tinted(image: Image.Image, rng: random.Random) -> Image.Image:
-    """The picture in light of another colour."""
+    """The image in light of another color."""
     gains = [1 + rng.uniform(-1, 1) * AUGMENTATION["tint"] for _ in "RGB"]
     return image.point([min(255, round(level * gain)) for gain in gains for level in range(256)])

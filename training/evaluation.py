@@ -1,52 +1,56 @@
-"""How good a network is: figures from its probabilities, and the temperature that makes them honest."""
+"""How good a network is: metrics from its probabilities, and the temperature that calibrates its confidence."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-BINS = 15  # of confidence, for the calibration error; as Guo et al. have it
-TEMPERATURES = (0.2, 5.0)  # a fit on few pictures stays between these
+from inference.model_card import CalibrationBin, CoveragePoint, SpeciesScore
+
+Floats = npt.NDArray[np.floating[Any]]
+Ints = npt.NDArray[np.integer[Any]]
+
+BINS = 15  # of confidence, for the calibration error; the number that Guo et al. use
+TEMPERATURES = (0.2, 5.0)  # a fit on few photos stays between these
 _BISECTIONS = 50
 
 
-def top_k(probabilities: np.ndarray, targets: np.ndarray, k: int) -> float:
-    """Share of pictures, 0 to 1, whose label is among the ``k`` likeliest.
+def top_k(probabilities: Floats, targets: Ints, k: int) -> float:
+    """Share of photos, 0 to 1, whose label is among the ``k`` likeliest.
 
-    :param probabilities: ``float[pictures, classes]``.
-    :param targets: ``int[pictures]``.
+    :param probabilities: ``float[photos, classes]``.
+    :param targets: ``int[photos]``.
     """
     best = np.argsort(-probabilities, axis=1)[:, :k]
     return float((best == targets[:, np.newaxis]).any(axis=1).mean())
 
 
-def calibration_bins(probabilities: np.ndarray, targets: np.ndarray) -> list[dict[str, float]]:
-    """Pictures by how sure the network is of its answer, in ``BINS`` equal steps of confidence; empty ones left out.
-
-    :return: for each bin the ``pictures`` in it, their mean ``confidence``, and the share of ``right`` answers.
-    """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
-    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
+def calibration_bins(probabilities: Floats, targets: Ints) -> list[CalibrationBin]:
+    """The photos in ``BINS`` equal steps of the network's confidence; empty steps are left out."""
+    confidence, correct = _answers(probabilities, targets)
+    steps = np.minimum((confidence * BINS).astype(int), BINS - 1)
     return [
-        {
-            "pictures": int((places == place).sum()),
-            "confidence": float(confidence[places == place].mean()),
-            "right": float(right[places == place].mean()),
-        }
-        for place in np.unique(places)
+        CalibrationBin(
+            photos=int((steps == step).sum()),
+            confidence=float(confidence[steps == step].mean()),
+            accuracy=float(correct[steps == step].mean()),
+        )
+        for step in np.unique(steps)
     ]
 
 
-def calibration_error(probabilities: np.ndarray, targets: np.ndarray) -> float:
+def calibration_error(probabilities: Floats, targets: Ints) -> float:
     """Expected calibration error, 0 to 1 (Guo et al. 2017, arXiv:1706.04599, equation 3)."""
     bins = calibration_bins(probabilities, targets)
-    return sum(step["pictures"] * abs(step["right"] - step["confidence"]) for step in bins) / len(targets)
+    return sum(each.photos * abs(each.accuracy - each.confidence) for each in bins) / len(targets)
 
 
-def fit_temperature(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """The temperature by which to divide the logits so that the labels become likeliest (Guo et al. 2017, section 4.2).
+def fit_temperature(probabilities: Floats, targets: Ints) -> float:
+    """The temperature to divide the logits by so that the labels become likeliest (Guo et al. 2017, section 4.2).
 
     :param probabilities: softmax of the logits. Its logarithm is the logits but for a constant, which softmax ignores.
-    :return: more than 1 for a network that is too sure of itself.
+    :return: more than 1 for an overconfident network.
     """
     logits = np.log(np.maximum(probabilities.astype("float64"), 1e-30))
     of_label = logits[np.arange(len(targets)), targets]
@@ -59,32 +63,30 @@ def fit_temperature(probabilities: np.ndarray, targets: np.ndarray) -> float:
     return 2 / (low + high)
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: Floats) -> Floats:
     """``float[n, classes]`` -> ``float[n, classes]``, each row adding up to 1."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    shares: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return shares
 
 
-def precision_and_recall(
-    probabilities: np.ndarray, targets: np.ndarray, classes: int
-) -> list[dict[str, float | int | None]]:
-    """For each label the ``pictures`` of it, the share of them that are recognised (``recall``), and the share of
-    the answers with this label that are right (``precision``); None where there are none."""
+def species_scores(probabilities: Floats, targets: Ints, classes: int) -> list[SpeciesScore]:
+    """Number of photos, recall and precision of each label."""
     answers = probabilities.argmax(axis=1)
-    right = np.bincount(targets[answers == targets], minlength=classes)
-    shown, said = np.bincount(targets, minlength=classes), np.bincount(answers, minlength=classes)
+    correct = np.bincount(targets[answers == targets], minlength=classes)
+    photos, answered = np.bincount(targets, minlength=classes), np.bincount(answers, minlength=classes)
     return [
-        {
-            "pictures": int(shown[label]),
-            "recall": float(right[label] / shown[label]) if shown[label] else None,
-            "precision": float(right[label] / said[label]) if said[label] else None,
-        }
+        SpeciesScore(
+            photos=int(photos[label]),
+            recall=float(correct[label] / photos[label]) if photos[label] else None,
+            precision=float(correct[label] / answered[label]) if answered[label] else None,
+        )
         for label in range(classes)
     ]
 
 
-def most_confused(probabilities: np.ndarray, targets: np.ndarray) -> list[tuple[int, int, int]]:
-    """Pairs of labels that are taken for each other, and how often; the most frequent first."""
+def most_confused(probabilities: Floats, targets: Ints) -> list[tuple[int, int, int]]:
+    """Pairs of labels of which one was given for the other, and how often; the most frequent first."""
     answers = probabilities.argmax(axis=1)
     wrong = answers != targets
     pairs = Counter((int(min(pair)), int(max(pair))) for pair in zip(targets[wrong], answers[wrong], strict=True))
@@ -93,32 +95,33 @@ def most_confused(probabilities: np.ndarray, targets: np.ndarray) -> list[tuple[
     ]
 
 
-def answered_above(probabilities: np.ndarray, targets: np.ndarray) -> list[dict[str, float]]:
-    """How often the network speaks, and how often it is right, if it speaks only when it is sure enough.
-
-    :return: for each ``confidence`` 0.00, 0.01 … 0.99 the share of pictures ``answered``, and of these the share
-        of ``right`` answers (None if there are none).
-    """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
-    rows = []
+def coverage_accuracy_curve(probabilities: Floats, targets: Ints) -> list[CoveragePoint]:
+    """How many photos get an answer, and how many of those a correct one, for confidences from 0.00 to 0.99."""
+    confidence, correct = _answers(probabilities, targets)
+    points = []
     for hundredth in range(100):
-        spoken = confidence >= hundredth / 100
-        rows.append(
-            {
-                "confidence": hundredth / 100,
-                "answered": float(spoken.mean()),
-                "right": float(right[spoken].mean()) if spoken.any() else None,
-            }
+        answered = confidence >= hundredth / 100
+        points.append(
+            CoveragePoint(
+                confidence=hundredth / 100,
+                coverage=float(answered.mean()),
+                accuracy=float(correct[answered].mean()) if answered.any() else None,
+            )
         )
-    return rows
+    return points
 
 
-def unsure_below(probabilities: np.ndarray, targets: np.ndarray) -> float:
+def unsure_below(probabilities: Floats, targets: Ints) -> float:
     """The highest confidence, in hundredths, below which at least half of the answers are wrong; 0 if there is none."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+    confidence, correct = _answers(probabilities, targets)
     wrong_below = [
         hundredth / 100
         for hundredth in range(1, 100)
-        if (below := confidence < hundredth / 100).any() and right[below].mean() <= 0.5
+        if (below := confidence < hundredth / 100).any() and correct[below].mean() <= 0.5
     ]
     return max(wrong_below, default=0.0)
+
+
+def _answers(probabilities: Floats, targets: Ints) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """The confidence of each answer, and whether it is correct."""
+    return probabilities.max(axis=1), probabilities.argmax(axis=1) == targets

@@ -2,47 +2,79 @@
 
 import base64
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
+from inference.model_card import CalibrationBin, CardFile, ConfusedPair, CoveragePoint, SpeciesEntry
 from inference.photo import open_photo
 
-from .data import Dataset, Fault
-from .evaluation import BINS
+from .data import Dataset, Fault, Split
+from .evaluation import BINS, Floats, Ints
 
 EXTREMES = 10  # worst and best species that are shown
-CONFIDENCES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)  # rows of the table of answers above a confidence
+CONFIDENCES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)  # rows of the table of the coverage-accuracy curve
+MARKED_CONFIDENCES = (0.5, 0.8, 0.9)  # on the curve itself
 EXAMPLE_SIZE = 200  # pixels, the longer side of an example at most
-BLUE, ORANGE, GREY = "#2b6cb0", "#c05621", "#8a8a8a"
+BLUE, ORANGE, GRAY = "#2b6cb0", "#c05621", "#8a8a8a"
 
 
-def write_report(path: Path, card: dict, dataset: Dataset, probabilities: np.ndarray, *, photographs: bool) -> None:
-    """Write the page.
+@dataclass(frozen=True)
+class Example:
+    """A photo of one species of a confused pair.
 
-    :param card: the model card.
-    :param probabilities: ``float[pictures, classes]`` of the split that the card is judged on.
-    :param photographs: show two pictures of each confused pair. The page then carries copies of them.
+    :param label: the species that it shows.
+    :param answer: the species of the pair that it was named as; None if it was another.
+    :param confidence: of the answer, 0 to 1.
+    :param source: a small copy, as the ``src`` of an ``<img>``.
+    """
+
+    label: str
+    answer: str | None
+    confidence: float
+    source: str
+
+
+@dataclass(frozen=True)
+class ConfusedSpecies:
+    """Two species, how often one was given for the other, and examples."""
+
+    labels: tuple[str, str]
+    times: int
+    examples: list[Example]
+
+
+def write_report(path: Path, card: CardFile, dataset: Dataset, probabilities: Floats, *, with_photos: bool) -> None:
+    """Write the page in place of the one that is there; a reader never sees half of it.
+
+    :param probabilities: ``float[photos, classes]`` of the split that the card's metrics were measured on.
+    :param with_photos: show two photos of each confused pair. The page then carries copies of them.
     """
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    judged = dataset.splits[card["judged_on"]]
-    ranked = ranked_species(card)
+    evaluated = dataset.splits[card.evaluation_split]
+    ranked = ranked_species(card.species)
     shown = min(EXTREMES, -(-len(ranked) // 2))
     page = templates.get_template("report.html").render(
         card=card,
-        judged=card["accuracy"][card["judged_on"]],
-        pictures_judged=len(judged.paths),
-        curves=curves(card["history"]),
-        reliability=reliability(card["calibration"]["bins"]),
-        answered=answered(card["answered_above"]),
-        answered_rows=[row for row in card["answered_above"] if row["confidence"] in CONFIDENCES],
+        accuracy=card.accuracy[card.evaluation_split],
+        evaluation_photos=len(evaluated.paths),
+        learning_curves=learning_curves(card.history),
+        reliability_diagram=reliability_diagram(card.calibration.bins),
+        coverage_accuracy_chart=coverage_accuracy_chart(card.coverage_accuracy),
+        coverage_accuracy_rows=[point for point in card.coverage_accuracy if point.confidence in CONFIDENCES],
         worst=ranked[:shown],
         best=ranked[::-1][:shown],
-        pairs=confused_pairs(card, dataset, probabilities, photographs=photographs),
+        pairs=[
+            ConfusedSpecies(
+                pair.labels, pair.times, examples(pair, dataset, evaluated, probabilities) if with_photos else []
+            )
+            for pair in card.confused
+        ],
         faults=faults_by_kind(dataset.faults),
     )
     new = path.with_suffix(".new.html")
@@ -50,79 +82,74 @@ def write_report(path: Path, card: dict, dataset: Dataset, probabilities: np.nda
     new.replace(path)
 
 
-def ranked_species(card: dict) -> list[dict]:
-    """The species that were judged, the worst first, by validation and test together."""
-    judged = [species for species in card["species"] if species["held_out"]["pictures"]]
-    return sorted(judged, key=lambda species: (species["held_out"]["recall"], species["held_out"]["precision"] or 0))
+def ranked_species(species: list[SpeciesEntry]) -> list[SpeciesEntry]:
+    """The species that were evaluated, the worst first, by validation and test together."""
+    evaluated = [entry for entry in species if entry.held_out.photos]
+    return sorted(evaluated, key=lambda entry: (entry.held_out.recall or 0, entry.held_out.precision or 0))
 
 
 def faults_by_kind(faults: list[Fault]) -> dict[tuple[str, str], list[Fault]]:
-    """The faults under what they are and what was done about them."""
-    kinds = {}
+    """The faults, grouped by what they are and what was done about them."""
+    kinds: dict[tuple[str, str], list[Fault]] = {}
     for fault in faults:
         kinds.setdefault((fault.what, fault.remedy), []).append(fault)
     return kinds
 
 
-def confused_pairs(card: dict, dataset: Dataset, probabilities: np.ndarray, *, photographs: bool) -> list[dict]:
-    """The most confused pairs, each with its two examples if there shall be photographs."""
-    judged = dataset.splits[card["judged_on"]]
-    pairs = []
-    for pair in card["confused"]:
-        indices = [dataset.class_indices[label] for label in pair["labels"]]
-        examples = mistake_and_counterpart(probabilities, judged.targets, indices) if photographs else []
-        pairs.append(
-            pair
-            | {
-                "examples": [
-                    {
-                        "label": pair["labels"][indices.index(judged.targets[place])],
-                        "answer": pair["labels"][indices.index(answer)] if answer in indices else None,
-                        "confidence": float(probabilities[place].max()),
-                        "source": example(judged.paths[place]),
-                    }
-                    for place in examples
-                    for answer in [int(probabilities[place].argmax())]
-                ]
-            }
+def examples(pair: ConfusedPair, dataset: Dataset, split: Split, probabilities: Floats) -> list[Example]:
+    """The most confident mistake of a pair, and a photo of the species that it was named as."""
+    label_of = {dataset.class_indices[label]: label for label in pair.labels}
+    return [
+        Example(
+            label=label_of[int(split.targets[photo])],
+            answer=label_of.get(int(probabilities[photo].argmax())),
+            confidence=float(probabilities[photo].max()),
+            source=small_copy(split.paths[photo]),
         )
-    return pairs
+        for photo in mistake_and_counterpart(probabilities, split.targets, *label_of)
+    ]
 
 
-def mistake_and_counterpart(probabilities: np.ndarray, targets: np.ndarray, pair: list[int]) -> list[int]:
-    """Places of two pictures: the one that was most surely taken for the other of the pair, and the surest of that."""
+def mistake_and_counterpart(probabilities: Floats, targets: Ints, first: int, second: int) -> list[int]:
+    """Indices of two photos: the most confident mistake between two labels, and the most typical of the label given.
+
+    The second is missing if there is no photo of that label.
+    """
     answers, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     mistakes = [
-        place
-        for label, other in (pair, pair[::-1])
-        for place in np.flatnonzero((targets == label) & (answers == other)).tolist()
+        photo
+        for label, other in ((first, second), (second, first))
+        for photo in np.flatnonzero((targets == label) & (answers == other)).tolist()
     ]
-    mistake = max(mistakes, key=lambda place: confidence[place])
+    mistake = max(mistakes, key=lambda photo: float(confidence[photo]))
     others = np.flatnonzero(targets == answers[mistake])
     if not len(others):
         return [mistake]
     return [mistake, int(others[np.argmax(probabilities[others, answers[mistake]])])]
 
 
-def example(path: Path) -> str:
-    """A small copy of a picture, as the source of an ``<img>``."""
+def small_copy(path: Path) -> str:
+    """A small copy of a photo, as the ``src`` of an ``<img>``."""
     return _data_url("image/jpeg", open_photo(path).thumbnail(EXAMPLE_SIZE))
 
 
-def curves(history: list[dict]) -> str:
-    """Loss and accuracy by epoch, as the source of an ``<img>``."""
+def learning_curves(history: list[dict[str, int | float | None]]) -> str:
+    """Loss and accuracy by epoch, as the ``src`` of an ``<img>``."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     epochs = np.arange(1, len(history) + 1)
-    second_stage = next((place for place, row in enumerate(history) if row["stage"] > 0), 0)
+    second_stage = next((number for number, row in enumerate(history) if row["stage"]), 0)
     loss_axes, accuracy_axes = figure.subplots(1, 2)
     for axes, measure, title, factor in (
         (loss_axes, "loss", "Loss (cross-entropy)", 1),
-        (accuracy_axes, "top1", "Right answers (top-1), %", 100),
+        (accuracy_axes, "top1", "Named correctly (top-1), %", 100),
     ):
-        axes.plot(epochs, [factor * row[measure] for row in history], "o-", color=GREY, label="training, augmented")
-        axes.plot(epochs, [factor * row["val_" + measure] for row in history], "o-", color=BLUE, label="validation")
+        training, validation = (
+            factor * np.array([row[name] for row in history], dtype="float64") for name in (measure, "val_" + measure)
+        )
+        axes.plot(epochs, training, "o-", color=GRAY, label="training, augmented")
+        axes.plot(epochs, validation, "o-", color=BLUE, label="validation")
         if second_stage:
-            axes.axvline(second_stage + 0.5, color=GREY, linestyle=":", label="second stage begins")
+            axes.axvline(second_stage + 0.5, color=GRAY, linestyle=":", label="second stage begins")
         axes.set(title=title, xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
@@ -130,35 +157,41 @@ def curves(history: list[dict]) -> str:
     return _svg(figure)
 
 
-def reliability(bins: list[dict]) -> str:
-    """How often the network is right against how sure it is, as the source of an ``<img>``."""
+def reliability_diagram(bins: list[CalibrationBin]) -> str:
+    """Accuracy against confidence, as the ``src`` of an ``<img>``."""
     figure = Figure(figsize=(4.4, 3.8), layout="constrained")
     axes = figure.subplots()
-    axes.plot([0, 100], [0, 100], ":", color=GREY, label="perfectly honest")
-    sizes = [10 + 300 * step["pictures"] / sum(other["pictures"] for other in bins) for step in bins]
-    confidence, right = ([100 * step[name] for step in bins] for name in ("confidence", "right"))
-    axes.scatter(confidence, right, sizes, color=BLUE, label=f"answers, in {BINS} steps of confidence")
-    axes.set(xlabel="confidence, %", ylabel="right answers, %", xlim=(0, 102), ylim=(-2, 104))
+    axes.plot([0, 100], [0, 100], ":", color=GRAY, label="perfectly calibrated")
+    photos = sum(each.photos for each in bins)
+    axes.scatter(
+        [100 * each.confidence for each in bins],
+        [100 * each.accuracy for each in bins],
+        [10 + 300 * each.photos / photos for each in bins],
+        color=BLUE,
+        label=f"answers, in {BINS} steps of confidence",
+    )
+    axes.set(xlabel="confidence, %", ylabel="named correctly, %", xlim=(0, 102), ylim=(-2, 104))
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")
     return _svg(figure)
 
 
-def answered(rows: list[dict]) -> str:
-    """Right answers against the share of pictures that get one, as the source of an ``<img>``."""
+def coverage_accuracy_chart(curve: list[CoveragePoint]) -> str:
+    """The coverage-accuracy curve, as the ``src`` of an ``<img>``."""
     figure = Figure(figsize=(4.4, 3.8), layout="constrained")
     axes = figure.subplots()
-    spoken = [row for row in rows if row["right"] is not None]
-    axes.plot([100 * row["answered"] for row in spoken], [100 * row["right"] for row in spoken], color=BLUE)
-    lowest = min(60, *(100 * row["answered"] for row in spoken))  # at least room for the words beside the marks
-    for row in spoken:
-        if row["confidence"] in (0.5, 0.8, 0.9):
-            point = (100 * row["answered"], 100 * row["right"])
-            axes.plot(*point, "o", color=ORANGE)
+    points = {
+        point.confidence: (100 * point.coverage, 100 * point.accuracy) for point in curve if point.accuracy is not None
+    }
+    axes.plot([coverage for coverage, _ in points.values()], [accuracy for _, accuracy in points.values()], color=BLUE)
+    for confidence in MARKED_CONFIDENCES:
+        if confidence in points:
+            axes.plot(*points[confidence], "o", color=ORANGE)
             axes.annotate(
-                f"above {100 * row['confidence']:.0f} %", point, (-8, -4), textcoords="offset points", ha="right"
+                f"above {100 * confidence:.0f} %", points[confidence], (-8, -4), textcoords="offset points", ha="right"
             )
-    axes.set(xlabel="pictures that get an answer, %", ylabel="right answers among them, %", xlim=(lowest - 5, 101))
+    least = min([60, *(coverage for coverage, _ in points.values())])  # leaves room for the words beside the marks
+    axes.set(xlabel="photos that get an answer, %", ylabel="named correctly among them, %", xlim=(least - 5, 101))
     axes.grid(alpha=0.3)
     return _svg(figure)
 

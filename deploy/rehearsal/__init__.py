@@ -1,1 +1,1 @@
-"""The source bundle on this machine as Elastic Beanstalk would run it, and what may happen to it: ``make rehearse``."""
+"""Run the source bundle as Elastic Beanstalk would, on this machine, and test it: ``make rehearse``."""

@@ -1,4 +1,4 @@
-"""What Elastic Beanstalk does with a source bundle on an instance (Python on Amazon Linux 2023), on this machine."""
+"""What Elastic Beanstalk does with a source bundle on an instance (Python on Amazon Linux 2023), done here."""
 
 import contextlib
 import os
@@ -13,17 +13,17 @@ from pathlib import Path
 import psutil
 import yaml
 
-from tests.servers import until
+from tests.support.servers import until
 
 from .visits import answers
 
 APP_PORT = 8000  # where Elastic Beanstalk's nginx looks for the app
 NGINX_CONF = Path(__file__).parent / "nginx.conf"
-#: Debian keeps it where only root looks.
+#: Debian keeps it in a folder that is only on the PATH of root.
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-STOP_LIMIT = 90  # seconds; systemd's own
+STOP_LIMIT = 90  # seconds; systemd's default
 
-#: What Elastic Beanstalk writes into conf.d/elasticbeanstalk/ by itself.
+#: What Elastic Beanstalk generates in conf.d/elasticbeanstalk/.
 APPLICATION = """
 location / {
     proxy_pass          http://127.0.0.1:8000;
@@ -45,20 +45,21 @@ location {path} {{
 
 
 class Instance:
-    """A machine that a bundle has been deployed to.
+    """A machine to which a bundle has been deployed.
 
-    :param port: for nginx.
-    :param properties: environment properties, beside those of .ebextensions.
+    :param bundle: the ZIP file.
+    :param folder: an empty folder for the app, its virtual environment and nginx's configuration.
+    :param port: nginx's.
+    :param properties: environment properties in addition to those in .ebextensions.
     :ivar current: the folder of the app.
-    :ivar address: of nginx.
-    :ivar service: the app, once it has been started.
+    :ivar address: nginx's URL.
     """
 
     def __init__(self, bundle: Path, folder: Path, port: int, **properties: str) -> None:
         self.current, self.venv, self.nginx = folder / "current", folder / "venv", folder / "nginx"
         self.address = f"http://127.0.0.1:{port}"
         self.port = port
-        self.service: Service | None = None
+        self._service: Service | None = None
         with zipfile.ZipFile(bundle) as archive:
             archive.extractall(self.current)
         self._options = self._read_options()
@@ -67,58 +68,73 @@ class Instance:
         } | properties
 
     def _read_options(self) -> dict[str, dict[str, object]]:
-        """What the files in .ebextensions set, by namespace."""
-        options = {}
+        """The option settings of the files in .ebextensions, by namespace."""
+        options: dict[str, dict[str, object]] = {}
         for file in sorted((self.current / ".ebextensions").glob("*.config")):
             for namespace, settings in yaml.safe_load(file.read_text())["option_settings"].items():
                 options.setdefault(namespace, {}).update(settings)
         return options
 
     def run_hooks(self, kind: str) -> None:
-        """Run those of .platform/hooks.
+        """Run the hooks of one kind in .platform/hooks.
 
-        :raises CalledProcessError: one of them says that the deployment has failed.
+        :param kind: ``prebuild`` or ``postdeploy``.
+        :raises CalledProcessError: a hook fails, and with it the deployment.
         """
         for hook in sorted((self.current / ".platform" / "hooks" / kind).iterdir()):
             hook.chmod(0o755)
             subprocess.run([hook], cwd=self.current, env=os.environ | self.properties, check=True)
 
     def install(self) -> None:
-        """Make the environment from requirements.txt."""
+        """Create the virtual environment from requirements.txt."""
         self.run_hooks("prebuild")
         subprocess.run([sys.executable, "-m", "venv", self.venv], check=True)
-        pip = [self.venv / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        pip = [str(self.venv / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "install", "-r", "requirements.txt"], cwd=self.current, check=True)
 
     def configure_nginx(self) -> None:
-        """Write Elastic Beanstalk's configuration, and the bundle's over it."""
+        """Write Elastic Beanstalk's own configuration and add the bundle's."""
         generated = self.nginx / "conf.d" / "elasticbeanstalk"
         generated.mkdir(parents=True)
         (self.nginx / "nginx.conf").write_text(NGINX_CONF.read_text().replace("{port}", str(self.port)))
         (generated / "00_application.conf").write_text(APPLICATION)
         static = self._options["aws:elasticbeanstalk:environment:proxy:staticfiles"]
         (generated / "01_static.conf").write_text(
-            "".join(STATIC.format(path=path, folder=self.current / name) for path, name in static.items())
+            "".join(STATIC.format(path=path, folder=self.current / str(name)) for path, name in static.items())
         )
         shutil.copytree(self.current / ".platform" / "nginx", self.nginx, dirs_exist_ok=True)
 
+    @property
+    def service(self) -> "Service":
+        """The app as it was last started."""
+        if self._service is None:
+            raise RuntimeError("the app has not been started")
+        return self._service
+
     def is_running(self) -> bool:
-        """Whether the app is."""
-        return self.service is not None and self.service.process.is_running()
+        """Whether the app is running."""
+        return self._service is not None and self._service.process.is_running()
 
     def start(self) -> None:
-        """Start what the Procfile names ``web``."""
+        """Start the app: the command that the Procfile calls ``web``."""
         [command] = [
             line.removeprefix("web:").strip()
             for line in (self.current / "Procfile").read_text().splitlines()
             if line.startswith("web:")
         ]
         environment = {"PATH": f"{self.venv / 'bin'}:{os.environ['PATH']}", "HOME": str(self.current)}
-        self.service = Service(command, self.current, environment | self.properties)
+        self._service = Service(command, self.current, environment | self.properties)
 
 
 class Service:
-    """The app as a service of systemd's: told to stop, all of its processes are, at the same time."""
+    """The app as a systemd service: a signal goes to all of its processes at once.
+
+    :param command: a shell command.
+    :param folder: where it runs.
+    :param environment: all of its environment variables.
+    :ivar log: the file that holds what it printed.
+    :ivar process: the process of the command.
+    """
 
     def __init__(self, command: str, folder: Path, environment: dict[str, str]) -> None:
         self.log = folder.parent / "web.stdout.log"
@@ -133,14 +149,17 @@ class Service:
             )
 
     def stop(self) -> int:
-        """Tell it to stop, as a deployment does, and wait.
+        """Stop the app with SIGTERM, as a deployment does, and wait until it has ended.
 
         :return: its exit code.
         """
         return self._signal(signal.SIGTERM)
 
     def kill(self) -> int:
-        """End it as the kernel does when memory is short."""
+        """Kill the app, as the kernel does when memory runs out.
+
+        :return: its exit code.
+        """
         return self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> int:
@@ -150,18 +169,19 @@ class Service:
                 process.send_signal(number)
         _gone, alive = psutil.wait_procs(processes, STOP_LIMIT)
         if alive:
-            raise TimeoutError(f"{len(alive)} processes of the app do not end")
+            raise TimeoutError(f"{len(alive)} processes of the app are still running")
         return self.process.wait()
 
 
 @contextlib.contextmanager
 def nginx_running(folder: Path, port: int) -> Iterator[None]:
-    """Run nginx with the nginx.conf of a folder until the block ends.
+    """Run nginx until the block ends.
 
-    :param port: on which that has it listen.
+    :param folder: holds its nginx.conf.
+    :param port: the port on which that nginx.conf lets it listen.
     """
-    user = ["user root;"] if os.geteuid() == 0 else []  # another one could not read a test's folder
-    command = [NGINX, "-p", folder, "-c", "nginx.conf", "-e", "error.log"]
+    user = ["user root;"] if os.geteuid() == 0 else []  # any other user could not read a test's folder
+    command = [str(NGINX), "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
     process = subprocess.Popen([*command, "-g", " ".join(["daemon off;", *user])])
     try:
         until(lambda: answers(port), seconds=10)

@@ -1,4 +1,4 @@
-"""A host of one's own: the units for systemd, the configuration of nginx, and a restart behind systemd's socket."""
+"""The files for a host of your own: systemd units, nginx configuration, and a restart behind systemd's socket."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.servers import ROOT, free_port
+from tests.support.servers import ROOT, free_port
 
 from .beanstalk import APP_PORT, Instance, nginx_running
 from .visits import is_answered, send, wait_until_ready
@@ -31,13 +31,13 @@ http {{
 
 
 def unit_lines(name: str, key: str) -> list[str]:
-    """What a unit sets a key to."""
+    """The values that a unit file gives to a key."""
     return re.findall(rf"^{key}=(.*)$", (ROOT / "deploy" / name).read_text(), re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def host(instance: Instance) -> Instance:
-    """The folder as /opt/birds, and nothing that runs in it."""
+    """The shared instance in the role of /opt/birds, with the app stopped."""
     if instance.is_running():
         instance.service.stop()
     (instance.current / ".venv").symlink_to(instance.venv)
@@ -46,7 +46,7 @@ def host(instance: Instance) -> Instance:
 
 @pytest.fixture(scope="module")
 def address(host: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of nginx with deploy/nginx.conf, which finds the folder somewhere else than in /opt, and not on port 80."""
+    """The URL of nginx with deploy/nginx.conf, whose folder and port are replaced."""
     folder, port = tmp_path_factory.mktemp("nginx"), free_port()
     site = (ROOT / "deploy" / "nginx.conf").read_text().replace("/opt/birds", str(host.current))
     site = site.replace("listen 80;", f"listen 127.0.0.1:{port};").replace("listen [::]:80;", "")
@@ -58,7 +58,7 @@ def address(host: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def systemd(host: Instance, address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Systemd"]:
-    """With the service started."""
+    """systemd with the service started and ready."""
     systemd = Systemd(host, tmp_path_factory.mktemp("uploads"))
     systemd.start()
     try:
@@ -68,7 +68,7 @@ def systemd(host: Instance, address: str, tmp_path_factory: pytest.TempPathFacto
         systemd.close()
 
 
-def test_systemd_finds_no_fault_with_the_units(host, tmp_path):
+def test_the_unit_files_are_valid(host, tmp_path):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd is not installed")
     for name in UNITS:
@@ -81,7 +81,7 @@ def test_systemd_finds_no_fault_with_the_units(host, tmp_path):
 
 
 class Systemd:
-    """What systemd does with birds.socket and birds.service: it has the socket, and hands it to each start."""
+    """What systemd does with the two units: it holds the socket and passes it to the service at each start."""
 
     def __init__(self, host: Instance, uploads: Path) -> None:
         [listen] = unit_lines("birds.socket", "ListenStream")
@@ -102,18 +102,21 @@ class Systemd:
         )
 
     def stop(self) -> int:
-        """Stop it; the exit code."""
-        self._process.send_signal(signal.SIGTERM)  # KillMode=mixed: its first process alone
+        """Stop the service.
+
+        :return: its exit code.
+        """
+        self._process.send_signal(signal.SIGTERM)  # KillMode=mixed: SIGTERM goes to the main process only
         return self._process.wait(timeout=60)
 
     def close(self) -> None:
-        """Stop it, and let the socket go."""
+        """Stop the service and close the socket."""
         if self._process.poll() is None:
             self.stop()
         self._socket.close()
 
 
-def test_nginx_serves_static_files_closes_metrics_and_tells_the_app_whether_it_is_https(systemd, address):
+def test_nginx_serves_static_files_hides_metrics_and_says_whether_the_client_uses_https(systemd, address):
     style = requests.get(f"{address}/static/style.css")
     assert (style.headers["Server"].partition("/")[0], style.headers["Cache-Control"]) == ("nginx", "no-cache")
     assert requests.get(f"{address}/metrics").status_code == 404

@@ -1,4 +1,4 @@
-"""A day in the life of an instance."""
+"""What an instance meets in public."""
 
 import json
 import re
@@ -13,8 +13,8 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import CHROMIUM, OFFLINE
-from tests.drawings import encoded
-from tests.servers import free_port
+from tests.support.drawings import encoded
+from tests.support.servers import free_port
 
 from .beanstalk import APP_PORT, Instance
 from .visits import (
@@ -36,33 +36,33 @@ CLIENTS = 100  # more than the app has threads
 
 
 def noise() -> bytes:
-    """A JPEG that hardly shrinks what is in it: 9.8 MB."""
+    """A JPEG of 9.8 MB: noise hardly compresses."""
     pixels = np.random.default_rng(3).integers(0, 256, (2900, 2900, 3), np.uint8)
     return encoded(Image.fromarray(pixels), "JPEG", quality=95)
 
 
 def padded(photo: bytes, size: int) -> bytes:
-    """A photograph of so many bytes, with zeros behind the end of the picture."""
+    """A photo of exactly ``size`` bytes, with zeros after the end of the image."""
     return photo + bytes(size - len(photo))
 
 
 def app_process(instance: Instance) -> psutil.Process:
-    """gunicorn's worker; there is just one."""
+    """gunicorn's only worker."""
     children = instance.service.process.children()
     [worker] = [child for child in children if any("gunicorn" in part for part in child.cmdline())]
     return worker
 
 
 def requests_in(instance: Instance) -> int:
-    """How many connections nginx has to the app."""
+    """How many connections nginx has open to the app."""
     found = app_process(instance).net_connections("tcp")
     return sum(each.status == psutil.CONN_ESTABLISHED and each.laddr.port == APP_PORT for each in found)
 
 
 def test_health_is_503_until_the_model_is_ready_and_then_a_photo_is_answered(instance, goldfinch):
-    assert health(instance.address).status_code == 503  # nobody answers behind nginx
+    assert health(instance.address).status_code == 503  # the app has not been started
     instance.start()
-    statuses = []
+    statuses: list[int] = []
     while not statuses or statuses[-1] != 200:
         statuses.append(health(instance.address).status_code)
         time.sleep(0.1)
@@ -73,7 +73,7 @@ def test_health_is_503_until_the_model_is_ready_and_then_a_photo_is_answered(ins
     assert is_answered(send(instance.address, goldfinch))
 
 
-def test_one_process_has_the_model(site):
+def test_only_one_process_loads_the_model(site):
     assert site.service.process.children() == [app_process(site)]
 
 
@@ -97,7 +97,7 @@ def test_a_program_gets_the_sentence_as_a_problem(site, goldfinch, size):
     assert answer.json()["detail"] == TOO_LARGE
 
 
-def test_a_body_of_unknown_length_gets_it_too(site):
+def test_a_body_of_unknown_length_that_is_too_large_gets_the_sentence_too(site):
     blocks = (bytes(MB) for _ in range(50))
     answer = requests.post(f"{site.address}/api/v1/identifications", data=blocks, headers={"Content-Type": "image/png"})
     assert (answer.status_code, answer.json()["detail"]) == (413, TOO_LARGE)
@@ -118,12 +118,12 @@ def test_a_browser_without_a_script_shows_the_sentence(site, goldfinch, tmp_path
         browser.close()
 
 
-def test_who_pauses_while_sending_too_much_is_let_finish(site, goldfinch):
-    """The answer is there at once, but a browser looks at it when it has sent everything."""
+def test_a_client_that_pauses_while_sending_too_much_can_finish(site, goldfinch):
+    """nginx answers at once, but a browser reads the answer only after it has sent everything."""
     request = raw_upload(padded(goldfinch, 12 * MB))
     with connections(site.address, 1) as [client]:
         client.sendall(request[: 6 * MB])
-        time.sleep(7)  # nginx's own patience is 5
+        time.sleep(7)  # nginx's default is to wait 5 seconds
         client.sendall(request[6 * MB :])
         assert read_to_end(client).startswith("HTTP/1.1 302 ")
 
@@ -141,14 +141,14 @@ def test_slow_clients_hold_no_thread(site, goldfinch):
         assert "Predicted : " in read_to_end(clients[0])
 
 
-def test_connections_that_send_nothing_block_nobody(site, goldfinch):
+def test_idle_connections_block_nobody(site, goldfinch):
     with connections(site.address, 200):
         begun = time.monotonic()
         assert is_answered(send(site.address, goldfinch))
         assert time.monotonic() - begun < 5
 
 
-def test_who_reads_slowly_holds_no_thread(site, goldfinch):
+def test_clients_that_read_slowly_hold_no_thread(site, goldfinch):
     with connections(site.address, CLIENTS) as clients:
         for client in clients:
             client.sendall(b"GET /report HTTP/1.1\r\nHost: birds\r\n\r\n")
@@ -158,7 +158,7 @@ def test_who_reads_slowly_holds_no_thread(site, goldfinch):
 
 
 @pytest.mark.parametrize("path", ["/metrics", "//metrics", "/%6Detrics", "/./metrics", "/metrics?x"])
-def test_metrics_are_closed_from_outside_by_nginx_itself(site, path):
+def test_nginx_hides_metrics_from_the_outside(site, path):
     before = site.service.log.read_text().count('"/metrics"')
     with connections(site.address, 1) as [client]:
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: birds\r\nConnection: close\r\n\r\n".encode())
@@ -166,13 +166,13 @@ def test_metrics_are_closed_from_outside_by_nginx_itself(site, path):
     assert site.service.log.read_text().count('"/metrics"') == before
 
 
-def test_metrics_are_open_from_inside(site):
+def test_the_machine_itself_can_read_metrics(site):
     answer = requests.get(f"http://127.0.0.1:{APP_PORT}/metrics")
     assert answer.status_code == 200
     assert "bird_photos_total" in answer.text
 
 
-def test_nginx_serves_the_static_files_which_are_asked_for_again_after_an_update(site):
+def test_nginx_serves_static_files_which_browsers_revalidate(site):
     answer = requests.get(f"{site.address}/static/style.css")
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/css"
@@ -190,7 +190,7 @@ def test_the_log_has_a_line_for_each_photo_without_names_or_addresses(site, gold
     assert "our garden" not in log
 
 
-def test_told_to_stop_it_answers_those_who_are_in_line(site, goldfinch):
+def test_on_sigterm_the_app_answers_the_photos_in_the_queue(site, goldfinch):
     with ThreadPoolExecutor(CLIENTS) as visitors:
         answers = [visitors.submit(send, site.address, goldfinch) for _ in range(20)]
         wait_until(lambda: health(site.address).json()["waiting"] >= 3)
@@ -199,7 +199,7 @@ def test_told_to_stop_it_answers_those_who_are_in_line(site, goldfinch):
 
 
 @pytest.mark.parametrize("after", [1, 3, 4])
-def test_told_to_stop_while_it_loads_the_model_it_does(instance, after):
+def test_sigterm_while_the_model_is_loading_stops_the_app(instance, after):
     assert not instance.is_running()
     instance.start()
     wait_until(lambda: answers(APP_PORT))
@@ -209,7 +209,7 @@ def test_told_to_stop_while_it_loads_the_model_it_does(instance, after):
     assert time.monotonic() - begun < 10
 
 
-def test_while_nothing_answers_behind_nginx_there_is_a_page_that_says_so(instance):
+def test_while_the_app_does_not_answer_nginx_says_so(instance):
     answer = requests.get(instance.address)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -220,8 +220,8 @@ def test_while_nothing_answers_behind_nginx_there_is_a_page_that_says_so(instanc
     assert answer.json()["detail"] == "The app is not answering at the moment. Please try again in a few seconds."
 
 
-def test_what_a_killed_process_leaves_in_uploads_is_swept_by_the_next(site, uploads, goldfinch):
-    with connections(f"http://127.0.0.1:{APP_PORT}", 3) as clients:  # nginx would not pass on half a photo
+def test_uploads_left_by_a_killed_process_are_deleted_at_the_next_start(site, uploads, goldfinch):
+    with connections(f"http://127.0.0.1:{APP_PORT}", 3) as clients:  # nginx only passes on whole requests
         drip(clients, raw_upload(padded(goldfinch, 2 * MB)), rate=5 * MB, seconds=0.2)
         wait_until(lambda: len(list(uploads.glob("*.upload"))) == 3)
         site.service.kill()
@@ -231,8 +231,8 @@ def test_what_a_killed_process_leaves_in_uploads_is_swept_by_the_next(site, uplo
     assert list(uploads.glob("*.upload")) == []
 
 
-def test_a_client_cannot_take_another_name(site):
-    """Last, since it uses up what this machine may send: what a client says of itself changes nothing."""
+def test_a_client_cannot_forge_its_address(site):
+    """Runs after the other tests because it uses up this machine's rate limit."""
     addresses = site.service.log.read_text().count("127.0.0.1")
     claims = [{"X-Forwarded-For": f"198.51.100.{number}"} for number in range(70)]
     statuses = [requests.post(site.address, headers=claim, allow_redirects=False).status_code for claim in claims]
@@ -242,16 +242,18 @@ def test_a_client_cannot_take_another_name(site):
     assert (log.count("127.0.0.1"), log.count("198.51.100.")) == (addresses, 0)
 
 
-def test_with_a_queue_the_same_bundle_is_a_web_without_tensorflow_or_a_worker(instance, split_web, queue, goldfinch):
+def test_with_a_queue_the_same_bundle_becomes_a_web_process_without_tensorflow_or_a_worker(
+    instance, split_web, queue, goldfinch
+):
     if instance.is_running():
         instance.service.stop()
     assert list(split_web.venv.glob("lib/*/site-packages/flask"))
     assert not list(split_web.venv.glob("lib/*/site-packages/tensorflow"))
     split_web.start()
-    split_web.run_hooks("postdeploy")  # the web alone is a deployment that has worked
+    split_web.run_hooks("postdeploy")  # the deployment of the web process succeeds without a worker
     assert health(split_web.address).json()["mode"] == "queue"
     assert health(split_web.address).status_code == 503
-    port = free_port()  # this machine has but one 8000
+    port = free_port()  # the web process has this machine's port 8000
     instance.properties |= {"BIRD_SERVICE": "worker", "BIRD_QUEUE_URL": queue.url, "BIRD_HEALTH_PORT": str(port)}
     instance.start()
     wait_until(lambda: answers(port))

@@ -1,4 +1,4 @@
-"""What visitors send, the slow and the silent among them."""
+"""What visitors send, including those who are slow or send nothing."""
 
 import contextlib
 import socket
@@ -9,62 +9,66 @@ from urllib.parse import urlsplit
 
 import requests
 
-from tests.servers import FORM_HEADERS, form, until
+from tests.support.servers import FORM_HEADERS, form, until
 
 TOO_LARGE = "Uploaded file too large."
-wait_until = partial(until, seconds=120)  # a model is loaded in ten on a quiet machine
+wait_until = partial(until, seconds=120)  # an idle machine loads the model in ten
 
 
 def send(address: str, photo: bytes, path: str = "/", name: str = "bird.jpg") -> requests.Response:
-    """Post a photo as a browser does: what it shows in the end."""
+    """Post a photo as a browser does, and follow redirects."""
     with requests.Session() as browser:
         return browser.post(address + path, files={"bird_image": (name, photo, "image/jpeg")}, timeout=120)
 
 
 def is_answered(answer: requests.Response) -> bool:
-    """Whether a photo was."""
+    """Whether a response is the page that names the bird."""
     return answer.status_code == 200 and "Predicted : " in answer.text
 
 
 def health(address: str) -> requests.Response:
-    """What the load balancer asks for."""
+    """The response of /healthz."""
     return requests.get(f"{address}/healthz", timeout=5)
 
 
 def answers(port: int) -> bool:
-    """Whether somebody listens on a port of this machine."""
+    """Whether something listens on a port of 127.0.0.1."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_until_ready(address: str) -> None:
-    """Wait until a photo would be answered."""
+    """Wait until /healthz says that photos are answered."""
     wait_until(lambda: health(address).status_code == 200)
 
 
 @contextlib.contextmanager
 def connections(address: str, count: int) -> Iterator[list[socket.socket]]:
-    """So many connections on which nothing has been sent."""
+    """Open connections on which nothing has been sent yet.
+
+    :param address: an http:// URL with a port.
+    """
     place = urlsplit(address)
     with contextlib.ExitStack() as stack:
         yield [
-            stack.enter_context(socket.create_connection((place.hostname, place.port), timeout=60))
+            stack.enter_context(socket.create_connection((place.hostname or "", place.port or 80), timeout=60))
             for _ in range(count)
         ]
 
 
 def raw_upload(photo: bytes) -> bytes:
-    """A whole request, as it goes over the line."""
+    """A whole HTTP request that posts a photo."""
     body = form(photo, "bird.jpg")
     head = f"POST / HTTP/1.1\r\nHost: birds\r\nContent-Type: {FORM_HEADERS['Content-Type']}\r\nConnection: close\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def drip(clients: list[socket.socket], request: bytes, *, rate: int, seconds: float) -> int:
-    """Send the beginning of a request over each connection.
+    """Slowly send the beginning of a request over each connection.
 
-    :param rate: bytes a second.
-    :return: how many bytes have been sent.
+    :param rate: bytes a second, for each connection.
+    :param seconds: how long.
+    :return: how many bytes have been sent over each.
     """
     sent, begun = 0, time.monotonic()
     while time.monotonic() - begun < seconds and sent < len(request):
@@ -76,6 +80,6 @@ def drip(clients: list[socket.socket], request: bytes, *, rate: int, seconds: fl
 
 
 def read_to_end(client: socket.socket) -> str:
-    """What comes back."""
+    """Read until the server closes the connection."""
     with client.makefile("rb") as answer:
         return answer.read().decode()

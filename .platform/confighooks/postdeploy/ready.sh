@@ -1,3 +1,3 @@
 #!/bin/sh
-# The same after a change of settings.
+# After a change of settings, wait until the app is ready, as after a deployment.
 exec sh /var/app/current/.platform/hooks/postdeploy/ready.sh

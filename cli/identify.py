@@ -1,0 +1,180 @@
+"""``flask --app application identify PATHS``: name the birds in files and folders of photos."""
+
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import click
+from flask import current_app
+from tqdm import tqdm
+
+import settings
+from inference import CANDIDATES
+from inference.errors import PairError
+from inference.formats import FORMATS
+from inference.processor import usable_cores
+from jobs.errors import UnavailableError
+from settings import SettingError
+from web.services import load_classifier
+
+from .answer_file import AnswerFile, NotAnAnswerFileError
+from .outcomes import Outcome, printable, terminal_safe
+from .reader_pool import ReaderPool
+
+#: Exit codes; click's own 2 is for a command that makes no sense.
+ALL_IDENTIFIED, SOME_FAILED, BROKEN_OFF, INTERRUPTED = 0, 1, 3, 130
+
+
+@click.command("identify")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, readable=False, path_type=Path))
+@click.option("--top", type=click.IntRange(1, CANDIDATES), help="How many species for each photo.")
+@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a list to this file.")
+@click.option("--resume", is_flag=True, help="Continue the file of --csv, without the photos that are in it.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, a line for each photo.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=usable_cores,
+    show_default="the processor's cores",
+    help="How many photos are read at the same time.",
+)
+@click.pass_context
+def command(
+    context: click.Context,
+    paths: tuple[Path, ...],
+    top: int | None,
+    csv_file: Path | None,
+    resume: bool,
+    as_json: bool,
+    jobs: int,
+) -> None:
+    """Name the birds in photos: in the files and folders PATHS."""
+    if as_json and csv_file:
+        raise click.UsageError("Choose one of --csv and --json.")
+    if resume and not csv_file:
+        raise click.UsageError("--resume goes on with the file that --csv names. Add --csv FILE.")
+    files, failed = find_photos(paths)
+    if not files and not failed:
+        click.echo(f"There is no photo ({', '.join(FORMATS)}).", err=True)
+        context.exit(SOME_FAILED)
+    try:
+        checked = settings.from_config(current_app.config)
+        classifier, _sha256 = load_classifier(checked)
+    except (SettingError, PairError) as error:
+        click.echo(f"identify: {error}", err=True)
+        context.exit(settings.CANNOT_START)
+    _stdout_takes_any_letter()
+    with open_answer_file(csv_file, top or CANDIDATES, resume) as answers:
+        pool = ReaderPool(jobs, classifier, checked.max_pixels)
+        context.exit(identify(files, failed, pool, answers, top=top, as_json=as_json))
+
+
+def identify(
+    files: list[Path],
+    failed: list[Outcome],
+    pool: ReaderPool,
+    answers: AnswerFile | None,
+    *,
+    top: int | None,
+    as_json: bool,
+) -> int:
+    """Identify photos, and say on the terminal what they show.
+
+    :param failed: what has failed already; it is listed at the end.
+    :param answers: the CSV file to add them to.
+    :param top: how many species each photo gets; by default 1 in a line and ``CANDIDATES`` in JSON and CSV.
+    :return: the exit code.
+    """
+    to_resume = " The same command with --resume continues." if answers else ""
+    if answers:
+        files = [path for path in files if printable(path) not in answers.names]
+        failed = [Outcome(Path(file), error=sentence) for file, sentence in answers.failed] + failed
+    try:
+        with pool:
+            for outcome in tqdm(pool.identify(files), total=len(files), unit=" photos", disable=None, file=sys.stderr):
+                if answers:
+                    answers.add(outcome.row(top or CANDIDATES))
+                if outcome.error:
+                    failed.append(outcome)
+                with tqdm.external_write_mode():
+                    click.echo(outcome.json(top or CANDIDATES) if as_json else outcome.line(top or 1))
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted.{to_resume}", err=True)
+        return INTERRUPTED
+    except UnavailableError as error:
+        click.echo(f"Broken off: {error.reason}.{to_resume}", err=True)
+        return BROKEN_OFF
+    except BrokenPipeError:
+        raise  # click knows what to do when nobody reads the output any more
+    except (OSError, RuntimeError) as error:  # the disk is full; the decoder process cannot be started
+        click.echo(f"Broken off: {getattr(error, 'strerror', None) or error}.{to_resume}", err=True)
+        return BROKEN_OFF
+    list_failed(failed)
+    return SOME_FAILED if failed else ALL_IDENTIFIED
+
+
+def find_photos(paths: Iterable[Path]) -> tuple[list[Path], list[Outcome]]:
+    """What is to be identified, in order.
+
+    :param paths: files, which are taken whatever their names are, and folders, which are searched.
+    :return: the files, each once, however often it is reached; and the folders that cannot be opened.
+    """
+    files: list[Path] = []
+    unreadable: list[Outcome] = []
+    seen: set[str] = set()
+
+    def visit(path: Path, is_named: bool) -> None:
+        if (target := os.path.realpath(path)) in seen:
+            return
+        seen.add(target)
+        if path.is_dir():
+            try:
+                entries = sorted(os.listdir(path))
+            except OSError as error:
+                unreadable.append(Outcome(path, error=f"The folder cannot be opened: {error.strerror}."))
+                return
+            for entry in entries:
+                if not entry.startswith("."):
+                    visit(path / entry, is_named=False)
+        elif is_named or path.suffix.lower() in FORMATS:
+            files.append(path)
+
+    for path in paths:
+        visit(path, is_named=True)
+    return files, unreadable
+
+
+def open_answer_file(path: Path | None, top: int, resume: bool) -> AbstractContextManager[AnswerFile | None]:
+    """The CSV file, if there is to be one.
+
+    :raises click.UsageError: it cannot be written.
+    """
+    if path is None:
+        return nullcontext()
+    try:
+        return AnswerFile(path, top, resume=resume)
+    except FileExistsError as error:
+        raise click.UsageError(
+            f"{terminal_safe(path)} is there already. Add --resume to go on with it, or name another."
+        ) from error
+    except NotAnAnswerFileError as error:
+        raise click.UsageError(
+            f"{terminal_safe(path)} is not a list with --top {top} that this command has begun."
+        ) from error
+    except OSError as error:
+        raise click.UsageError(f"{terminal_safe(path)} cannot be written: {error.strerror}.") from error
+
+
+def list_failed(failed: list[Outcome]) -> None:
+    """Repeat at the end what would be lost among the other lines."""
+    if failed:
+        click.echo(f"Not identified: {len(failed)}", err=True)
+        for outcome in failed:
+            click.echo(f"  {outcome.line()}", err=True)
+
+
+def _stdout_takes_any_letter() -> None:
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal's encoding may not have every letter
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -1,0 +1,70 @@
+"""What ``identify`` says of one photo: a line for people, a line of JSON, or a row of the CSV list."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from inference import Identification
+from web import csv_export
+from web.api import identification_json
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An answer, or a sentence that says why there is none.
+
+    :param taken: when the photo was taken, if the file says so.
+    """
+
+    path: Path
+    identification: Identification | None = None
+    taken: datetime | None = None
+    error: str = ""
+
+    def line(self, top: int = 1) -> str:
+        """For people.
+
+        :param top: how many candidates.
+        """
+        if self.identification is None:
+            return f"{terminal_safe(self.path)}: {self.error}"
+        candidates = [f"{each.label} {100 * each.confidence:.1f} %" for each in self.identification.candidates[:top]]
+        return f"{terminal_safe(self.path)}: {', '.join(candidates)}"
+
+    def json(self, top: int) -> str:
+        """For programs, in one line.
+
+        :param top: how many candidates.
+        """
+        found = self.identification
+        if found is None:
+            return json.dumps({"file": printable(self.path), "error": self.error}, ensure_ascii=False)
+        answer = {
+            "file": printable(self.path),
+            "taken": self.taken.isoformat() if self.taken else None,
+            **identification_json(found, found.seconds, top),
+        }
+        return json.dumps(answer, ensure_ascii=False)
+
+    def row(self, top: int) -> list[str]:
+        """For the CSV list.
+
+        :param top: how many candidates.
+        """
+        answer = (
+            csv_export.failed(self.error, top)
+            if self.identification is None
+            else csv_export.identified(self.identification, top)
+        )
+        return [printable(self.path), csv_export.time_taken(self.taken), *answer]
+
+
+def printable(path: Path) -> str:
+    """A path as text that can be written anywhere: bytes that are not UTF-8 become escape sequences."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
+def terminal_safe(path: Path) -> str:
+    """A path with a question mark for every character that a terminal might take for a command."""
+    return "".join(each if each.isprintable() else "?" for each in printable(path))

@@ -1,0 +1,70 @@
+"""What the processes that read files from strangers do without: secrets, the network, writing files, privileges.
+
+Should a crafted file take such a process over, there is then little that it could do. Linux has all of this, other
+systems a part; what the system or a container's own rules do not allow is left out, and the process runs all the same.
+There is no seccomp filter: no maintained Python package offers one, and the system calls that the image libraries need
+differ with their versions and with the processor.
+"""
+
+import ctypes
+import os
+import sys
+
+# The variables that Python and its libraries need to start. Whatever else the app was given, such as its secret key
+# and the passwords of its queue, is not passed on.
+_NEEDED_VARIABLES = (
+    *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"),  # where libraries are
+    *("PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "HOME", "APPDATA"),  # where packages are
+    *("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
+    "SYSTEMROOT",  # Windows finds no random numbers without it
+)
+
+# From sched.h, linux/prctl.h and linux/capability.h.
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x1000_0000, 0x4000_0000
+_PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITY_VERSION_3 = 0x2008_0522
+_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1 << 1, 1 << 2
+
+
+def minimal_environment() -> dict[str, str]:
+    """The environment variables that such a process is started with."""
+    needed = {name: os.environ[name] for name in _NEEDED_VARIABLES if name in os.environ}
+    return needed | {"OPENBLAS_NUM_THREADS": "1"}  # each of its threads would take memory
+
+
+def confine_process() -> None:
+    """Give up, for the rest of this process, what reading a file does not need.
+
+    It cannot write to any file, connect to anything, look into another process (whose environment and memory hold
+    the secrets), or gain privileges. It can still read every file that its user may read. The number of processes
+    is not limited: that limit counts all of the user's threads, and libheif starts one for each HEIC file.
+
+    Call it before the process has a second thread: Linux makes a user namespace for a single one only.
+    """
+    _forbid_writing()
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        # The superuser needs no user namespace, and would lose in it the right to read other people's files.
+        libc.unshare(_CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET)
+        _drop_capabilities(libc)
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def _forbid_writing() -> None:
+    """Let no file grow, dumps of memory after a crash included. Pipes are no files; Windows has no such limits."""
+    try:
+        import resource
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _drop_capabilities(libc: ctypes.CDLL) -> None:
+    """Keep of the superuser's capabilities (capabilities(7)) those alone that let it read other people's files."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)  # 0: this process
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then the same of capabilities from 32 on
+    if libc.capget(header, sets) == 0:
+        kept = sets[1] & (_CAP_DAC_OVERRIDE | _CAP_DAC_READ_SEARCH)
+        sets[:] = [kept, kept, 0, 0, 0, 0]
+        libc.capset(header, sets)

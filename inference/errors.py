@@ -1,0 +1,53 @@
+"""The errors of this package, and the sentence that a refused file gets."""
+
+from . import MIN_SIDE
+
+
+class PairError(ValueError):
+    """The model pair cannot be used; the message is one line: which file, what is wrong, what to do."""
+
+
+class PhotoError(ValueError):
+    """A file cannot be used as a photo; the message is a sentence for the person who sent it."""
+
+
+class NotAnImageError(PhotoError):
+    """The file does not begin like an image of an accepted format."""
+
+    def __init__(self) -> None:
+        super().__init__("The file is not a picture. Please choose another one.")
+
+
+class DamagedError(PhotoError):
+    """The file begins like an image, but is not a whole one."""
+
+    def __init__(self) -> None:
+        super().__init__("The picture is damaged or cut short. Please choose another one.")
+
+
+class TooManyPixelsError(PhotoError):
+    """The image has more than ``limit`` pixels."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The picture has more than {limit / 1e6:g} million pixels. Please send a smaller one.")
+
+
+class TooThinError(PhotoError):
+    """A side of the image has fewer than ``MIN_SIDE`` pixels."""
+
+    def __init__(self) -> None:
+        super().__init__(f"The picture is less than {MIN_SIDE} pixels wide or high. Please send a larger one.")
+
+
+class TooCostlyError(PhotoError):
+    """Decoding the file takes more memory or time than one photo may take."""
+
+    def __init__(self) -> None:
+        super().__init__("The picture takes too much memory or time to read. Please send a smaller one.")
+
+
+class UnreadableError(PhotoError):
+    """A file of this machine cannot be opened; ``reason`` is the operating system's."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The file cannot be read: {reason}.")

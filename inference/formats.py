@@ -1,0 +1,113 @@
+"""The accepted image formats. To add one, add its extensions and its decoder here, and its limit and checks if any."""
+
+import io
+
+import pillow_heif
+from PIL import AvifImagePlugin, Image, WebPImagePlugin  # noqa: F401  importing it registers WebP with Pillow
+
+from . import MIN_SIDE
+from .errors import DamagedError, TooManyPixelsError, TooThinError
+
+#: File name extensions that may be uploaded, each with the Pillow decoder that reads such files.
+#: No other decoder is ever tried, whatever the bytes look like.
+FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".gif": "GIF",
+    ".png": "PNG",
+    ".webp": "WEBP",
+    ".heic": "HEIF",
+    ".heif": "HEIF",
+    ".avif": "AVIF",
+}
+DECODERS = sorted(set(FORMATS.values()))
+
+#: Two decoders hold several copies of an image at a time: 15 and 11 bytes a pixel, where the others take up to 7.
+MAX_PIXELS_OF = {"WEBP": 24_000_000, "AVIF": 32_000_000}
+
+pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # each further thread takes memory of its own
+Image.preinit()  # registers GIF, JPEG and PNG
+Image.MAX_IMAGE_PIXELS = None  # check_size does this, with our own sentence
+
+
+def has_accepted_signature(content: bytes) -> bool:
+    """Whether a file begins like an image of an accepted format.
+
+    :param content: the file, or at least its first 16 bytes.
+    """
+    accepts = [Image.OPEN[decoder][1] for decoder in DECODERS]
+    return any(accept is not None and accept(content[:16]) is True for accept in accepts)
+
+
+def check_before_opening(content: bytes, max_pixels: int) -> None:
+    """Check the size of a WebP file from its header: Pillow allocates memory for the image when it opens one.
+
+    :raises PhotoError: as ``check_size``.
+    """
+    if content.startswith(b"RIFF"):
+        check_size(_webp_size(content), "WEBP", max_pixels)
+
+
+def check_size(size: tuple[int, int], decoder: str, max_pixels: int) -> None:
+    """Check the size of an image before it is decoded.
+
+    :param size: width and height in pixels.
+    :param decoder: Pillow's name of the format, for ``MAX_PIXELS_OF``.
+    :raises TooManyPixelsError: it has more than ``max_pixels``, or more than its decoder may take.
+    :raises TooThinError: a side is shorter than ``MIN_SIDE``.
+    """
+    limit = min(max_pixels, MAX_PIXELS_OF.get(decoder, max_pixels))
+    if size[0] * size[1] > limit:
+        raise TooManyPixelsError(limit)
+    if min(size) < MIN_SIDE:
+        raise TooThinError
+
+
+def check_is_whole(content: bytes, decoder: str) -> None:
+    """Look for damage that Pillow's decoder would pass over in silence.
+
+    :raises Exception: of any kind; the file is damaged or cut short.
+    """
+    if decoder == "PNG":
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as unread:
+            unread.verify()  # the checksums, which load() does not look at
+    if decoder == "GIF":
+        _check_gif_blocks(content)
+
+
+def _webp_size(content: bytes) -> tuple[int, int]:
+    """Width and height in the header of a WebP file (RFC 9649, sections 2.5 to 2.7)."""
+    chunk = content[12:16]
+    if chunk == b"VP8X":
+        return 1 + int.from_bytes(content[24:27], "little"), 1 + int.from_bytes(content[27:30], "little")
+    if chunk == b"VP8L":
+        bits = int.from_bytes(content[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if chunk == b"VP8 ":
+        width, height = (int.from_bytes(content[start : start + 2], "little") & 0x3FFF for start in (26, 28))
+        return width, height
+    raise DamagedError
+
+
+def _check_gif_blocks(content: bytes) -> None:
+    """:raises DamagedError: the blocks of a GIF file do not end with the trailer (GIF89a, appendix A)."""
+
+    def color_table(flags: int) -> int:
+        return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+    try:
+        position = 13 + color_table(content[10])
+        while content[position] != 0x3B:
+            if content[position] == 0x21:  # extension
+                position += 2
+            elif content[position] == 0x2C:  # image
+                position += 10 + color_table(content[position + 9]) + 1
+            else:  # a stray byte, which every decoder skips
+                position += 1
+                continue
+            while content[position]:  # sub-blocks
+                position += content[position] + 1
+            position += 1
+    except IndexError as error:
+        raise DamagedError from error

@@ -1,0 +1,110 @@
+"""What a worker does besides Celery's own steps when it starts and stops.
+
+Celery creates these objects itself, and passes them its ``WorkController`` or its consumer.
+"""
+
+import contextlib
+import logging
+import secrets
+import time
+from typing import Any, cast
+
+import billiard
+from celery import Celery, bootsteps
+from celery.worker.state import maybe_shutdown
+
+from . import TASK
+from .celery_config import START_LIMIT
+from .errors import UnavailableError
+from .health import serve_health
+from .process import WorkerProcess, stop_worker
+from .store import HEARTBEAT_INTERVAL, WorkerInfo
+
+log = logging.getLogger(__name__)
+
+
+def add_steps(app: Celery) -> None:
+    """Have every worker of an app take the steps of this module."""
+    app.steps["worker"].update((ServeHealth, AwaitModel))
+    app.steps["consumer"].add(Heartbeat)
+
+
+def _process(app: Celery) -> WorkerProcess:
+    """The object that the task was given in ``jobs/worker.py``."""
+    task: Any = app.tasks[TASK]
+    return cast(WorkerProcess, task.process)
+
+
+class ServeHealth(bootsteps.StartStopStep):
+    """Answers ``/healthz`` at ``BIRD_HEALTH_PORT``, if that is set."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def start(self, worker: Any) -> None:
+        """
+        :raises SystemExit: the port cannot be used.
+        """
+        process = _process(worker.app)
+        port = process.settings.health_port
+        if not port:
+            return
+        try:
+            serve_health(port, process.health)
+        except OSError as error:
+            stop_worker(f"BIRD_HEALTH_PORT={port} cannot be used: {error.strerror}.")
+
+
+class AwaitModel(bootsteps.StartStopStep):
+    """Takes no jobs before every pool process has loaded the model, so that other workers get them meanwhile."""
+
+    requires = (ServeHealth,)
+
+    def start(self, worker: Any) -> None:
+        """
+        :raises SystemExit: a pool process failed to load the model, or takes longer than ``START_LIMIT``.
+        """
+        process = _process(worker.app)
+        deadline = time.monotonic() + START_LIMIT
+        for _ in range(worker.pool.num_processes):
+            while not process.await_model(seconds=1):
+                maybe_shutdown()
+                if time.monotonic() > deadline or len(billiard.active_children()) < worker.pool.num_processes:
+                    stop_worker("a process that loads the model has ended, or is too slow. Is there enough memory?")
+
+
+class Heartbeat(bootsteps.StartStopStep):
+    """Sends heartbeats to the job store while the worker takes jobs. Celery stops it as soon as the broker is gone."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: object) -> None:
+        super().__init__(consumer, **options)
+        self._process = _process(consumer.app)
+        self._info = WorkerInfo(
+            name=f"{consumer.hostname}/{secrets.token_hex(4)}",  # two workers may have the same host name
+            model=self._process.pair.sha256,
+            labels=len(self._process.pair.labels),
+        )
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        """Send the first heartbeat, and the others regularly."""
+        self._beat()
+        self._timer = consumer.timer.call_repeatedly(HEARTBEAT_INTERVAL, self._beat)
+
+    def stop(self, _consumer: Any) -> None:
+        """Send no more heartbeats, and remove this worker from the job store."""
+        self._process.takes_jobs.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        with contextlib.suppress(UnavailableError):
+            self._process.store.remove_worker(self._info)
+
+    def _beat(self) -> None:
+        self._process.stop_if_model_failed()
+        try:
+            self._process.store.heartbeat(self._info)
+            self._process.takes_jobs.set()
+        except UnavailableError as error:
+            self._process.takes_jobs.clear()
+            log.warning("A heartbeat could not be sent: %s", error.reason)

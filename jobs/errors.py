@@ -1,0 +1,51 @@
+"""Why a photo gets no answer from the classifier, local or remote. Each message is a sentence for its sender."""
+
+from . import retry_after
+
+
+class BusyError(Exception):
+    """The queue is full, or so long that the photo would wait too long.
+
+    :param waiting: photos in the queue.
+    :param mean_service_time: seconds that each takes.
+    :ivar retry_after: seconds after which it is worth trying again.
+    """
+
+    def __init__(self, waiting: int, mean_service_time: float) -> None:
+        self.retry_after = retry_after.when_queue_is_empty(waiting, mean_service_time)
+        photos = "1 photo is" if waiting == 1 else f"{waiting} photos are"
+        super().__init__(
+            f"The app is busy: {photos} in line. Please try again in {retry_after.in_words(self.retry_after)}."
+        )
+
+
+class UnavailableError(Exception):
+    """No photo can be identified at the moment.
+
+    :param reason: why, in a few words for the operator.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("No photo can be identified at the moment. Please try again in a few seconds.")
+        self.reason = reason
+
+
+class JobFailedError(Exception):
+    """The workers failed on a photo ``MAX_TRIES`` times. Sending it again will not help."""
+
+    def __init__(self) -> None:
+        super().__init__("The photo could not be identified: the network failed on it twice. Please try another photo.")
+
+
+class JobLostError(Exception):
+    """There will be no answer to a job: it was lost, or a worker of another release gave one that cannot be read.
+
+    Sending the photo again helps.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("The answer to this photo did not come in time. Please send it again.")
+
+
+class UnknownJobError(LookupError):
+    """There is no such job, or it is older than ``ANSWER_LIFETIME``."""

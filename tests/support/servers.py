@@ -1,0 +1,192 @@
+"""The app in processes of its own, as people run it."""
+
+import contextlib
+import http.client
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+import psutil
+
+ROOT = Path(__file__).parent.parent.parent
+FLASK = [sys.executable, "application.py"]
+GUNICORN = [sys.executable, "-m", "gunicorn", "application:application"]  # gunicorn.conf.py has the rest
+START_LIMIT = 120  # seconds; TensorFlow's import alone takes many on a busy machine
+
+
+#: Below those that clients get (ip(7)), so that none has one before the server has; every process of tests has its own.
+PORTS = range(20_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8, 32_768, 8)
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on, another one each time."""
+    while True:
+        port = secrets.choice(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
+
+
+def environment(port: int, uploads: Path, **settings: str) -> dict[str, str]:
+    """Where the app listens and keeps uploads, and its other settings; none of the caller's own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BIRD_", "FLASK_", "TF_"))}
+    return kept | {"PORT": str(port), "BIRD_UPLOADS": str(uploads)} | settings
+
+
+@contextlib.contextmanager
+def running(command: list[str], uploads: Path, *, output: IO[str] | None = None, **settings: str) -> Iterator[str]:
+    """Run the app until the block ends.
+
+    :param output: where it prints; without it, where everything else does.
+    :return: its address, once it answers.
+    """
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(port, uploads, **settings), stdout=output, stderr=output
+    )
+    try:
+        wait_until_it_answers(address, process)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=40)
+
+
+@contextlib.contextmanager
+def together(*programs: AbstractContextManager) -> Iterator[list]:
+    """Start several programs at the same time, for a start keeps one core busy or none, and stop them so, too.
+
+    :return: what each of them gives.
+    """
+    stacks = [ExitStack() for _ in programs]
+    with ThreadPoolExecutor(len(programs)) as pool:
+        starts = [pool.submit(stack.enter_context, program) for stack, program in zip(stacks, programs, strict=True)]
+        wait(starts)
+        try:
+            yield [start.result() for start in starts]
+        finally:
+            list(pool.map(ExitStack.close, stacks))
+
+
+def wait_until_it_answers(address: str, process: subprocess.Popen) -> None:
+    """:raises RuntimeError: the process ends, or does not answer within ``START_LIMIT``."""
+    deadline = time.monotonic() + START_LIMIT
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the app ended with exit code {process.returncode}")
+        with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(address, timeout=START_LIMIT):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"the app did not answer within {START_LIMIT} s")
+
+
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    """:raises AssertionError: it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def start_and_fail(
+    uploads: Path, *, port: int, command: list[str] = FLASK, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Start the app where it cannot start; what it printed, and its exit code."""
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment(port, uploads, **settings),
+        capture_output=True,
+        text=True,
+        timeout=START_LIMIT,
+    )
+
+
+FORM_HEADERS = {"Content-Type": "multipart/form-data; boundary=f9d2c7"}
+
+
+def form(content: bytes, name: str) -> bytes:
+    """A form with a file in it, as a browser sends it with ``FORM_HEADERS``."""
+    head = f'--f9d2c7\r\nContent-Disposition: form-data; name="bird_image"; filename="{name}"\r\n\r\n'
+    return head.encode() + content + b"\r\n--f9d2c7--\r\n"
+
+
+def post_photo(address: str, content: bytes, name: str = "bird.jpg") -> tuple[int, str]:
+    """Post a file as a browser does, redirect and cookie included: the last answer's status, and its page."""
+    request = urllib.request.Request(address, form(content, name), FORM_HEADERS)
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(request, timeout=60) as answer:
+        return answer.status, answer.read().decode()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server said to one request."""
+
+    status: int
+    headers: Message
+    page: str
+
+
+def send_photo(address: str, content: bytes, name: str = "bird.jpg") -> Answer:
+    """Post a file; follow no redirect."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    connection.request("POST", "/", form(content, name), FORM_HEADERS)
+    answer = connection.getresponse()
+    page = answer.read().decode()
+    connection.close()
+    return Answer(answer.status, answer.headers, page)
+
+
+def processes_at(address: str) -> list[psutil.Process]:
+    """The app that listens there, started here; gunicorn's worker; the process that reads photographs for it."""
+    port = int(address.rpartition(":")[2])
+    for process in psutil.Process().children():
+        if any(connection.laddr.port == port for connection in process.net_connections("tcp")):
+            workers = process.children() if "gunicorn" in process.cmdline() else []
+            return [process, *workers, *filter(_reads_photographs, process.children(recursive=True))]
+    raise LookupError(f"nobody listens at {address}")
+
+
+def _reads_photographs(process: psutil.Process) -> bool:
+    """Whether it is what ``Sandbox`` started; until it is, it looks like a second app, with all of its memory."""
+    try:
+        return "inference.decoder" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+
+
+def memory_at(address: str) -> int:
+    """The memory that the app takes, in bytes."""
+    memory = 0
+    for process in processes_at(address):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            memory += process.memory_info().rss
+    return memory
+
+
+def processor_time_at(address: str) -> float:
+    """The seconds of processor time that the app has taken until now, those of its ended processes included."""
+    app, *readers = processes_at(address)
+    seconds = sum(app.cpu_times()[:4])
+    for reader in readers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            seconds += sum(reader.cpu_times()[:2])
+    return seconds

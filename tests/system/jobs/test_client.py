@@ -1,0 +1,144 @@
+"""jobs/client.py: what becomes of a job that no worker answers, or answers in a way that cannot be read."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+from redis import Redis
+
+from inference import Candidate, Identification
+from jobs.client import RemoteClassifier
+from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError, UnknownJobError
+from jobs.messages import SQS_LIMIT, decode_pixels, encode_identification
+from jobs.pending import PendingJob, Position
+from jobs.store import JobStore, WorkerInfo
+from tests.support import brokers
+from tests.support.brokers import Broker
+
+BLACK = np.zeros((224, 224, 3), dtype="uint8")
+NOISE = np.random.default_rng(6).integers(0, 256, (224, 224, 3), dtype="uint8")  # cannot be compressed
+WORKER = WorkerInfo("nobody", "", 2)  # so that a job is accepted
+ANSWER = Identification("Sora", 0.75, (Candidate("Sora", 0.75),), "c0ffee", 0.04)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A Redis."""
+    with brokers.started(brokers.redis(tmp_path_factory.mktemp("redis"))) as broker:
+        yield broker
+
+
+@pytest.fixture
+def redis(server: Broker) -> Redis:
+    """The data of that Redis: a worker, and nothing else."""
+    redis = Redis.from_url(server.url)
+    redis.flushdb()
+    JobStore(server.url).heartbeat(WORKER)
+    return redis
+
+
+@pytest.fixture
+def client(server: Broker, redis: Redis) -> RemoteClassifier:
+    """A classifier for which two jobs may wait, and which waits for no answer."""
+    return client_of(server, server)
+
+
+def client_of(broker: Broker, results: Broker) -> RemoteClassifier:
+    return RemoteClassifier(broker.url, results.url, labels=(), max_waiting=2, result_wait=0)
+
+
+def pending_job(client: RemoteClassifier) -> str:
+    """The ID of a job that has been sent and is not answered."""
+    pending = client.classify(BLACK)
+    assert isinstance(pending, PendingJob)
+    return pending.id
+
+
+def store_meta(redis: Redis, job_id: str, status: str, result: object) -> None:
+    """Store what a worker stores when a job has ended."""
+    meta = {"status": status, "result": result, "traceback": None, "children": [], "task_id": job_id}
+    redis.set(f"celery-task-meta-{job_id}", json.dumps(meta))
+
+
+def test_a_job_that_waits_is_a_value_with_a_position(client):
+    first, second = pending_job(client), pending_job(client)
+    client.keep_thumbnail(second, b"\xff\xd8")
+    assert client.look_up(first) == (b"", Position(0, 1))
+    assert client.look_up(second) == (b"\xff\xd8", Position(1, 1))
+
+
+def test_it_classifies_as_many_photos_at_once_as_may_wait_and_one_more(client):
+    assert (client.batch_size, client.concurrency) == (1, 3)
+    for _ in range(client.concurrency):
+        client.check()
+        pending_job(client)
+    with pytest.raises(BusyError):
+        client.check()
+    with pytest.raises(BusyError):
+        client.classify(BLACK)
+
+
+def test_an_answer_is_found_again_and_again(client, redis):
+    job_id = pending_job(client)
+    store_meta(redis, job_id, "SUCCESS", encode_identification(ANSWER))
+    assert [client.look_up(job_id)[1] for _ in range(2)] == [ANSWER, ANSWER]
+
+
+def test_a_job_that_failed_is_told_from_one_that_was_lost(client, redis):
+    failed, lost = pending_job(client), pending_job(client)
+    store_meta(redis, failed, "FAILURE", {"exc_type": "FailedError", "exc_module": "jobs", "exc_message": []})
+    with pytest.raises(JobFailedError):
+        client.look_up(failed)
+    redis.zrem("{birds}:line", lost)  # as if no worker had ever got it
+    with pytest.raises(JobLostError):
+        client.look_up(lost)
+
+
+@pytest.mark.parametrize("result", [{"species": "Sora"}, [], "Sora", 7, None])
+def test_an_answer_of_another_release_that_cannot_be_read_is_lost(client, redis, result):
+    job_id = pending_job(client)
+    store_meta(redis, job_id, "SUCCESS", result)
+    with pytest.raises(JobLostError):
+        client.look_up(job_id)
+
+
+def test_an_answer_that_is_no_json_is_lost(client, redis):
+    job_id = pending_job(client)
+    redis.set(f"celery-task-meta-{job_id}", b"\x80\x05N.")
+    with pytest.raises(JobLostError):
+        client.look_up(job_id)
+
+
+def test_a_job_that_is_dropped_is_unknown(client):
+    job_id = pending_job(client)
+    client.drop(job_id)
+    with pytest.raises(UnknownJobError):
+        client.look_up(job_id)
+
+
+def test_a_job_that_the_broker_does_not_take_leaves_nothing_behind(tmp_path: Path, server, redis):
+    broker = brokers.redis(tmp_path)  # never started
+    with pytest.raises(UnavailableError) as error:
+        client_of(broker, server).classify(BLACK)
+    assert error.value.reason == "the broker of BIRD_QUEUE_URL does not answer"
+    assert redis.keys() == [b"{birds}:workers"]
+
+
+def test_the_largest_message_fits_into_amazons_queue_as_it_is_sent(tmp_path, server, redis):
+    with brokers.started(brokers.sqs(tmp_path)) as broker:
+        assert isinstance(client_of(broker, server).classify(NOISE), PendingJob)
+        queue = boto3.resource(
+            "sqs",
+            endpoint_url=f"http://127.0.0.1:{broker.port}",
+            region_name="us-east-1",
+            aws_access_key_id="key",
+            aws_secret_access_key="secret",
+        ).get_queue_by_name(QueueName="birds")
+        (message,) = queue.receive_messages()
+    assert len(base64.b64encode(NOISE.tobytes())) < len(message.body) < SQS_LIMIT
+    arguments, *_ = json.loads(json.loads(message.body)["body"])
+    np.testing.assert_array_equal(decode_pixels(arguments[0]), NOISE)

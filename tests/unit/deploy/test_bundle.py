@@ -1,0 +1,81 @@
+"""The source bundle holds what production needs and nothing else; ``make rehearse`` tests that it is enough."""
+
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from deploy import bundle
+from inference import LABELS_FILE, MODEL_FILE
+from tests.support.fuzz import KERAS2
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the bundled files with a small pair, among the litter of a folder in daily use."""
+    for path in [Path(".ebignore"), *bundle.bundled_files()]:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(bundle.ROOT / path, tmp_path / path)
+    shutil.copy(KERAS2 / "model.h5", tmp_path / "models" / MODEL_FILE)
+    shutil.copy(KERAS2 / "class_indices.npy", tmp_path / "models" / LABELS_FILE)
+    for path in [
+        *(".git/config", ".venv/bin/python", ".elasticbeanstalk/config.yml", "bundle.zip", "photo.jpg"),
+        *("uploads/left.upload", "models/checkpoint.h5", "models/old.h5", "inference/__pycache__/photo.pyc"),
+        *("static/photos.js~", "tests/test_photo.py", "deploy/rehearsal/nginx.conf", "requirements-dev.txt", ".env"),
+    ]:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("not for production")
+    monkeypatch.setattr(bundle, "ROOT", tmp_path)
+    monkeypatch.setattr(bundle, "BUNDLE", tmp_path / "bundle.zip")
+    return tmp_path
+
+
+def test_it_holds_the_app_and_no_litter(project):
+    bundle.write_bundle(project / "made.zip")
+    with zipfile.ZipFile(project / "made.zip") as archive:
+        assert not [name for name in archive.namelist() if archive.read(name) == b"not for production"]
+        assert {
+            *("application.py", "settings.py", "logs.py", "gunicorn.conf.py", "web/openapi.json", "jobs/worker.py"),
+            *("Procfile", "deploy/start", ".platform/nginx/conf.d/birds.conf", "models/model_card.json"),
+        } <= set(archive.namelist())
+        assert archive.testzip() is None
+
+
+@pytest.mark.parametrize("folder", ["web", "cli", "inference", "jobs", "templates", "static"])
+def test_it_holds_all_code_that_serves(folder):
+    files = {
+        path.relative_to(bundle.ROOT)
+        for path in (bundle.ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert files
+    assert files <= set(bundle.bundled_files())
+
+
+def test_all_of_it_is_committed():
+    tracked = subprocess.run(["git", "ls-files"], cwd=bundle.ROOT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("this is not a git repository")
+    assert {str(path) for path in bundle.bundled_files()} <= set(tracked.stdout.splitlines())
+
+
+def test_its_size_is_printed(project, capsys):
+    bundle.main()
+    size = (project / "bundle.zip").stat().st_size
+    assert capsys.readouterr().out == (f"bundle.zip: {size / 1e6:.1f} MB of the 500 MB that Elastic Beanstalk takes\n")
+
+
+def test_a_pair_that_cannot_be_used_is_not_deployed(project):
+    (project / "models" / "class_indices.npy").write_bytes(b"no labels")
+    with pytest.raises(SystemExit, match=r"bundle: .*class_indices\.npy"):
+        bundle.main()
+    assert (project / "bundle.zip").read_text() == "not for production"
+
+
+def test_a_bundle_that_is_too_large_is_deleted(project, monkeypatch):
+    monkeypatch.setattr(bundle, "MAX_SIZE", 1000)
+    with pytest.raises(SystemExit, match=r"bundle: [0-9]+ MB are more than the 0 MB that Elastic Beanstalk takes"):
+        bundle.main()
+    assert not (project / "bundle.zip").exists()

@@ -1,0 +1,19 @@
+"""Everything that knows HTTP. ``init_app`` puts it together; ``startup.start`` brings it to life."""
+
+from flask import Flask
+
+from . import api, cards, errors, health, pages, security, startup, telemetry, uploads
+
+
+def init_app(app: Flask) -> None:
+    """Make a Flask application answer everything but its first page."""
+    app.request_class = uploads.UploadRequest
+    telemetry.init_app(app)
+    startup.init_app(app)
+    security.init_app(app)
+    errors.init_app(app)
+    cards.init_app(app)
+    pages.init_app(app)
+    app.register_blueprint(api.api)
+    app.register_blueprint(health.blueprint)
+    app.register_blueprint(telemetry.blueprint)

@@ -1,0 +1,208 @@
+"""The bounded admission queue in front of the classifier: first come, first served."""
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference import Identification
+from inference.sandbox import Reading
+from jobs.errors import BusyError
+from jobs.pending import PendingJob
+from jobs.retry_after import INITIAL_SERVICE_TIME, SERVICE_TIME_WINDOW
+
+LONGEST_WAIT = 20  # seconds in the queue; after that a person is sent away rather than kept waiting
+SWEEP_INTERVAL = 0.1  # seconds between two searches of a full queue for clients that have disconnected
+OVERLOAD = 100  # refusals within a second: so many that some clients cannot have waited for their Retry-After
+
+Classify = Callable[[NDArray[np.uint8]], Identification | PendingJob]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class DisconnectedError(Exception):
+    """The client that sent the photo has disconnected."""
+
+
+class OverloadDetector:
+    """Tells whether so many photos are refused that clients cannot all be waiting as told by ``Retry-After``."""
+
+    def __init__(self) -> None:
+        self._refusals: deque[float] = deque(maxlen=OVERLOAD)  # times of the latest ones
+
+    def count_refusal(self) -> bool:
+        """Count a refused photo, and tell whether the app is overloaded."""
+        now = time.monotonic()
+        self._refusals.append(now)
+        return len(self._refusals) == OVERLOAD and now - self._refusals[0] < 1
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A photo that has been identified.
+
+    :param reading: its thumbnail, and when it was taken.
+    :param seconds: what it took to ``wait`` in the queue, to ``decode`` the photo, to make the ``thumbnail``, and in
+        the ``network``. The way to a network in another process and back counts as waiting.
+    """
+
+    identification: Identification
+    reading: Reading
+    seconds: dict[str, float]
+
+    @property
+    def total_seconds(self) -> float:
+        """The sum of ``seconds``."""
+        return sum(self.seconds.values())
+
+
+@dataclass(frozen=True)
+class PendingPrediction:
+    """A photo whose answer a worker has not given yet.
+
+    :param job_id: under which the answer can be looked up.
+    :param reading: what can be shown meanwhile.
+    """
+
+    job_id: str
+    reading: Reading
+
+
+class _Ticket:
+    """A photo in the queue. Its next step can be cancelled until that step begins."""
+
+    def __init__(self, is_disconnected: Callable[[], bool]) -> None:
+        self.is_disconnected = is_disconnected
+        self.entered = time.monotonic()
+        self.deadline = self.entered + LONGEST_WAIT  # for its turn; the time that its own steps take is added
+        self.next_step: Future[object] | None = None
+
+    def cancel(self) -> bool:
+        """Cancel the next step, and tell whether that was still possible."""
+        return self.next_step is not None and self.next_step.cancel()
+
+
+class AdmissionQueue:
+    """Photos are read one at a time; the next one is read while the network works on the one before.
+
+    :param read: reads a file; raises ``PhotoError`` for a bad one.
+    :param classify: ``uint8[224, 224, 3]`` -> ``Identification``, or a ``PendingJob`` if the answer takes longer.
+    :param max_waiting: how many photos may wait behind the one that is being identified.
+    :param concurrency: how many photos may be classified at the same time; more than one if workers do it.
+    """
+
+    def __init__(
+        self, read: Callable[[BinaryIO], Reading], classify: Classify, max_waiting: int, concurrency: int = 1
+    ) -> None:
+        self.max_waiting = max_waiting
+        self._read, self._classify = read, classify
+        # One thread for each stage: an executor's queue is first come, first served, which a lock is not. And with two
+        # photos read, the network's thread goes on to the next one without waiting for any request's thread.
+        self._reader = ThreadPoolExecutor(1, "reader")
+        self._network = ThreadPoolExecutor(concurrency, "network")
+        self._tickets: list[_Ticket] = []
+        self._lock = threading.Lock()
+        self._last_sweep = self._last_departure = 0.0
+        self._mean_service_time = INITIAL_SERVICE_TIME  # seconds a photo
+
+    @property
+    def waiting(self) -> int:
+        """How many photos are in the queue, the one that is being identified included."""
+        return len(self._tickets)
+
+    def check(self) -> None:
+        """:raises BusyError: the queue is full."""
+        with self._lock:
+            self._sweep()
+            if len(self._tickets) > self.max_waiting:
+                raise self._busy()
+
+    def predict(
+        self,
+        file: BinaryIO,
+        is_disconnected: Callable[[], bool] = lambda: False,
+        classify: Classify | None = None,
+    ) -> Prediction | PendingPrediction:
+        """Wait in the queue, read the photo and classify it.
+
+        :param file: a photo, open for reading.
+        :param is_disconnected: tells whether the client has disconnected; its photo then leaves the queue.
+        :param classify: used for this photo instead of the queue's own.
+        :raises PhotoError: the file cannot be used as a photo.
+        :raises BusyError: the queue is full, or the photo's turn did not come in time.
+        :raises DisconnectedError: the client has disconnected.
+        """
+        with self._ticket(is_disconnected) as ticket:
+            reading, read_seconds = self._run(ticket, self._reader, self._read, file)
+            answer, _ = self._run(ticket, self._network, classify or self._classify, reading.pixels)
+            if isinstance(answer, PendingJob):
+                return PendingPrediction(answer.id, reading)
+            waited = time.monotonic() - ticket.entered - read_seconds - answer.seconds
+        seconds = {"wait": waited, **reading.seconds, "network": answer.seconds}
+        return Prediction(answer, reading, seconds)
+
+    @contextlib.contextmanager
+    def _ticket(self, is_disconnected: Callable[[], bool]) -> Iterator[_Ticket]:
+        ticket = _Ticket(is_disconnected)
+        with self._lock:
+            self._sweep()
+            if len(self._tickets) > self.max_waiting:
+                raise self._busy()
+            self._tickets.append(ticket)
+        try:
+            yield ticket
+        finally:
+            self._leave(ticket)
+
+    def _run(
+        self, ticket: _Ticket, stage: ThreadPoolExecutor, step: Callable[[Item], Result], item: Item
+    ) -> tuple[Result, float]:
+        """Run ``step(item)`` when its turn comes at a stage; the result, and the seconds that it took."""
+
+        def timed_step() -> tuple[Result, float]:
+            if ticket.is_disconnected():
+                raise DisconnectedError
+            begun = time.monotonic()
+            result = step(item)
+            seconds = time.monotonic() - begun
+            ticket.deadline += seconds
+            return result, seconds
+
+        future = stage.submit(timed_step)
+        ticket.next_step = future  # type: ignore[assignment]  # Future is invariant, and only cancelled through this name
+        try:
+            return future.result(timeout=ticket.deadline - time.monotonic())
+        except CancelledError as error:
+            raise DisconnectedError from error
+        except TimeoutError as error:
+            if future.cancel():
+                with self._lock:
+                    raise self._busy() from error
+            return future.result()
+
+    def _sweep(self) -> None:
+        """Remove the photos of clients that have disconnected, if the queue is full."""
+        now = time.monotonic()
+        if len(self._tickets) > self.max_waiting and now > self._last_sweep + SWEEP_INTERVAL:
+            self._last_sweep = now
+            self._tickets = [ticket for ticket in self._tickets if not (ticket.is_disconnected() and ticket.cancel())]
+
+    def _leave(self, ticket: _Ticket) -> None:
+        with self._lock:
+            if ticket not in self._tickets:
+                return
+            self._tickets.remove(ticket)
+            now = time.monotonic()
+            service_time = now - max(self._last_departure, ticket.entered)
+            self._last_departure = now
+            self._mean_service_time += (service_time - self._mean_service_time) / SERVICE_TIME_WINDOW
+
+    def _busy(self) -> BusyError:
+        return BusyError(self.waiting, self._mean_service_time)

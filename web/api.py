@@ -1,0 +1,162 @@
+"""The JSON API, version 1; ``openapi.json`` describes it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, jsonify, render_template, request, url_for
+from werkzeug.datastructures import HeaderSet
+from werkzeug.exceptions import BadRequest
+from werkzeug.http import parse_set_header
+from werkzeug.wrappers import Response
+
+from inference import CANDIDATES, Candidate, Identification
+from inference.formats import FORMATS
+from inference.model_card import ModelMetrics, SpeciesMetrics
+from jobs.pending import Position
+
+from .admission import PendingPrediction
+from .prediction import look_up, predict
+from .rate_limit import count_photo
+from .services import current_services
+from .uploads import received_body
+
+LATEST_LOOK_UP = 5  # seconds after which it is worth looking for a worker's answer again, at the latest
+
+OPENAPI: dict[str, Any] = json.loads(Path(__file__).with_name("openapi.json").read_text(encoding="utf-8"))
+
+api = Blueprint("api", __name__, url_prefix="/api")
+
+
+@api.post("/v1/identifications")
+@count_photo
+def identify() -> Response:
+    """Name the bird in a photo, which is sent in a form or as the whole body."""
+    top = _requested_candidates()
+    photo = received_body()
+    is_async = "respond-async" in _preferences()
+    prediction = predict(photo, wait=not is_async)
+    if isinstance(prediction, PendingPrediction):
+        response = _pending_response(prediction.job_id, look_up(prediction.job_id)[1])
+        if is_async:
+            response.headers["Preference-Applied"] = "respond-async"
+        return response
+    return _answer(prediction.identification, prediction.total_seconds, top)
+
+
+@api.get("/v1/identifications/<job>")
+def identification(job: str) -> Response:
+    """The answer to a pending job, or its position in the queue."""
+    top = _requested_candidates()
+    _thumbnail, found = look_up(job)
+    if isinstance(found, Identification):
+        return _answer(found, found.seconds, top)
+    return _pending_response(job, found)
+
+
+@api.get("/v1/species")
+def species() -> Response:
+    """The species that the model knows, and how well."""
+    return jsonify(species=[_species_json(each) for each in current_services().model_info.species()])
+
+
+@api.get("/v1/model")
+def model() -> Response:
+    """Which model it is, how good it is, and which photos are accepted."""
+    services = current_services()
+    model_info, settings = services.model_info, services.settings
+    return jsonify(
+        sha256=model_info.sha256,
+        species=len(services.classifier.labels),
+        unsure_below=model_info.unsure_below,
+        figures=model_info.metrics and _metrics_json(model_info.metrics),
+        accepts={
+            "extensions": list(FORMATS),
+            "bytes": settings.max_content_length,
+            "pixels": settings.max_pixels,
+        },
+    )
+
+
+@api.get("/v1/openapi.json")
+def openapi() -> Response:
+    """The API's description for programs (OpenAPI 3.1)."""
+    return jsonify(OPENAPI)
+
+
+@api.get("", strict_slashes=False)
+def index() -> str:
+    """The API's description for people."""
+    return render_template("api.html", api=OPENAPI)
+
+
+def identification_json(identification: Identification, seconds: float, top: int) -> dict[str, object]:
+    """An answer as JSON.
+
+    :param seconds: what it took.
+    :param top: how many candidates it lists.
+    """
+    return {
+        **_candidate_json(identification),
+        "candidates": [_candidate_json(candidate) for candidate in identification.candidates[:top]],
+        "model": identification.model,
+        "milliseconds": round(1000 * seconds, 2),
+    }
+
+
+def _candidate_json(named: Candidate | Identification) -> dict[str, object]:
+    return {"label": named.label, "confidence": named.confidence}
+
+
+def _species_json(species: SpeciesMetrics) -> dict[str, object]:
+    return {
+        "label": species.label,
+        "trained_on": species.training_photos,
+        "held_out": species.held_out_photos,
+        "recall": species.recall,
+        "precision": species.precision,
+    }
+
+
+def _metrics_json(metrics: ModelMetrics) -> dict[str, object]:
+    return {
+        "date": metrics.date,
+        "judged_on": metrics.evaluation_split,
+        "pictures": metrics.evaluation_photos,
+        "trained_on": metrics.training_photos,
+        "top1": metrics.top1,
+        "top5": metrics.top5,
+        "calibration_error": metrics.calibration_error,
+    }
+
+
+def _preferences() -> HeaderSet:
+    return parse_set_header(request.headers.get("Prefer"))
+
+
+def _requested_candidates() -> int:
+    """:raises BadRequest: ``?top=`` is not a number of candidates that an answer can have."""
+    top = request.args.get("top", str(CANDIDATES))
+    if top not in map(str, range(1, CANDIDATES + 1)):
+        raise BadRequest(f"top must be a whole number from 1 to {CANDIDATES}.")
+    return int(top)
+
+
+def _answer(identification: Identification, seconds: float, top: int) -> Response:
+    response = jsonify(identification_json(identification, seconds, top))
+    response.cache_control.no_store = True
+    return response
+
+
+def _pending_response(job_id: str, found: Position | Identification) -> Response:
+    """Where the answer will be, and in about how many seconds.
+
+    :param found: an Identification if the answer came just now; the client then fetches it at once.
+    """
+    seconds = 0 if isinstance(found, Identification) else found.seconds
+    response = jsonify(seconds=seconds)
+    response.status_code = 202
+    response.cache_control.no_store = True
+    response.location = url_for("api.identification", job=job_id, top=request.args.get("top"))
+    response.retry_after = min(seconds, LATEST_LOOK_UP)
+    return response

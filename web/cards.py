@@ -1,0 +1,99 @@
+"""What the page shows of one photo: its answer, its position in the queue, or a sentence that says why it has none."""
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+from flask import Flask
+
+from inference import Identification
+from jobs.pending import Position
+
+from . import csv_export
+from .admission import Prediction
+
+NOT_YET = "Not answered yet."
+LOOK_UP = "https://en.wikipedia.org/wiki/Special:Search?search="
+
+
+@dataclass(frozen=True)
+class ResultCard:
+    """What the page shows of one photo.
+
+    :param name: of the file; empty if only one photo was sent.
+    :param thumbnail: a JPEG.
+    :param taken: when the photo was taken, if the file says so.
+    :param seconds: what the answer took.
+    :param job_id: under which a worker's answer is looked up.
+    :param position: in the queue, as long as there is no answer.
+    :param sentence: why there will be no answer.
+    :param status: the HTTP status that goes with it.
+    """
+
+    name: str = ""
+    thumbnail: bytes = b""
+    taken: datetime | None = None
+    identification: Identification | None = None
+    seconds: float = 0.0
+    job_id: str = ""
+    position: Position | None = None
+    sentence: str = ""
+    status: int = 200
+
+    @property
+    def image(self) -> str:
+        """The thumbnail, for a ``data:`` URL."""
+        return as_base64(self.thumbnail)
+
+    @property
+    def csv_taken(self) -> str:
+        """The cell ``taken`` of its row in the CSV list."""
+        return csv_export.time_taken(self.taken)
+
+    @property
+    def csv_answer(self) -> str:
+        """The rest of its row in the CSV list, behind ``file`` and ``taken``, as CSV text."""
+        return csv_export.as_line(self._answer_cells)
+
+    @property
+    def csv_row(self) -> list[str]:
+        """Its row in the CSV list."""
+        return [self.name, self.csv_taken, *self._answer_cells]
+
+    @property
+    def _answer_cells(self) -> list[str]:
+        if self.identification is None:
+            return csv_export.failed(self.sentence or NOT_YET)
+        return csv_export.identified(self.identification)
+
+
+def card_of_prediction(prediction: Prediction) -> ResultCard:
+    """The card of a photo that has been identified."""
+    return ResultCard(
+        thumbnail=prediction.reading.thumbnail,
+        taken=prediction.reading.taken,
+        identification=prediction.identification,
+        seconds=prediction.total_seconds,
+    )
+
+
+def as_base64(content: bytes) -> str:
+    """Base64 as text."""
+    return base64.b64encode(content).decode("ascii")
+
+
+def look_up_url(label: str) -> str:
+    """Where a person can read about a species."""
+    return LOOK_UP + quote(label, safe="")
+
+
+def csv_list(cards: list[ResultCard]) -> str:
+    """The CSV list of all photos on a page, in base64."""
+    return as_base64(csv_export.as_csv([csv_export.header(), *(card.csv_row for card in cards)]).encode())
+
+
+def init_app(app: Flask) -> None:
+    """Make the filters of this module available in templates."""
+    app.add_template_filter(csv_list)
+    app.add_template_filter(look_up_url)

@@ -1,0 +1,150 @@
+"""Every exception -> a flashed message, a result card, a page or problem+json, in one place."""
+
+import json
+import sys
+import time
+
+from flask import Flask, current_app, flash, redirect, render_template, request, url_for
+from flask_limiter import RateLimitExceeded
+from werkzeug.exceptions import (
+    Gone,
+    HTTPException,
+    InternalServerError,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+    UnprocessableEntity,
+)
+from werkzeug.wrappers import Response
+
+from inference.errors import PhotoError
+from jobs import retry_after
+from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError
+
+from . import rate_limit
+from .admission import DisconnectedError
+from .cards import ResultCard
+from .draining import drain_request
+from .services import current_services
+from .telemetry import record_outcome
+from .uploads import MENDABLE
+
+CLIENT_CLOSED_REQUEST = 499  # nginx's status for an answer that nobody waited for; it appears only in logs
+EXPECTED = (BusyError, UnavailableError, JobLostError, JobFailedError, PhotoError)
+
+
+def init_app(app: Flask) -> None:
+    """Handle every exception that a view may raise, but for RequestEntityTooLarge (``application.http_413``)."""
+    for error in EXPECTED:
+        app.register_error_handler(error, _no_answer)
+    app.register_error_handler(DisconnectedError, _disconnected)
+    app.register_error_handler(RateLimitExceeded, _rate_limit_exceeded)
+    app.register_error_handler(HTTPException, render_error)
+
+
+def as_http(error: Exception) -> HTTPException:
+    """The status, the sentence and the ``Retry-After`` of an exception.
+
+    :param error: an HTTPException, or one of ``EXPECTED``.
+    """
+    sentence = str(error)
+    match error:
+        case HTTPException():
+            return error
+        case BusyError():
+            return ServiceUnavailable(sentence, retry_after=error.retry_after)
+        case UnavailableError():
+            log_unavailable(error)
+            return ServiceUnavailable(sentence, retry_after=retry_after.UNAVAILABLE)
+        case JobLostError() if request.method == "POST":  # by workers of another release, which may be replaced soon
+            return ServiceUnavailable(sentence, retry_after=retry_after.UNAVAILABLE)
+        case JobLostError():
+            return Gone(sentence)
+        case JobFailedError():
+            return InternalServerError(sentence)
+    return UnprocessableEntity(sentence)
+
+
+def log_unavailable(error: UnavailableError) -> None:
+    """Tell the operator why no photo can be identified."""
+    current_app.logger.warning("unavailable: %s: %s", error.reason, error.__cause__ or "no worker has sent a heartbeat")
+
+
+def record_failure(error: Exception) -> None:
+    """Count a photo that was posted and not answered."""
+    if request.method == "POST" and request.endpoint:
+        record_outcome(_outcome(error))
+
+
+def _outcome(error: Exception) -> str:
+    """One of ``telemetry.OUTCOMES``."""
+    match error:
+        case BusyError():
+            return "busy"
+        case UnavailableError() | ServiceUnavailable():
+            return "unavailable"
+        case RateLimitExceeded():
+            return "limited"
+        case JobFailedError() | JobLostError() | InternalServerError():
+            return "failed"
+    return "refused"
+
+
+def _no_answer(error: Exception) -> Response:
+    """Say why a photo gets no answer."""
+    # In an overload every refused client comes back at once, and takes processor time from the photos in the queue.
+    if isinstance(error, BusyError) and (delay := current_services().refusal_delay()):
+        drain_request()
+        time.sleep(delay)
+    record_failure(error)
+    return _render(as_http(error))
+
+
+def _disconnected(_error: DisconnectedError) -> Response:
+    record_outcome("gone")
+    return Response(status=CLIENT_CLOSED_REQUEST)
+
+
+def _rate_limit_exceeded(error: RateLimitExceeded) -> Response:
+    seconds = rate_limit.seconds_until_reset()
+    error.retry_after = seconds
+    error.description = (
+        f"Too many uploads came from your address in a short time. Please try again in {retry_after.in_words(seconds)}."
+    )
+    return render_error(error)
+
+
+def too_large(error: RequestEntityTooLarge) -> Response:
+    """Say that the request is larger than ``MAX_CONTENT_LENGTH``, or that its form holds more than photos."""
+    if (request.content_length or sys.maxsize) <= current_services().settings.max_content_length:
+        error.description = "The upload holds too many or too long fields. Please send photos and nothing else."
+    else:
+        error.description = "Uploaded file too large."
+    return render_error(error)
+
+
+def render_error(error: HTTPException) -> Response:
+    """The answer to any other error."""
+    record_failure(error)
+    return _render(error)
+
+
+def _render(error: HTTPException) -> Response:
+    """A problem (RFC 9457) from the API, a result card for the page's script, or a page."""
+    drain_request()
+    response = Response.force_type(error.get_response())
+    if request.path.startswith("/api/"):
+        problem = {"type": "about:blank", "title": error.name, "status": error.code, "detail": error.description}
+        response.set_data(json.dumps(problem))
+        response.content_type = "application/problem+json"
+    elif request.blueprint == "cards":
+        response.set_data(render_template("card.html", card=ResultCard(sentence=error.description or "")))
+    elif request.endpoint == "index" and isinstance(error, MENDABLE):
+        flash(error.description or "")
+        return redirect(url_for("index"))
+    elif request.endpoint == "index" and request.method == "POST":
+        response.set_data(render_template("index.html", sentence=error.description))
+    else:
+        response.set_data(render_template("error.html", error=error))
+        if request.endpoint == "pages.identification" and error.code == ServiceUnavailable.code:
+            response.headers["Refresh"] = str(retry_after.UNAVAILABLE)  # the answer may come yet
+    return response

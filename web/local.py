@@ -1,0 +1,56 @@
+"""The network in this process, behind the same methods as ``jobs.client.RemoteClassifier``."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference import Identification
+from inference.pair import Pair, load_classifier
+from jobs.errors import UnknownJobError
+from jobs.pending import PendingJob, Position
+
+if TYPE_CHECKING:
+    from jobs.store import QueueState
+
+
+class LocalClassifier:
+    """A classifier that answers at once, so that no job is ever pending.
+
+    :param pair: the model pair, checked.
+    :param precision: ``float32`` or ``bfloat16``.
+    :raises PairError: the pair cannot be loaded.
+    """
+
+    concurrency = 1
+    is_remote = False
+
+    def __init__(self, pair: Pair, precision: str) -> None:
+        self._network = load_classifier(pair, precision)
+        self.labels = self._network.labels
+        self.batch_size = self._network.batch_size
+
+    def classify(self, pixels: NDArray[np.uint8], wait: float | None = None) -> Identification | PendingJob:
+        """Name the species in one image, ``uint8[224, 224, 3]``; ``wait`` makes no difference."""
+        return self._network.classify(pixels)
+
+    def classify_batch(self, pixels: NDArray[np.uint8]) -> list[Identification | PendingJob]:
+        """Name the species in up to ``batch_size`` images, ``uint8[n, 224, 224, 3]``."""
+        return [*self._network.classify_batch(pixels)]
+
+    def check(self) -> None:
+        """The network is always there."""
+
+    def look_up(self, job_id: str) -> tuple[bytes, Identification | Position]:
+        """:raises UnknownJobError: there are no jobs."""
+        raise UnknownJobError(job_id)
+
+    def keep_thumbnail(self, job_id: str, jpeg: bytes) -> None:
+        """There are no jobs."""
+
+    def drop(self, job_id: str) -> None:
+        """There are no jobs."""
+
+    def state(self) -> "QueueState | None":
+        """There is no queue of jobs."""
+        return None

@@ -1,0 +1,118 @@
+"""The pages behind the first one, and the result cards that the page's script asks for."""
+
+import json
+from typing import Any
+
+from flask import Blueprint, Flask, abort, current_app, g, make_response, render_template, request
+from werkzeug.wrappers import Response
+
+from inference.formats import FORMATS, MAX_PIXELS_OF
+
+from . import csv_export
+from .cards import ResultCard
+from .identify import card_of_job, identify_photo
+from .rate_limit import count_photo
+from .security import REPORT_HEADERS
+from .services import current_services
+from .telemetry import stage
+from .uploads import MAX_PHOTOS, received_photo
+
+LATEST_REFRESH = 10  # seconds after which the page of a pending job is loaded again, at the latest
+
+pages = Blueprint("pages", __name__)
+cards = Blueprint("cards", __name__, url_prefix="/cards")
+
+
+@pages.get("/identifications/<job>")
+def identification(job: str) -> Response:
+    """The page of a pending job: the answer, or its position in the queue."""
+    card = card_of_job(job)
+    refresh = card.position and min(card.position.seconds, LATEST_REFRESH)
+    return private_page("index.html", card.status, cards=[card], refresh=refresh)
+
+
+@cards.post("")
+@count_photo
+def identify() -> Response:
+    """The result card of one photo."""
+    return private_card(identify_photo(received_photo()))
+
+
+@cards.get("/<job>")
+def pending(job: str) -> Response:
+    """The result card of a pending job."""
+    return private_card(card_of_job(job))
+
+
+@pages.get("/species")
+def species() -> str:
+    """The species that the model knows; with ``?q=`` those whose name contains each of these words."""
+    words = request.args.get("q", "").casefold().split()
+    known = current_services().model_info.species()
+    return render_template(
+        "species.html", found=[each for each in known if all(word in each.label.casefold() for word in words)]
+    )
+
+
+@pages.get("/about")
+def about() -> str:
+    """How the site works, what happens to a photo, and how good the model is."""
+    services = current_services()
+    return render_template(
+        "about.html", metrics=services.model_info.metrics, is_rate_limited=bool(services.settings.rate_limit)
+    )
+
+
+@pages.get("/report")
+def report() -> Response:
+    """The report that training wrote of the model."""
+    page = current_services().model_info.report
+    if page is None:
+        abort(404)
+    g.headers = REPORT_HEADERS
+    return make_response(page)
+
+
+def private_page(template: str, status: int = 200, **context: Any) -> Response:
+    """A page with somebody's photo on it, which nobody may keep a copy of."""
+    with stage("template"):
+        page = make_response(render_template(template, **context), status)
+    page.cache_control.no_store = True
+    return page
+
+
+def private_card(card: ResultCard) -> Response:
+    """One result card, for the page's script."""
+    return private_page("card.html", card.status, card=card)
+
+
+def init_app(app: Flask) -> None:
+    """Register the blueprints, and what every template may use."""
+    app.register_blueprint(pages)
+    app.register_blueprint(cards)
+    app.context_processor(_context)
+    app.add_template_test(lambda identification: current_services().model_info.is_unsure(identification), "unsure")
+
+
+def _context() -> dict[str, Any]:
+    """What every page may show; nothing of the model while it is being loaded."""
+    if "birds" not in current_app.extensions:
+        return {}
+    services = current_services()
+    settings, model_info = services.settings, services.model_info
+    limits = {
+        "bytes": settings.max_content_length,
+        "photos": MAX_PHOTOS,
+        "pixels": settings.max_pixels,
+        "pixels_of": json.dumps({f"image/{decoder.lower()}": limit for decoder, limit in MAX_PIXELS_OF.items()}),
+    }
+    return {
+        "extensions": list(FORMATS),
+        "limits": limits,
+        "species_known": len(services.classifier.labels),
+        "model": model_info.sha256,
+        "unsure_below": model_info.unsure_below,
+        "has_workers": services.classifier.is_remote,
+        "has_report": model_info.report is not None,
+        "csv_header": csv_export.as_line(csv_export.header()),
+    }

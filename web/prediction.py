@@ -1,0 +1,90 @@
+"""One photo -> a prediction, or a pending job whose answer is looked up later."""
+
+import select
+from collections.abc import Callable
+from functools import partial
+from typing import BinaryIO
+
+from flask import has_request_context, request
+from werkzeug.exceptions import NotFound
+
+from inference import Identification
+from jobs.errors import UnknownJobError
+from jobs.pending import Position
+
+from .admission import DisconnectedError, PendingPrediction, Prediction
+from .services import current_services
+from .telemetry import record_outcome, record_stage
+
+
+def predict(photo: BinaryIO, *, wait: bool = True) -> Prediction | PendingPrediction:
+    """Name the bird.
+
+    :param photo: an open binary file.
+    :param wait: whether to wait a while for the answer of a worker; without workers it makes no difference.
+    :raises PhotoError: the file cannot be used as a photo.
+    :raises BusyError: too many photos are waiting.
+    :raises DisconnectedError: the client of this request has disconnected.
+    :raises JobFailedError: the workers failed on it.
+    :raises UnavailableError: no worker would identify it.
+    """
+    services = current_services()
+    classify = services.classifier.classify if wait else partial(services.classifier.classify, wait=0)
+    is_disconnected = disconnect_checker()
+    prediction = services.admission.predict(photo, is_disconnected, classify)
+    if isinstance(prediction, PendingPrediction):
+        drop_job_if_disconnected(prediction.job_id, is_disconnected)
+    if has_request_context():
+        _record(prediction)
+    return prediction
+
+
+def look_up(job_id: str) -> tuple[bytes, Identification | Position]:
+    """The thumbnail of a pending job, and its answer or its position in the queue.
+
+    :raises NotFound: there is no such job.
+    :raises JobFailedError: the workers failed on it.
+    :raises JobLostError: the answer will not come.
+    :raises UnavailableError: the queue does not answer.
+    """
+    try:
+        return current_services().classifier.look_up(job_id)
+    except UnknownJobError as error:
+        raise NotFound(
+            "There is no such answer here, or it is more than an hour old. Please send the photo again."
+        ) from error
+
+
+def drop_job_if_disconnected(job_id: str, is_disconnected: Callable[[], bool]) -> None:
+    """:raises DisconnectedError: the client has disconnected, so that nobody would look the answer up."""
+    if is_disconnected():
+        current_services().classifier.drop(job_id)
+        raise DisconnectedError
+
+
+def disconnect_checker() -> Callable[[], bool]:
+    """A function that tells, in any thread, whether the client of this request has disconnected.
+
+    A client that has closed its sending side counts as disconnected, as it does with nginx. It can be told on Linux
+    alone, under Flask's own server and gunicorn.
+    """
+    environ = request.environ if has_request_context() else {}
+    socket = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    if socket is None or not hasattr(select, "POLLRDHUP"):
+        return lambda: False
+
+    def is_disconnected() -> bool:
+        poll = select.poll()
+        poll.register(socket, select.POLLRDHUP)
+        return bool(poll.poll(0))
+
+    return is_disconnected
+
+
+def _record(prediction: Prediction | PendingPrediction) -> None:
+    if isinstance(prediction, PendingPrediction):
+        record_outcome("later")
+        return
+    record_outcome("identified")
+    for name, seconds in prediction.seconds.items():
+        record_stage(name, seconds)

@@ -1,0 +1,84 @@
+"""How many photos one client may send."""
+
+import math
+import time
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+
+from flask import Flask, g, request
+from flask_limiter import Limiter, RouteLimit
+from limits import parse_many
+
+from settings import SettingError, Settings
+
+from .services import current_services
+
+
+def rate_limit_key(address: str) -> str:
+    """The client that an address belongs to: with IPv6, one may use every address of its network.
+
+    :param address: an IP address, or whatever a proxy forwards in its place.
+    :return: the IPv4 address, or the /64 network (the smallest that a site gets by RFC 6177) of the IPv6 address.
+    """
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    # A server that listens on both kinds writes IPv4 addresses as IPv6 ones, all of them in one /64 network.
+    return str(parsed.ipv4_mapped or ip_network((address, 64), strict=False))
+
+
+limiter = Limiter(lambda: rate_limit_key(request.remote_addr or ""))
+
+
+def _limit(cost: int | Callable[[], int]) -> RouteLimit:
+    return limiter.shared_limit(
+        lambda: current_services().settings.rate_limit, scope="photos", methods=["POST"], cost=cost
+    )
+
+
+#: A decorator for views: each POST counts as one photo, before its body is received.
+count_photo = _limit(cost=1)
+_further_photos = _limit(cost=lambda: int(g.further_photos))
+
+
+def count_further_photos(number: int) -> None:
+    """Count the photos of a form but for the first, which ``count_photo`` has counted.
+
+    :raises RateLimitExceeded: they are more than the client may send.
+    """
+    if number:
+        g.further_photos = number
+        with _further_photos:
+            pass
+
+
+def seconds_until_reset() -> int:
+    """Whole seconds until the client of this request, which has sent too much, may send again; at least 1."""
+    limit = limiter.current_limit
+    return max(1, math.ceil(limit.reset_at - time.time())) if limit else 1
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Count the photos of each client; with a queue in its Redis, for all web processes together.
+
+    :raises SettingError: ``rate_limit`` is not a limit.
+    """
+    try:
+        if settings.rate_limit:
+            parse_many(settings.rate_limit)
+    except ValueError as error:
+        raise SettingError(
+            "BIRD_RATE_LIMIT must be a number of uploads in a time, such as 60 per minute, not "
+            f"{settings.rate_limit!r}."
+        ) from error
+    app.config["RATELIMIT_ENABLED"] = bool(settings.rate_limit)
+    app.config["RATELIMIT_STORAGE_URI"] = settings.result_url or "memory://"
+    if settings.result_url:
+        from jobs.store import REDIS_TIMEOUTS  # redis is not needed where there is no queue
+
+        app.config["RATELIMIT_STORAGE_OPTIONS"] = REDIS_TIMEOUTS
+    app.config["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"] = True  # a Redis that is gone must not turn people away
+    limiter.init_app(app)

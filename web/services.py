@@ -1,0 +1,149 @@
+"""What a process owns: the classifier (local or remote), the admission queue, the sandbox, the model's metrics."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
+from flask import current_app
+from numpy.typing import NDArray
+
+from inference import Identification
+from inference.digest import sha256
+from inference.labels import load_labels
+from inference.sandbox import Sandbox
+from jobs.pending import PendingJob, Position
+from settings import Settings
+
+from .admission import AdmissionQueue, OverloadDetector
+from .model_info import ModelInfo, read_model_info
+
+if TYPE_CHECKING:
+    from jobs.store import QueueState  # redis is not needed in a single process
+
+OVERLOAD_DELAY = 0.05  # seconds before a refusal while clients do not wait as told: each costs processor time
+
+Pixels = NDArray[np.uint8]
+
+
+class PhotoClassifier(Protocol):
+    """A network in this process, or workers behind a queue. Nothing but ``load_classifier`` knows which.
+
+    :ivar labels: of the species, in the order of the network's outputs.
+    :ivar batch_size: how many images ``classify_batch`` takes.
+    :ivar concurrency: how many calls may run at the same time.
+    :ivar is_remote: whether photos leave this process, for the pages that say what happens to a photo.
+    """
+
+    labels: tuple[str, ...]
+    batch_size: int
+    concurrency: int
+    is_remote: bool
+
+    def classify(self, pixels: Pixels, wait: float | None = None) -> Identification | PendingJob:
+        """Name the species in an image, within ``wait`` seconds if a worker does it."""
+
+    def classify_batch(self, pixels: Pixels) -> list[Identification | PendingJob]:
+        """Name the species in several images, ``uint8[n, 224, 224, 3]``."""
+
+    def check(self) -> None:
+        """Raise what ``classify`` would raise if nobody could identify a photo now."""
+
+    def look_up(self, job_id: str) -> tuple[bytes, Identification | Position]:
+        """The thumbnail of a pending job, and its answer or its position in the queue."""
+
+    def keep_thumbnail(self, job_id: str, jpeg: bytes) -> None:
+        """Keep the thumbnail of a pending job."""
+
+    def drop(self, job_id: str) -> None:
+        """Give up a pending job."""
+
+    def state(self) -> "QueueState | None":
+        """The queue and its workers; None if there is no queue."""
+
+
+def load_classifier(settings: Settings) -> tuple[PhotoClassifier, str | None]:
+    """The one place where it is decided whether the network runs in this process or in workers.
+
+    :return: the classifier, and the SHA-256 of the ``.h5``; None if that file is not on this machine.
+    :raises PairError: the model pair cannot be used.
+    """
+    if settings.queue_url:
+        from jobs.client import RemoteClassifier  # Celery takes a while to import, and a single process needs none
+
+        classifier = RemoteClassifier(
+            settings.queue_url,
+            settings.result_url,
+            labels=load_labels(settings.labels),
+            max_waiting=settings.max_waiting,
+            result_wait=settings.result_wait,
+        )
+        return classifier, _sha256_if_there(settings.model)
+    from inference.pair import check_pair  # h5py is not installed where the network runs in workers
+
+    from .local import LocalClassifier
+
+    pair = check_pair(settings.model, settings.labels)
+    return LocalClassifier(pair, settings.precision), pair.sha256
+
+
+def _sha256_if_there(model_file: Path) -> str | None:
+    return sha256(model_file) if model_file.is_file() else None
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that answers need, made once when the process starts.
+
+    :param overload_delay: seconds before a refusal in an overload.
+    """
+
+    settings: Settings
+    sandbox: Sandbox
+    classifier: PhotoClassifier
+    admission: AdmissionQueue
+    model_info: ModelInfo
+    overload_delay: float
+    overload: OverloadDetector = field(default_factory=OverloadDetector)
+
+    def check_admission(self) -> None:
+        """
+        :raises BusyError: too many photos are waiting.
+        :raises UnavailableError: no worker would identify a photo.
+        """
+        self.admission.check()
+        self.classifier.check()
+
+    def waiting(self) -> int:
+        """How many photos are in the queue: of all web processes together if workers identify them.
+
+        :raises UnavailableError: the queue does not answer.
+        """
+        state = self.classifier.state()
+        return self.admission.waiting if state is None else state.waiting
+
+    def refusal_delay(self) -> float:
+        """Count a photo that is refused, and give the seconds by which to delay the refusal."""
+        return self.overload_delay if self.overload.count_refusal() else 0
+
+
+def build_services(settings: Settings, sandbox: Sandbox) -> Services:
+    """Load the model or connect to the queue.
+
+    :param sandbox: started already, so that it gets ready meanwhile.
+    :raises PairError: the model pair cannot be used.
+    """
+    classifier, model_sha256 = load_classifier(settings)
+    return Services(
+        settings,
+        sandbox,
+        classifier,
+        AdmissionQueue(sandbox.read, classifier.classify, settings.max_waiting, classifier.concurrency),
+        read_model_info(settings.model, model_sha256, classifier.labels, settings.unsure_below),
+        overload_delay=0 if classifier.is_remote else OVERLOAD_DELAY,
+    )
+
+
+def current_services() -> Services:
+    """The services of the application that answers this request."""
+    return cast(Services, current_app.extensions["birds"])

@@ -1,0 +1,208 @@
+"""Uploaded photos: where they lie while they are identified, and which of them are accepted."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, BinaryIO, cast
+
+from flask import Request, current_app, request
+from gunicorn.http.errors import ParseException
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import (
+    BadRequest,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+    UnprocessableEntity,
+    UnsupportedMediaType,
+)
+
+from inference.formats import FORMATS
+from jobs import retry_after
+from settings import SettingError
+
+from .rate_limit import count_further_photos
+from .services import current_services
+from .telemetry import stage
+
+MAX_PHOTOS = 20  # in one form
+FIELD = "bird_image"
+SUFFIX = ".upload"
+BROKEN_UPLOAD = "The upload broke off or is malformed. Please send it again."
+#: A header by which a proxy says that the body was too large for it (.platform/nginx). It keeps the body.
+TOO_LARGE_FOR_PROXY = "X-Body-Too-Large"
+
+_EXTENSIONS = [f"'{extension}'" for extension in FORMATS]
+UNSUPPORTED_FILE_TYPE = (
+    "The file type you selected: '{extension}' is not supported. "
+    f"Please select a {', '.join(_EXTENSIONS[:-1])}, or a {_EXTENSIONS[-1]} file."
+)
+
+
+class UploadRequest(Request):
+    """A request whose photos lie in the uploads folder, under random names, until it has been answered.
+
+    They are written there once, as they come in. They stay readable even if another process that starts sweeps the
+    folder meanwhile. Files beyond ``MAX_PHOTOS`` are left to Werkzeug, which keeps small ones in memory: a hundred of them
+    do not take a hundred open files.
+    """
+
+    def __init__(self, environ: dict[str, Any], **options: Any) -> None:
+        super().__init__(environ, **options)
+        self._uploads: list[IO[bytes]] = []
+
+    def _get_file_stream(self, *arguments: Any, **options: Any) -> IO[bytes]:
+        if len(self._uploads) == MAX_PHOTOS:
+            return super()._get_file_stream(*arguments, **options)
+        upload = tempfile.NamedTemporaryFile(  # noqa: SIM115  close() closes it
+            dir=current_app.config["UPLOADS"], prefix="", suffix=SUFFIX
+        )
+        self._uploads.append(upload)
+        return upload
+
+    def body(self) -> IO[bytes]:
+        """The whole body, which is not a form, as a file in the uploads folder."""
+        upload = self._get_file_stream()
+        shutil.copyfileobj(self.stream, upload)
+        upload.flush()
+        return upload
+
+    def close(self) -> None:
+        """Delete the photos."""
+        super().close()
+        for upload in self._uploads:
+            with contextlib.suppress(OSError):  # it was swept; or the disk is full, and its last bytes are lost
+                upload.close()
+
+
+class RefusedError(BadRequest):
+    """The request holds no photo, or too many; the description is a sentence for the person who sent it."""
+
+
+#: What a person can mend by sending another photo: the form says so.
+MENDABLE = (RefusedError, RequestEntityTooLarge, UnsupportedMediaType, UnprocessableEntity)
+
+
+def received_photos() -> list[FileStorage]:
+    """The photos in the form that was posted; at least one.
+
+    :raises BusyError: too many photos are waiting.
+    :raises UnavailableError: no worker would identify them.
+    :raises RefusedError: there is no photo, or there are too many.
+    :raises RequestEntityTooLarge: the form is too large.
+    :raises RateLimitExceeded: the client has sent as many photos as it may.
+    """
+    _check_proxy()
+    current_services().check_admission()  # before the work of receiving
+    with _receiving():
+        files = request.files
+    if FIELD not in files:
+        raise RefusedError("No file uploaded.")
+    photos = [photo for photo in files.getlist(FIELD) if photo.filename]
+    if not photos:
+        raise RefusedError("No file selected to upload.")
+    if len(photos) > MAX_PHOTOS:
+        raise RefusedError(f"Please send {MAX_PHOTOS} photos at most at once.")
+    count_further_photos(len(photos) - 1)
+    return photos
+
+
+def received_photo() -> FileStorage:
+    """The one photo in the form that was posted.
+
+    :raises RefusedError: there is none, or more than one; and what ``received_photos`` raises.
+    """
+    photos = received_photos()
+    if len(photos) > 1:
+        raise RefusedError("Please send one photo at a time here.")
+    return photos[0]
+
+
+def received_body() -> BinaryIO:
+    """The photo that is the body of the request, or the one in its form.
+
+    :raises RefusedError: there is none, or more than one.
+    :raises RequestEntityTooLarge: it is too large.
+    :raises UnsupportedMediaType: the body is neither a form nor a photo, or the file's name has another extension.
+    """
+    if request.mimetype == "multipart/form-data":
+        return open_upload(received_photo())
+    _check_proxy()
+    if not request.mimetype and not request.content_length:
+        raise RefusedError("No file uploaded.")
+    if not request.mimetype.startswith("image/"):
+        raise UnsupportedMediaType(
+            "Please send a form (multipart/form-data) with the photo in its field bird_image, or the bytes of the "
+            "photo with their content type, such as image/jpeg."
+        )
+    current_services().check_admission()
+    with _receiving():
+        body = cast(UploadRequest, request).body()
+    if not body.tell():
+        raise RefusedError("No file uploaded.")
+    return cast(BinaryIO, body)
+
+
+def open_upload(photo: FileStorage) -> BinaryIO:
+    """A file from a form, if its name has the extension of a supported format.
+
+    :raises UnsupportedMediaType: it has not.
+    """
+    extension = Path(photo.filename or "").suffix.lower()
+    if extension not in FORMATS:
+        shown = "".join(filter(str.isprintable, extension[:20]))  # no NUL, no mark that reverses the text
+        raise UnsupportedMediaType(UNSUPPORTED_FILE_TYPE.format(extension=shown))
+    return cast(BinaryIO, photo.stream)
+
+
+def _check_proxy() -> None:
+    """:raises RequestEntityTooLarge: the body was too large for the proxy, whose refusal should look like the app's."""
+    if TOO_LARGE_FOR_PROXY in request.headers:
+        raise RequestEntityTooLarge
+
+
+@contextlib.contextmanager
+def _receiving() -> Iterator[None]:
+    """The block reads the body of the request.
+
+    :raises BadRequest: the body is not what its headers announce, or it broke off.
+    :raises ServiceUnavailable: it cannot be stored, which is not the client's mistake.
+    """
+    try:
+        with stage("receive"):
+            yield
+    except ParseException as error:  # gunicorn's
+        raise BadRequest(BROKEN_UPLOAD) from error
+    except OSError as error:
+        # Flask's own server raises an OSError without an errno for a malformed chunk.
+        if error.errno is None or isinstance(error, ConnectionError | TimeoutError):
+            raise BadRequest(BROKEN_UPLOAD) from error
+        current_app.logger.error("BIRD_UPLOADS=%s: %s", current_services().settings.uploads, error.strerror)
+        raise ServiceUnavailable(
+            "There is no room for photos at the moment. Please try again later.", retry_after=retry_after.DISK_FULL
+        ) from error
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the uploads folder, and delete what a killed process left in it.
+
+    :raises SettingError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(f"*{SUFFIX}"):
+            leftover.unlink(missing_ok=True)
+    except OSError as error:
+        raise SettingError(f"BIRD_UPLOADS={folder} cannot be used: {error.strerror}.") from error
+    try:
+        check_writable(folder)
+    except OSError as error:
+        raise SettingError(f"BIRD_UPLOADS={folder} cannot be written to.") from error
+
+
+def check_writable(folder: Path) -> None:
+    """:raises OSError: no photo can be stored in the uploads folder: it is gone, read-only, or the disk is full."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix="", suffix=SUFFIX) as probe:
+        probe.write(b"\0")
+        probe.flush()
