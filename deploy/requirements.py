@@ -37,9 +37,11 @@ def contents(pyproject: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write each of them."""
+    """Write the files that differ, so that make does not install the others again."""
     for name, text in contents((ROOT / "pyproject.toml").read_text(encoding="utf-8")).items():
-        (ROOT / name).write_text(text, encoding="utf-8")
+        file = ROOT / name
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
-"""Take the picture of the page that the README shows: python -m docs.screenshot"""
+"""Take the README's screenshot of the page: ``python -m docs.screenshot``. It needs Chromium."""
 
 import tempfile
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tests.support import servers
 from tests.conftest import CHROMIUM, OFFLINE
+from tests.support import servers
 from tests.support.drawings import draw_goldfinch
 
 SCREENSHOT = Path(__file__).with_name("screenshot.png")
 
 
 def main() -> None:
+    """Start the app, send it a drawing of a goldfinch, and save what the page shows."""
     with tempfile.TemporaryDirectory() as folder:
         drawing = Path(folder) / "goldfinch.jpg"
         draw_goldfinch().save(drawing)

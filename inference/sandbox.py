@@ -113,7 +113,8 @@ class Sandbox:
             # again what the owner was just sending. Closing them could do so, and wait for a thread that is not here.
             nowhere = os.open(os.devnull, os.O_RDWR)
             for pipe in _pipes(self.process):
-                os.dup2(nowhere, pipe.fileno(), inheritable=False)
+                if not pipe.closed:
+                    os.dup2(nowhere, pipe.fileno(), inheritable=False)
             os.close(nowhere)
             self.process.returncode = 0  # only its parent can wait for it
             self._parents_process, self.process = self.process, None

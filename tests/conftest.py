@@ -1,4 +1,4 @@
-"""What the tests share."""
+"""Fixtures of all tests, and how pytest-xdist shares the tests out among two processes."""
 
 import contextlib
 import fcntl
@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from flask.testing import FlaskClient
@@ -16,66 +17,77 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.support import servers
 from tests.support.drawings import draw_goldfinch, encoded
 
-# The app assumes that its process learns nothing; this one may, and it convolves outside of traced networks.
+# The app lets oneDNN assume that weights never change. In a process of tests that is wrong: some train.
 os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "0"
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 #: Without these Chromium asks its makers' servers for updates and the like.
 OFFLINE = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-expect.set_options(timeout=20_000)  # milliseconds; by default five seconds, which a busy machine may need
+expect.set_options(timeout=20_000)  # milliseconds; on a busy machine the default of five seconds is too short
 BIRDS = servers.ROOT.parent / "shared" / "birds"
 
-# --- Two processes run the tests (pytest-xdist), for most wait for servers, and each start of one keeps one core busy.
-
-#: Files that take longest, first: neither process then ends long after the other.
-LONGEST = ["test_queue", "test_application", "test_api", "test_training", "test_load", "test_uploads", "test_browser"]
-#: How the names begin of those that measure what another test beside them changes, such as how soon something is done.
+#: The files that take longest. They come first, so that neither process ends long after the other.
+LONGEST = [
+    "system/jobs/test_queue",
+    "system/web/test_api",
+    "system/web/test_startup",
+    "system/training/test_training",
+    "system/web/test_load",
+    "system/web/test_files",
+    "system/web/test_browser",
+]
+#: Tests that measure time or memory, by the beginnings of their names: the other process must run none meanwhile.
 ALONE = (
-    "tests/unit/web/test_admission.py::",  # milliseconds decide who comes when
-    "tests/system/web/test_application.py::test_the_last_line_that_is_printed",
+    "tests/unit/web/test_admission.py::",  # milliseconds decide which photo comes first
+    "tests/system/web/test_startup.py::test_the_last_line_that_is_printed",
     "tests/system/jobs/test_queue.py::test_a_broker_that_is_gone_for_a_while",
     "tests/system/web/test_load.py::test_sixty_four_people",
     "tests/system/web/test_load.py::test_gunicorn_told_to_stop",
-    "tests/system/web/test_uploads.py::test_no_file_costs_more",
+    "tests/system/web/test_files.py::test_no_file_costs_more",
 )
-DOOR, ROOM = Path(__file__), Path(__file__).with_name("__init__.py")  # to hold locks on; nothing is written there
+# Files to hold locks on; nothing is written to them.
+ENTRANCE_LOCK, RUNNING_LOCK = Path(__file__), Path(__file__).with_name("__init__.py")
 
 
 class ByFile(LoadScopeScheduling):
-    """Gives each file of tests to one process, which starts its servers once."""
+    """Give all tests of a file to one process, which then starts the servers that they share only once."""
 
     def _split_scope(self, nodeid: str) -> str:
         return "alone" if nodeid.startswith(ALONE) else nodeid.partition("::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
-    """How the tests are shared out."""
+    """Share out the tests by file."""
     return ByFile(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest first, and last what is to run alone."""
+    """Put the files that take longest first, and tests that run alone last."""
 
-    def place(item: pytest.Item) -> tuple[bool, int]:
-        name = item.path.stem
+    def order(item: pytest.Item) -> tuple[bool, int]:
+        name = item.nodeid.partition(".py::")[0].removeprefix("tests/")
         return item.nodeid.startswith(ALONE), LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
-    items.sort(key=place)
+    items.sort(key=order)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Run a test while the other process runs none, if it is to be alone, and else beside whatever that runs."""
+    """Run a test that is to be alone while the other process runs none."""
     is_alone = item.nodeid.startswith(ALONE)
-    with contextlib.ExitStack() as room:
-        with locked(DOOR, fcntl.LOCK_EX):  # whoever waits here for an empty room keeps others from going in again
-            room.enter_context(locked(ROOM, fcntl.LOCK_EX if is_alone else fcntl.LOCK_SH))
+    with contextlib.ExitStack() as running:
+        # While one process waits here for the other to finish its test, that one cannot begin its next.
+        with locked(ENTRANCE_LOCK, fcntl.LOCK_EX):
+            running.enter_context(locked(RUNNING_LOCK, fcntl.LOCK_EX if is_alone else fcntl.LOCK_SH))
         return (yield)
 
 
 @contextlib.contextmanager
 def locked(path: Path, how: int) -> Iterator[None]:
-    """Hold a lock on a file, as flock(2) describes them."""
+    """Hold a lock on a file until the block ends.
+
+    :param how: as in flock(2).
+    """
     with path.open() as file:
         fcntl.flock(file, how)
         yield
@@ -87,26 +99,33 @@ def goldfinch() -> bytes:
     return encoded(draw_goldfinch(), "JPEG")
 
 
-@pytest.fixture
-def uploads(tmp_path: Path) -> Path:
-    """The folder in which ``client`` and servers keep uploads."""
-    folder = tmp_path / "uploads"
-    folder.mkdir()
-    return folder
+@pytest.fixture(scope="session")
+def uploads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The uploads folder of ``app_module``, and of any server that a test starts with it."""
+    folder = tmp_path_factory.mktemp("uploads")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("BIRD_UPLOADS", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def app_module(uploads: Path) -> ModuleType:
+    """``application.py``, imported into this process: the model that ships is loaded."""
+    import application
+
+    assert application.application.config["UPLOADS"] == str(uploads), "something has imported it before"
+    return application
 
 
 @pytest.fixture
-def client(uploads: Path, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+def client(app_module: ModuleType) -> FlaskClient:
     """A browser without JavaScript, inside this process, of the app with the model that ships."""
-    from application import application
-
-    monkeypatch.setitem(application.config, "UPLOADS", str(uploads))
-    return application.test_client()
+    return app_module.application.test_client()
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The address of the app under Flask's own server, and its folder of uploads."""
+    """The address of the app under Flask's own server, and its uploads folder."""
     uploads = tmp_path_factory.mktemp("served") / "uploads"
     with servers.running(servers.FLASK, uploads) as address:
         yield address, uploads
@@ -125,7 +144,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def birds() -> Path:
-    """Real photographs, ``<split>/<species>/*.jpg``; they are not part of the project."""
+    """Real photos, ``<split>/<species>/*.jpg``; they are not part of the project."""
     if not BIRDS.is_dir():
-        pytest.skip(f"{BIRDS} with the labelled photographs is not here")
+        pytest.skip(f"{BIRDS} with the labelled photos is not here")
     return BIRDS

@@ -1,1 +1,1 @@
-"""Your labelled photographs in, the model pair out: ``python -m training DATA``."""
+"""Your labelled photos in, the model pair out: ``python -m training DATA``."""

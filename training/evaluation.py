@@ -29,7 +29,8 @@ def top_k(probabilities: Floats, targets: Ints, k: int) -> float:
 def calibration_bins(probabilities: Floats, targets: Ints) -> list[CalibrationBin]:
     """The photos in ``BINS`` equal steps of the network's confidence; empty steps are left out."""
     confidence, correct = _answers(probabilities, targets)
-    steps = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    # The confidences of a network that diverged are not numbers; they are counted in the lowest step.
+    steps = np.minimum((np.nan_to_num(confidence) * BINS).astype(int), BINS - 1)
     return [
         CalibrationBin(
             photos=int((steps == step).sum()),

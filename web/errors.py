@@ -24,7 +24,7 @@ from . import rate_limit
 from .admission import DisconnectedError
 from .cards import ResultCard
 from .draining import drain_request
-from .services import current_services
+from .services import current_services, has_services
 from .telemetry import record_outcome
 from .uploads import MENDABLE
 
@@ -141,7 +141,7 @@ def _render(error: HTTPException) -> Response:
     elif request.endpoint == "index" and isinstance(error, MENDABLE):
         flash(error.description or "")
         return redirect(url_for("index"))
-    elif request.endpoint == "index" and request.method == "POST":
+    elif request.endpoint == "index" and request.method == "POST" and has_services():
         response.set_data(render_template("index.html", sentence=error.description))
     else:
         response.set_data(render_template("error.html", error=error))

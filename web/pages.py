@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from flask import Blueprint, Flask, abort, current_app, g, make_response, render_template, request
+from flask import Blueprint, Flask, abort, g, make_response, render_template, request
 from werkzeug.wrappers import Response
 
 from inference.formats import FORMATS, MAX_PIXELS_OF
@@ -13,7 +13,7 @@ from .cards import ResultCard
 from .identify import card_of_job, identify_photo
 from .rate_limit import count_photo
 from .security import REPORT_HEADERS
-from .services import current_services
+from .services import current_services, has_services
 from .telemetry import stage
 from .uploads import MAX_PHOTOS, received_photo
 
@@ -96,7 +96,7 @@ def init_app(app: Flask) -> None:
 
 def _context() -> dict[str, Any]:
     """What every page may show; nothing of the model while it is being loaded."""
-    if "birds" not in current_app.extensions:
+    if not has_services():
         return {}
     services = current_services()
     settings, model_info = services.settings, services.model_info

@@ -144,6 +144,11 @@ def build_services(settings: Settings, sandbox: Sandbox) -> Services:
     )
 
 
+def has_services() -> bool:
+    """Whether the model has been loaded, so that ``current_services`` gives something."""
+    return "birds" in current_app.extensions
+
+
 def current_services() -> Services:
     """The services of the application that answers this request."""
     return cast(Services, current_app.extensions["birds"])

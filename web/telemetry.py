@@ -5,6 +5,8 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from types import TracebackType
 
 from flask import Blueprint, Flask, abort, current_app, g, has_request_context, request
 from prometheus_client import (
@@ -17,6 +19,8 @@ from prometheus_client import (
     generate_latest,
 )
 from werkzeug.wrappers import Response
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 #: Headers that only a proxy adds to a request; no client behind it can remove them.
 FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP")
@@ -97,9 +101,15 @@ def init_app(app: Flask) -> None:
     """Measure and log every request; call it before anything else that looks at requests."""
     app.logger.setLevel(logging.INFO)
     app.logger.addFilter(_add_request_id)
+    # Flask's own message has the path in it, which may lead to a photo.
+    app.log_exception = partial(_log_exception, app)  # type: ignore[method-assign]  # the only way to change it
     app.before_request(_begin)
     app.after_request(_server_timing)
     app.after_request(_log_request)
+
+
+def _log_exception(app: Flask, exc_info: ExcInfo) -> None:
+    app.logger.error("Unhandled exception", exc_info=exc_info)
 
 
 def _begin() -> None:

@@ -30,8 +30,9 @@ MAX_PHOTOS = 20  # in one form
 FIELD = "bird_image"
 SUFFIX = ".upload"
 BROKEN_UPLOAD = "The upload broke off or is malformed. Please send it again."
-#: A header by which a proxy says that the body was too large for it (.platform/nginx). It keeps the body.
-TOO_LARGE_FOR_PROXY = "X-Body-Too-Large"
+#: A header by which a proxy (.platform/nginx) says that the body was too large for it, so that it does not pass it on.
+#: The page's script asks in the same way for the answer to a photo that it cannot make small enough to send.
+TOO_LARGE = "X-Body-Too-Large"
 
 _EXTENSIONS = [f"'{extension}'" for extension in FORMATS]
 UNSUPPORTED_FILE_TYPE = (
@@ -44,8 +45,8 @@ class UploadRequest(Request):
     """A request whose photos lie in the uploads folder, under random names, until it has been answered.
 
     They are written there once, as they come in. They stay readable even if another process that starts sweeps the
-    folder meanwhile. Files beyond ``MAX_PHOTOS`` are left to Werkzeug, which keeps small ones in memory: a hundred of them
-    do not take a hundred open files.
+    folder meanwhile. Files beyond ``MAX_PHOTOS`` are left to Werkzeug, which keeps small ones in memory, so that a
+    hundred of them do not take a hundred open files.
     """
 
     def __init__(self, environ: dict[str, Any], **options: Any) -> None:
@@ -93,7 +94,7 @@ def received_photos() -> list[FileStorage]:
     :raises RequestEntityTooLarge: the form is too large.
     :raises RateLimitExceeded: the client has sent as many photos as it may.
     """
-    _check_proxy()
+    _check_announced_size()
     current_services().check_admission()  # before the work of receiving
     with _receiving():
         files = request.files
@@ -128,7 +129,7 @@ def received_body() -> BinaryIO:
     """
     if request.mimetype == "multipart/form-data":
         return open_upload(received_photo())
-    _check_proxy()
+    _check_announced_size()
     if not request.mimetype and not request.content_length:
         raise RefusedError("No file uploaded.")
     if not request.mimetype.startswith("image/"):
@@ -156,9 +157,9 @@ def open_upload(photo: FileStorage) -> BinaryIO:
     return cast(BinaryIO, photo.stream)
 
 
-def _check_proxy() -> None:
-    """:raises RequestEntityTooLarge: the body was too large for the proxy, whose refusal should look like the app's."""
-    if TOO_LARGE_FOR_PROXY in request.headers:
+def _check_announced_size() -> None:
+    """:raises RequestEntityTooLarge: the photo was too large to reach the app, which answers as if it had."""
+    if TOO_LARGE in request.headers:
         raise RequestEntityTooLarge
 
 

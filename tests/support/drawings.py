@@ -1,4 +1,4 @@
-"""Pictures that the project draws itself."""
+"""A drawing of a bird, which the tests, the benchmarks and the screenshot use as a photo."""
 
 import io
 
@@ -60,7 +60,10 @@ def _smooth(points: list[tuple[int, int]], rounds: int = 3) -> list[tuple[float,
 
 
 def encoded(image: Image.Image, file_format: str, **options: object) -> bytes:
-    """The bytes of a picture file."""
+    """An image as a file.
+
+    :param options: of Pillow's writer of that format.
+    """
     file = io.BytesIO()
     image.save(file, file_format, **options)
     return file.getvalue()

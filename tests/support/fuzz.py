@@ -1,7 +1,6 @@
-"""Post mutilated files of every format to the running app: python -m tests.support.fuzz 50000
+"""Post damaged files of every format to the app, and print what happened: python -m tests.support.fuzz 50000
 
-It has a small network, so that the time goes into the files. Every file is posted, none is skipped; the
-same seed makes the same files. What it prints is the claim.
+The app has a small network, so that most of the time goes into decoding. The same seed makes the same files.
 """
 
 import argparse
@@ -15,15 +14,15 @@ from pathlib import Path
 from . import servers
 from .drawings import draw_goldfinch, encoded
 from .photographs import animated, display_p3, exif, interlaced, sixteen_bit
+from .servers import KERAS2 as KERAS2
+from .servers import SMALL_NETWORK
 
-SAMPLED_EVERY = 20  # posts
-KERAS2 = servers.ROOT / "tests" / "support" / "keras2"
-SMALL_NETWORK = {"BIRD_MODEL": str(KERAS2 / "model.h5"), "BIRD_LABELS": str(KERAS2 / "class_indices.npy")}
+SAMPLED_EVERY = 20  # files: how often memory is measured
 
 
 @dataclass
 class Fuzzing:
-    """What came of it; memory in bytes, of the app and the process that reads for it, times in seconds."""
+    """What happened to the files. Memory is in bytes, that of the decoder process included; times are in seconds."""
 
     sent: int = 0
     answered: int = 0  # 200
@@ -45,7 +44,7 @@ class Fuzzing:
 
 
 def files_of_each_format() -> list[tuple[str, bytes]]:
-    """Small good files, and their names."""
+    """Small files that are not damaged, with their names."""
     image = draw_goldfinch(96, 72)
     return [
         ("bird.jpg", encoded(image, "JPEG", exif=exif(6), icc_profile=display_p3(), comment=b"bird")),
@@ -68,15 +67,18 @@ def files_of_each_format() -> list[tuple[str, bytes]]:
     ]
 
 
-def mutilated(content: bytes, others: list[bytes], rng: random.Random) -> bytes:
-    """A file with one to three things wrong with it."""
+def damaged(content: bytes, others: list[bytes], rng: random.Random) -> bytes:
+    """A file with one to three defects.
+
+    :param others: files of which parts may be taken.
+    """
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         content = rng.choice((_flip, _flip, _cut, _splice, _wrong_length, _wrong_length, _repeat))(content, others, rng)
     return content
 
 
 def _position(content: bytes, rng: random.Random) -> int:
-    """Anywhere; half of the time in the head, where lengths and sizes are."""
+    """Anywhere in a file; half of the time in its head, where lengths and sizes are."""
     return rng.randrange(min(len(content), 400) if rng.random() < 0.5 else len(content)) if content else 0
 
 
@@ -110,23 +112,23 @@ def _repeat(content: bytes, _others: list[bytes], rng: random.Random) -> bytes:
     return content[:start] + content[start : start + rng.randrange(1, 300)] * rng.choice((2, 50)) + content[start:]
 
 
-def _mutilated_files(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+def _damaged_files(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
     rng = random.Random(seed)
     files = files_of_each_format()
     contents = [content for _name, content in files]
     for number in range(count):
         name, content = files[number % len(files)]
-        yield name, mutilated(content, contents, rng)
+        yield name, damaged(content, contents, rng)
 
 
 def fuzz(count: int, seed: int, uploads: Path) -> Fuzzing:
-    """Start the app, post ``count`` mutilated files to it one after the other, and say what came of it."""
+    """Start the app and post damaged files to it, one after the other."""
     found = Fuzzing()
     with servers.running(servers.FLASK, uploads, **SMALL_NETWORK) as address:
         for name, content in files_of_each_format():
             servers.post_photo(address, content, name)
         found.memory_before = found.peak_memory = servers.memory_at(address)
-        for name, content in _mutilated_files(count, seed):
+        for name, content in _damaged_files(count, seed):
             begun = time.perf_counter()
             status = servers.send_photo(address, content, name).status
             found.slowest = max(found.slowest, time.perf_counter() - begun)

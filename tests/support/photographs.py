@@ -1,4 +1,4 @@
-"""Files as people and troublemakers send them, every one made here."""
+"""Photos, damaged photos and other files as people send them; all of them are made here."""
 
 import struct
 import zlib
@@ -9,7 +9,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image
 
-from inference.photo import FORMATS
+from inference.formats import FORMATS
 
 from .drawings import draw_goldfinch, encoded
 
@@ -20,7 +20,7 @@ DAMAGED = "The picture is damaged or cut short. Please choose another one."
 TOO_THIN = "The picture is less than 16 pixels wide or high. Please send a larger one."
 TOO_COSTLY = "The picture takes too much memory or time to read. Please send a smaller one."
 
-TRANSPOSED_FOR_ORIENTATION = {  # what a camera that writes this EXIF orientation has done to the picture
+TRANSPOSED_FOR_ORIENTATION = {  # how a camera that writes this EXIF orientation has turned the image
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -33,17 +33,33 @@ TRANSPOSED_FOR_ORIENTATION = {  # what a camera that writes this EXIF orientatio
 
 
 def too_many(millions: int) -> str:
+    """The sentence for an image with too many pixels."""
     return f"The picture has more than {millions} million pixels. Please send a smaller one."
+
+
+def slow_photo() -> bytes:
+    """A PNG that takes the better part of a second to decode."""
+    return encoded(Image.new("RGBA", (5000, 5000), (90, 120, 60, 128)), "PNG")
+
+
+def color_of(number: int) -> tuple[int, int, int]:
+    """A color of its own for each number below 196."""
+    return 40 * (number % 7), 40 * (number // 7 % 7), 60 * (number // 49 % 4)
+
+
+def colored_photo(number: int) -> bytes:
+    """A JPEG that can be told from others by its color, ``color_of(number)``."""
+    return encoded(Image.new("RGB", (300, 200), color_of(number)), "JPEG", quality=95)
 
 
 @cache
 def bird() -> Image.Image:
-    """The picture that most files here show; it is not to be changed."""
+    """The image in most of these files. Do not change it: everybody gets the same object."""
     return draw_goldfinch(450, 360)
 
 
 def exif(orientation: int) -> bytes:
-    """EXIF with an orientation, a camera and a place."""
+    """EXIF data: an orientation, a camera, and where the photo was taken."""
     tags = Image.Exif()
     tags[0x0112], tags[0x010F] = orientation, "secret camera"
     tags.get_ifd(0x8825).update({1: "N", 2: (47.0, 3.0, 0.0)})
@@ -51,30 +67,35 @@ def exif(orientation: int) -> bytes:
 
 
 def held(orientation: int, file_format: str) -> bytes:
-    """The bird by a camera that was held so."""
+    """The bird, photographed with a camera held so that it writes this EXIF orientation."""
     transpose = TRANSPOSED_FOR_ORIENTATION[orientation]
     stored = bird() if transpose is None else bird().transpose(transpose)
     return encoded(stored, file_format, exif=exif(orientation), quality=95)
 
 
 def frames(count: int) -> list[Image.Image]:
-    """The bird, and after it other colours."""
+    """The bird, then plain images."""
     return [bird(), *(Image.new("RGB", (450, 360), (0, 255 - number % 200, 0)) for number in range(1, count))]
 
 
 def animated(file_format: str, count: int) -> bytes:
+    """A file of several frames, the bird first."""
     first, *others = frames(count)
     return encoded(first, file_format, save_all=True, append_images=others)
 
 
 def transparent(mode: str) -> Image.Image:
+    """The bird, more transparent towards the top.
+
+    :param mode: of Pillow, without the alpha channel.
+    """
     image = bird().convert(mode)
     image.putalpha(Image.linear_gradient("L").resize(image.size))
     return image
 
 
 def sixteen_bit(color_type: int) -> bytes:
-    """A PNG of 16 bits a channel, grey (0), RGB (2) or RGBA (6); Pillow writes only the first."""
+    """A PNG with 16 bits a channel, gray (0), RGB (2) or RGBA (6); Pillow writes only the first."""
     image = bird().convert({0: "L", 2: "RGB", 6: "RGBA"}[color_type])
     rows = np.asarray(image).astype(">u2") * 257
     raw = b"".join(b"\0" + row.tobytes() for row in rows)
@@ -96,6 +117,7 @@ def png(size: tuple[int, int], depth: int, color_type: int, data: bytes, interla
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG file."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
@@ -128,12 +150,12 @@ def display_p3() -> bytes:
 
 
 def padded(jpeg: bytes) -> bytes:
-    """With the byte before the end that some cameras leave there."""
+    """A JPEG with a stray byte before its end marker, as some cameras write it."""
     return jpeg[:-2] + b"\0" + jpeg[-2:]
 
 
 def unusually_sampled() -> bytes:
-    """A grey JPEG of 464 × 368 pixels whose luma is sampled at 2 × 2 and chroma at 2 × 1; Pillow writes none.
+    """A gray JPEG of 464 × 368 pixels whose luma is sampled at 2 × 2 and chroma at 2 × 1; Pillow writes none.
 
     Every block is empty: in the tables that Pillow writes (ITU-T T.81, annex K) 00 1010 for luma, 00 00 for chroma.
     """
@@ -146,20 +168,23 @@ def unusually_sampled() -> bytes:
 
 
 def smashed(content: bytes, start: float, count: int) -> bytes:
-    """With ``count`` bytes lost in the middle of it, and all the rest in its place."""
+    """A file with ``count`` bytes replaced by zeros.
+
+    :param start: where they begin, as a share of the file.
+    """
     position = int(start * len(content))
     return content[:position] + bytes(count) + content[position + count :]
 
 
 def progressive_bomb(scans: int) -> bytes:
-    """A JPEG of 49 megapixels whose scans hold next to nothing, each of which is a walk over all of it."""
+    """A JPEG of 49 megapixels with tiny scans, for each of which a decoder goes over the whole image."""
     file = encoded(Image.new("L", (7000, 7000)), "JPEG", progressive=True)
     end = file.rindex(b"\xff\xda")
     return file[:end] + file[end:-2] * scans + b"\xff\xd9"
 
 
 def good() -> Iterator[tuple[str, str, bytes]]:
-    """What simply has to work: what it is, its name, the file."""
+    """Photos that have to be identified: a description, the file's name, its content."""
     image = bird()
     yield "JPEG", "bird.jpg", encoded(image, "JPEG")
     yield "JPEG, progressive", "bird.jpeg", encoded(image, "JPEG", progressive=True)
@@ -201,7 +226,7 @@ def good() -> Iterator[tuple[str, str, bytes]]:
 
 
 def bad() -> Iterator[tuple[str, str, bytes, str]]:
-    """What is refused: what it is, its name, the file, the sentence."""
+    """Files that have to be refused: a description, the file's name, its content, the sentence."""
     image = bird()
     yield "nothing", "bird.jpg", b"", NOT_A_PICTURE
     yield "a web page", "bird.jpg", b"<html><body>bird</body></html>", NOT_A_PICTURE

@@ -1,4 +1,4 @@
-"""The app in processes of its own, as people run it."""
+"""The app in processes of its own, started as people start it."""
 
 import contextlib
 import http.client
@@ -25,15 +25,17 @@ ROOT = Path(__file__).parent.parent.parent
 FLASK = [sys.executable, "application.py"]
 GUNICORN = [sys.executable, "-m", "gunicorn", "application:application"]  # gunicorn.conf.py has the rest
 START_LIMIT = 120  # seconds; TensorFlow's import alone takes many on a busy machine
+KERAS2 = ROOT / "tests" / "support" / "keras2"
+SMALL_NETWORK = {"BIRD_MODEL": str(KERAS2 / "model.h5"), "BIRD_LABELS": str(KERAS2 / "class_indices.npy")}
 
-
-#: Below those that clients get (ip(7)), so that none has one before the server has; every process of tests has its own.
+#: Below the ports that the system gives to clients (ip(7)), which could otherwise take one before the server does. Each
+#: pytest process has its own.
 PORTS = range(20_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8, 32_768, 8)
 _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, another one each time."""
+    """A port of 127.0.0.1 that nothing listens on, a different one each time."""
     while True:
         port = secrets.choice(PORTS)
         with contextlib.suppress(OSError), socket.socket() as listener:
@@ -44,7 +46,7 @@ def free_port() -> int:
 
 
 def environment(port: int, uploads: Path, **settings: str) -> dict[str, str]:
-    """Where the app listens and keeps uploads, and its other settings; none of the caller's own."""
+    """The environment of an app with these settings, and with none from the environment of the tests."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("BIRD_", "FLASK_", "TF_"))}
     return kept | {"PORT": str(port), "BIRD_UPLOADS": str(uploads)} | settings
 
@@ -53,7 +55,7 @@ def environment(port: int, uploads: Path, **settings: str) -> dict[str, str]:
 def running(command: list[str], uploads: Path, *, output: IO[str] | None = None, **settings: str) -> Iterator[str]:
     """Run the app until the block ends.
 
-    :param output: where it prints; without it, where everything else does.
+    :param output: where it prints; by default where the tests do.
     :return: its address, once it answers.
     """
     port = free_port()
@@ -71,9 +73,9 @@ def running(command: list[str], uploads: Path, *, output: IO[str] | None = None,
 
 @contextlib.contextmanager
 def together(*programs: AbstractContextManager) -> Iterator[list]:
-    """Start several programs at the same time, for a start keeps one core busy or none, and stop them so, too.
+    """Start several programs at the same time, since none keeps more than one core busy, and stop them together.
 
-    :return: what each of them gives.
+    :return: the value of each context manager.
     """
     stacks = [ExitStack() for _ in programs]
     with ThreadPoolExecutor(len(programs)) as pool:
@@ -98,7 +100,10 @@ def wait_until_it_answers(address: str, process: subprocess.Popen) -> None:
 
 
 def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    """:raises AssertionError: it does not come true in time."""
+    """Wait for a condition.
+
+    :raises AssertionError: it does not become true in time.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -108,7 +113,7 @@ def until(condition: Callable[[], object], seconds: float = 30) -> None:
 def start_and_fail(
     uploads: Path, *, port: int, command: list[str] = FLASK, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Start the app where it cannot start; what it printed, and its exit code."""
+    """Run an app that is expected not to start; what it printed, and its exit status."""
     return subprocess.run(
         command,
         cwd=ROOT,
@@ -119,17 +124,32 @@ def start_and_fail(
     )
 
 
+def one_line_refusal(uploads: Path, *, command: list[str] = FLASK, **settings: str) -> str:
+    """Start the app where it must end with exit status 4 and print no traceback; the one line that it prints."""
+    ended = start_and_fail(uploads, port=free_port(), command=command, **settings)
+    assert ended.returncode == 4
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("application: ")]
+    return line
+
+
+def leftovers(uploads: Path) -> list[str]:
+    """The names of the files in an uploads folder."""
+    return [path.name for path in uploads.iterdir()]
+
+
 FORM_HEADERS = {"Content-Type": "multipart/form-data; boundary=f9d2c7"}
 
 
 def form(content: bytes, name: str) -> bytes:
-    """A form with a file in it, as a browser sends it with ``FORM_HEADERS``."""
+    """The body of a form with one file, to be sent with ``FORM_HEADERS``."""
     head = f'--f9d2c7\r\nContent-Disposition: form-data; name="bird_image"; filename="{name}"\r\n\r\n'
     return head.encode() + content + b"\r\n--f9d2c7--\r\n"
 
 
 def post_photo(address: str, content: bytes, name: str = "bird.jpg") -> tuple[int, str]:
-    """Post a file as a browser does, redirect and cookie included: the last answer's status, and its page."""
+    """Post a file and follow a redirect, cookie included, as a browser does; the last status and page."""
     request = urllib.request.Request(address, form(content, name), FORM_HEADERS)
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with browser.open(request, timeout=60) as answer:
@@ -138,7 +158,7 @@ def post_photo(address: str, content: bytes, name: str = "bird.jpg") -> tuple[in
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said to one request."""
+    """The answer of a server to one request."""
 
     status: int
     headers: Message
@@ -146,7 +166,7 @@ class Answer:
 
 
 def send_photo(address: str, content: bytes, name: str = "bird.jpg") -> Answer:
-    """Post a file; follow no redirect."""
+    """Post a file; no redirect is followed."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
     connection.request("POST", "/", form(content, name), FORM_HEADERS)
     answer = connection.getresponse()
@@ -156,17 +176,17 @@ def send_photo(address: str, content: bytes, name: str = "bird.jpg") -> Answer:
 
 
 def processes_at(address: str) -> list[psutil.Process]:
-    """The app that listens there, started here; gunicorn's worker; the process that reads photographs for it."""
+    """The processes of an app that was started here: the one that listens, gunicorn's worker, the decoder process."""
     port = int(address.rpartition(":")[2])
     for process in psutil.Process().children():
         if any(connection.laddr.port == port for connection in process.net_connections("tcp")):
             workers = process.children() if "gunicorn" in process.cmdline() else []
-            return [process, *workers, *filter(_reads_photographs, process.children(recursive=True))]
-    raise LookupError(f"nobody listens at {address}")
+            return [process, *workers, *filter(_is_decoder, process.children(recursive=True))]
+    raise LookupError(f"nothing listens at {address}")
 
 
-def _reads_photographs(process: psutil.Process) -> bool:
-    """Whether it is what ``Sandbox`` started; until it is, it looks like a second app, with all of its memory."""
+def _is_decoder(process: psutil.Process) -> bool:
+    """Whether it is a decoder process. Between fork and exec it looks like a second app, with all of its memory."""
     try:
         return "inference.decoder" in process.cmdline()
     except psutil.NoSuchProcess:
@@ -174,7 +194,7 @@ def _reads_photographs(process: psutil.Process) -> bool:
 
 
 def memory_at(address: str) -> int:
-    """The memory that the app takes, in bytes."""
+    """The memory that an app takes, in bytes."""
     memory = 0
     for process in processes_at(address):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -183,10 +203,10 @@ def memory_at(address: str) -> int:
 
 
 def processor_time_at(address: str) -> float:
-    """The seconds of processor time that the app has taken until now, those of its ended processes included."""
-    app, *readers = processes_at(address)
+    """The processor time that an app has taken until now, that of its ended processes included, in seconds."""
+    app, *others = processes_at(address)
     seconds = sum(app.cpu_times()[:4])
-    for reader in readers:
+    for other in others:
         with contextlib.suppress(psutil.NoSuchProcess):
-            seconds += sum(reader.cpu_times()[:2])
+            seconds += sum(other.cpu_times()[:2])
     return seconds

@@ -17,8 +17,7 @@ from jobs.pending import PendingJob, Position
 
 from . import servers
 from .brokers import Broker
-from .fuzz import SMALL_NETWORK
-from .servers import Answer
+from .servers import SMALL_NETWORK, Answer
 
 
 def client_of(broker: Broker, results: Broker, *, max_waiting: int = 300, result_wait: float = 0) -> RemoteClassifier:

@@ -251,6 +251,44 @@ def test_every_gpu_gets_memory_growth(monkeypatch):
     assert grown == [("GPU:0", True), ("GPU:1", True)]
 
 
+def low_rank_adapted() -> keras.Model:
+    """A network whose first BatchNormalization can be folded, and whose second one cannot: LoRA has no one kernel."""
+    keras.utils.set_random_seed(1)
+    images = features = keras.Input((224, 224, 3))
+    for convolution in (keras.layers.Conv2D(4, 16, strides=16), keras.layers.Conv2D(4, 3, lora_rank=2)):
+        features = keras.layers.ReLU()(keras.layers.BatchNormalization()(convolution(features)))
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    network = keras.Model(images, keras.layers.Dense(3, activation="softmax")(pooled))
+    rng = np.random.default_rng(1)
+    for variable in network.variables:
+        if variable.path.endswith(("gamma", "beta", "bias", "mean", "variance")) or "lora" in variable.path:
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    return network
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_network_that_cannot_be_optimized_runs_as_it_was_saved_and_that_is_logged(saved, caplog, precision):
+    network = low_rank_adapted()
+    loaded = load(*saved(network, 3), precision)
+    expected = network.predict(PIXELS / np.float32(255), verbose=0)
+    for answers in ([loaded.classify(pixels) for pixels in PIXELS], loaded.classify_batch(PIXELS)):
+        for answer, scores in zip(answers, expected, strict=True):
+            found = {candidate.label: candidate.confidence for candidate in answer.candidates}
+            np.testing.assert_allclose([found[f"bird {index}"] for index in range(3)], scores, atol=1e-6)
+    (record,) = [record for record in caplog.records if "optimizing it failed" in record.getMessage()]
+    assert record.levelname == "WARNING"
+    assert record.exc_info[0] is AttributeError
+
+
+def test_a_network_that_fails_as_it_was_saved_is_refused_and_nothing_is_said_of_optimizing(saved, caplog):
+    # It loads, but on 224×224 pixels the kernel is larger than what is left of the image.
+    layers = [keras.layers.MaxPooling2D(16), keras.layers.Conv2D(4, 32), keras.layers.GlobalAveragePooling2D()]
+    network = keras.Sequential([keras.Input((None, None, 3)), *layers, keras.layers.Dense(3)])
+    with pytest.raises(PairError, match="fails on a picture: "):
+        load(*saved(network, 3))
+    assert "optimizing" not in caplog.text
+
+
 @pytest.fixture(scope="module")
 def shipped() -> Classifier:
     """The pair in ``models/``."""

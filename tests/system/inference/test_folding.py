@@ -20,7 +20,7 @@ IMAGES = np.float32(0.7 * RNG.random((4, 1, 1, 3)) + 0.3 * RNG.random((4, 80, 80
 
 
 def with_statistics(model: keras.Model) -> keras.Model:
-    """The model after it has seen the images: no BatchNormalization in it has a mean of 0 or a variance of 1 any more."""
+    """The model after it has seen the images: none of its BatchNormalizations has a mean of 0 or a variance of 1."""
     rng = np.random.default_rng(1)
     for variable in model.variables:
         if variable.path.split("/")[-1] in ("gamma", "beta", "bias"):

@@ -11,7 +11,7 @@ from inference.classifier import Classifier
 from inference.pair import check_pair, load_classifier
 from tests.support import brokers
 from tests.support.brokers import Broker
-from tests.support.fuzz import KERAS2, SMALL_NETWORK
+from tests.support.servers import KERAS2, SMALL_NETWORK
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,24 @@ import pytest
 
 from deploy import bundle
 from inference import LABELS_FILE, MODEL_FILE
-from tests.support.fuzz import KERAS2
+
+SMALL_PAIR = bundle.ROOT / "tests" / "support" / "keras2"
+
+
+@pytest.fixture(scope="module")
+def bundled() -> list[Path]:
+    """The files of this project that the bundle holds; looking for them takes seconds."""
+    return bundle.bundled_files()
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, bundled: list[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the bundled files with a small pair, among the litter of a folder in daily use."""
-    for path in [Path(".ebignore"), *bundle.bundled_files()]:
+    for path in [Path(".ebignore"), *bundled]:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(bundle.ROOT / path, tmp_path / path)
-    shutil.copy(KERAS2 / "model.h5", tmp_path / "models" / MODEL_FILE)
-    shutil.copy(KERAS2 / "class_indices.npy", tmp_path / "models" / LABELS_FILE)
+    shutil.copy(SMALL_PAIR / "model.h5", tmp_path / "models" / MODEL_FILE)
+    shutil.copy(SMALL_PAIR / "class_indices.npy", tmp_path / "models" / LABELS_FILE)
     for path in [
         *(".git/config", ".venv/bin/python", ".elasticbeanstalk/config.yml", "bundle.zip", "photo.jpg"),
         *("uploads/left.upload", "models/checkpoint.h5", "models/old.h5", "inference/__pycache__/photo.pyc"),
@@ -44,21 +51,21 @@ def test_it_holds_the_app_and_no_litter(project):
 
 
 @pytest.mark.parametrize("folder", ["web", "cli", "inference", "jobs", "templates", "static"])
-def test_it_holds_all_code_that_serves(folder):
+def test_it_holds_all_code_that_serves(bundled, folder):
     files = {
         path.relative_to(bundle.ROOT)
         for path in (bundle.ROOT / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert files
-    assert files <= set(bundle.bundled_files())
+    assert files <= set(bundled)
 
 
-def test_all_of_it_is_committed():
+def test_all_of_it_is_committed(bundled):
     tracked = subprocess.run(["git", "ls-files"], cwd=bundle.ROOT, capture_output=True, text=True)
     if tracked.returncode:
         pytest.skip("this is not a git repository")
-    assert {str(path) for path in bundle.bundled_files()} <= set(tracked.stdout.splitlines())
+    assert {str(path) for path in bundled} <= set(tracked.stdout.splitlines())
 
 
 def test_its_size_is_printed(project, capsys):

@@ -1,0 +1,167 @@
+"""The app with a stand-in for the network, so that tests of the web take milliseconds and need no TensorFlow.
+
+Everything but the network is real: ``application.py``, the settings, the admission queue, the decoder process. The real
+network is tested in ``tests/system``.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import BinaryIO
+
+import click
+import numpy as np
+import numpy.typing as npt
+import pytest
+from flask import Flask
+
+import settings
+from inference import CANDIDATES, Candidate, Identification
+from inference.sandbox import Reading, Sandbox
+from jobs.errors import UnknownJobError
+from jobs.pending import PendingJob, Position
+from jobs.store import QueueState
+from web import startup, uploads
+from web.admission import AdmissionQueue
+from web.model_info import ModelInfo
+from web.services import PhotoClassifier, Services
+
+from .servers import ROOT
+
+SHA256 = "5eed" * 16  # of the .h5 that the stand-in would have
+COLORS = {
+    "Blackbird": (0, 0, 0),
+    "Bluebird": (0, 0, 255),
+    "Cardinal": (255, 0, 0),
+    "Goldfinch": (255, 255, 0),
+    "Greenfinch": (0, 255, 0),
+    "Snow Bunting": (255, 255, 255),
+}
+
+
+class ColorClassifier:
+    """A stand-in for the network: names the bird whose color is the nearest to the mean color of the pixels.
+
+    :param labels: other names for these birds, in the same order.
+    """
+
+    batch_size = 1
+    concurrency = 1
+    is_remote = False
+
+    def __init__(self, labels: tuple[str, ...] = tuple(COLORS)) -> None:
+        self.labels = labels
+
+    def classify(self, pixels: npt.NDArray[np.uint8], wait: float | None = None) -> Identification | PendingJob:
+        """Name the bird in an image, ``uint8[224, 224, 3]``."""
+        distances = np.linalg.norm(np.array(list(COLORS.values())) - pixels.mean(axis=(0, 1)), axis=1)
+        closeness = np.exp(-distances / 50)
+        confidences = closeness / closeness.sum()
+        likeliest = np.argsort(-confidences)[:CANDIDATES]
+        candidates = tuple(Candidate(self.labels[index], float(confidences[index])) for index in likeliest)
+        return Identification(candidates[0].label, candidates[0].confidence, candidates, SHA256, seconds=0.001)
+
+    def classify_batch(self, pixels: npt.NDArray[np.uint8]) -> list[Identification | PendingJob]:
+        """Name the birds in several images."""
+        return [self.classify(each) for each in pixels]
+
+    def check(self) -> None:
+        """It is always there."""
+
+    def look_up(self, job_id: str) -> tuple[bytes, Identification | Position]:
+        """:raises UnknownJobError: there are no jobs."""
+        raise UnknownJobError(job_id)
+
+    def keep_thumbnail(self, job_id: str, jpeg: bytes) -> None:
+        """There are no jobs."""
+
+    def drop(self, job_id: str) -> None:
+        """There are no jobs."""
+
+    def state(self) -> QueueState | None:
+        """There is no queue of jobs."""
+        return None
+
+
+class ColorWorkers(ColorClassifier):
+    """A stand-in for workers behind a queue.
+
+    :ivar found: what a look-up finds, or the exception that it raises. Unless it is None, every photo becomes a job.
+    :ivar error: an exception that every photo raises.
+    :ivar queue: the state of the queue, or an exception that is raised instead.
+    :ivar thumbnails: those that were kept, by job ID.
+    """
+
+    concurrency = 4
+    is_remote = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Identification | Position | Exception | None = None
+        self.error: Exception | None = None
+        self.queue: QueueState | Exception = QueueState(0, 0.1, ())
+        self.thumbnails: dict[str, bytes] = {}
+
+    def classify(self, pixels: npt.NDArray[np.uint8], wait: float | None = None) -> Identification | PendingJob:
+        """Name the bird in an image, or fail as the test wants."""
+        if self.error:
+            raise self.error
+        return PendingJob("job") if self.found else super().classify(pixels)
+
+    def look_up(self, job_id: str) -> tuple[bytes, Identification | Position]:
+        """What the test wants to be found."""
+        if self.found is None:
+            raise UnknownJobError(job_id)
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.thumbnails.get(job_id, b""), self.found
+
+    def keep_thumbnail(self, job_id: str, jpeg: bytes) -> None:
+        """Keep it in memory."""
+        self.thumbnails[job_id] = jpeg
+
+    def state(self) -> QueueState | None:
+        """The state that the test wants."""
+        if isinstance(self.queue, Exception):
+            raise self.queue
+        return self.queue
+
+
+def new_application(uploads_folder: Path, **environment: str) -> ModuleType:
+    """``application.py`` in a module of its own, its settings checked and applied, but without a model.
+
+    :param environment: settings, such as ``BIRD_MAX_WAITING``.
+    """
+    spec = importlib.util.spec_from_file_location("application", ROOT / "application.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch, click.Context(click.Command("a command that serves nothing")):
+        for name, value in {"BIRD_UPLOADS": str(uploads_folder), **environment}.items():
+            patch.setenv(name, value)
+        spec.loader.exec_module(module)
+    checked = settings.from_config(module.application.config)
+    uploads.prepare_folder(checked.uploads)
+    startup.apply_settings(module.application, checked)
+    return module
+
+
+def install(
+    app: Flask,
+    sandbox: Sandbox,
+    classifier: PhotoClassifier | None = None,
+    *,
+    model_info: ModelInfo | None = None,
+    read: Callable[[BinaryIO], Reading] | None = None,
+) -> None:
+    """Give an application its services, with a stand-in for the network, and let requests in.
+
+    :param classifier: by default a ``ColorClassifier``.
+    :param model_info: what the site knows of its model; by default its labels and no metrics.
+    :param read: reads a photo instead of the sandbox.
+    """
+    checked = settings.from_config(app.config)
+    classifier = classifier or ColorClassifier()
+    admission = AdmissionQueue(read or sandbox.read, classifier.classify, checked.max_waiting, classifier.concurrency)
+    if model_info is None:
+        model_info = ModelInfo(SHA256, classifier.labels, operators_threshold=checked.unsure_below)
+    startup.install(app, Services(checked, sandbox, classifier, admission, model_info, overload_delay=0))

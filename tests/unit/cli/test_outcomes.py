@@ -1,0 +1,78 @@
+"""cli.outcomes: one photo as a line for people, a line of JSON, and a row of the CSV list."""
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from cli.outcomes import Outcome, printable, terminal_safe
+from inference import Candidate, Identification
+from web import csv_export
+
+GOLDFINCH = Identification(
+    "American Goldfinch",
+    0.91234,
+    (Candidate("American Goldfinch", 0.91234), Candidate("Pine Siskin", 0.05), Candidate("Žluna zelená", 0.01)),
+    model="ab" * 32,
+    seconds=0.0314,
+)
+TAKEN = datetime(2026, 5, 3, 6, 1, 2)
+GOOD = Outcome(Path("day 1/bird.jpg"), GOLDFINCH, TAKEN)
+BAD = Outcome(Path("notes.txt"), error="The file is not a picture.")
+
+
+def test_the_line_has_the_species_and_the_per_cent_of_as_many_candidates_as_are_wanted():
+    assert GOOD.line() == "day 1/bird.jpg: American Goldfinch 91.2 %"
+    assert GOOD.line(2) == "day 1/bird.jpg: American Goldfinch 91.2 %, Pine Siskin 5.0 %"
+
+
+def test_the_line_of_a_photo_that_was_not_identified_says_why():
+    assert BAD.line() == "notes.txt: The file is not a picture."
+
+
+def test_json_has_the_fields_of_the_api_and_the_file():
+    text = GOOD.json(2)
+    assert "\n" not in text
+    assert json.loads(text) == {
+        "file": "day 1/bird.jpg",
+        "taken": "2026-05-03T06:01:02",
+        "label": "American Goldfinch",
+        "confidence": 0.91234,
+        "candidates": [
+            {"label": "American Goldfinch", "confidence": 0.91234},
+            {"label": "Pine Siskin", "confidence": 0.05},
+        ],
+        "model": "ab" * 32,
+        "milliseconds": 31.4,
+    }
+    assert "Žluna zelená" in GOOD.json(3)
+
+
+def test_json_says_null_where_the_file_does_not_say_when_it_was_taken():
+    assert json.loads(Outcome(Path("bird.jpg"), GOLDFINCH).json(1))["taken"] is None
+
+
+def test_json_of_a_photo_that_was_not_identified_has_a_file_and_an_error():
+    assert json.loads(BAD.json(5)) == {"file": "notes.txt", "error": "The file is not a picture."}
+
+
+@pytest.mark.parametrize("outcome", [GOOD, BAD])
+@pytest.mark.parametrize("top", [1, 2, 5])
+def test_a_row_has_as_many_cells_as_the_list_has_columns(outcome, top):
+    row = dict(zip(csv_export.header(top), outcome.row(top), strict=True))
+    assert row["file"] == str(outcome.path)
+    assert row["error"] == outcome.error
+    assert row["taken"] == ("2026-05-03 06:01:02" if outcome.taken else "")
+    assert row["confidence"] == ("0.9123" if outcome.identification else "")
+
+
+def test_a_name_that_is_not_utf_8_becomes_text_that_can_be_written_anywhere():
+    path = Path(os.fsdecode(b"caf\xe9.jpg"))
+    assert printable(path) == "caf\\udce9.jpg"
+    printable(path).encode("utf-8")
+
+
+def test_nothing_in_a_name_is_a_command_to_the_terminal():
+    assert terminal_safe(Path("a\x1b[2Jb\r\n\u202ec žluna.jpg")) == "a?[2Jb???c žluna.jpg"

@@ -1,0 +1,378 @@
+"""web/api.py: what the API answers and refuses, and that ``openapi.json`` describes it."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from openapi_spec_validator import validate
+
+from inference import Identification
+from inference.formats import FORMATS
+from inference.model_card import ModelMetrics, SpeciesMetrics
+from inference.photo import open_photo
+from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError
+from jobs.pending import Position
+from tests.support.api import (
+    ASYNC,
+    DESCRIPTION,
+    IDENTIFICATIONS,
+    JOB,
+    MODEL,
+    OPERATIONS,
+    SPECIES,
+    checked,
+    photo_form,
+    problem_in,
+)
+from tests.support.pages import sentence_on
+from tests.support.photographs import slow_photo
+from tests.support.seam import COLORS, SHA256, ColorClassifier, ColorWorkers
+from tests.support.servers import leftovers
+from web.model_info import ModelInfo
+
+NO_ANSWER = "There is no such answer here, or it is more than an hour old. Please send the photo again."
+
+# What it answers
+
+
+def test_a_form_and_the_bytes_by_themselves_get_the_answer_of_the_classifier(client, uploads, photo):
+    identification = ColorClassifier().classify(open_photo(io.BytesIO(photo)).pixels())
+    for sent in (
+        {"data": photo_form(photo)},
+        {"data": photo, "content_type": "image/png"},
+        {"data": photo, "content_type": "IMAGE/JPEG; charset=x;;="},  # the content of the file decides
+    ):
+        answer = checked(client.post(IDENTIFICATIONS, **sent))
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+        assert list(answer.json) == ["candidates", "confidence", "label", "milliseconds", "model"]
+        assert answer.json["label"] == identification.label == "Goldfinch"
+        assert answer.json["confidence"] == pytest.approx(identification.confidence, abs=1e-4)
+        assert [each["label"] for each in answer.json["candidates"]] == [
+            each.label for each in identification.candidates
+        ]
+        assert answer.json["model"] == SHA256
+        assert 0 < answer.json["milliseconds"] < 60_000
+    assert leftovers(uploads) == []
+
+
+@pytest.mark.parametrize("top", ["1", "3", "5"])
+def test_the_answer_has_as_many_candidates_as_are_asked_for(client, photo, top):
+    answer = checked(client.post(IDENTIFICATIONS, query_string={"top": top}, data=photo_form(photo)))
+    assert len(answer.json["candidates"]) == int(top)
+    assert answer.json["candidates"][0]["label"] == answer.json["label"]
+
+
+@pytest.mark.parametrize(
+    "top", ["0", "6", "-1", "1.0", "+1", " 1", "x", "", "٣", "05", "1" * 10, "00000000199", "9" * 5000]
+)
+def test_a_number_of_candidates_that_no_answer_has_is_refused_even_where_there_is_no_answer(client, photo, top):
+    sentence = "top must be a whole number from 1 to 5."
+    answer = client.post(IDENTIFICATIONS, query_string={"top": top}, data=photo_form(photo))
+    assert problem_in(answer, 400) == sentence
+    assert problem_in(client.get(f"{IDENTIFICATIONS}/abc", query_string={"top": top}), 400, JOB, "GET") == sentence
+
+
+def test_labels_in_any_script_come_as_they_are(make_client, photo):
+    labels = tuple(f'Žluna zelená 🐦 "<{number}>"' for number, _bird in enumerate(COLORS))
+    client = make_client(ColorClassifier(labels))
+    assert checked(client.post(IDENTIFICATIONS, data=photo_form(photo))).json["label"] in labels
+    answer = checked(client.get(SPECIES), SPECIES, "GET")
+    assert [each["label"] for each in answer.json["species"]] == sorted(labels)
+
+
+METRICS = ModelMetrics(
+    date="2026-11-24",
+    evaluation_split="test",
+    evaluation_photos=978,
+    training_photos=7_000,
+    top1=0.94,
+    top5=0.99,
+    calibration_error=0.01,
+    unsure_below=0.35,
+    species=(SpeciesMetrics("Goldfinch", 60, 8, 0.875, None),),
+)
+
+
+def test_the_species_and_the_model_keep_the_names_of_their_fields(make_client):
+    client = make_client(model_info=ModelInfo(SHA256, ("Cardinal", "Goldfinch"), METRICS))
+    assert checked(client.get(SPECIES), SPECIES, "GET").json == {
+        "species": [
+            {"label": "Cardinal", **dict.fromkeys(("trained_on", "held_out", "recall", "precision"))},
+            {"label": "Goldfinch", "trained_on": 60, "held_out": 8, "recall": 0.875, "precision": None},
+        ]
+    }
+    assert checked(client.get(MODEL), MODEL, "GET").json == {
+        "sha256": SHA256,
+        "species": len(COLORS),
+        "unsure_below": 0.35,
+        "figures": {
+            "date": "2026-11-24",
+            "judged_on": "test",
+            "pictures": 978,
+            "trained_on": 7_000,
+            "top1": 0.94,
+            "top5": 0.99,
+            "calibration_error": 0.01,
+        },
+        "accepts": {"extensions": list(FORMATS), "bytes": 10 * 2**20, "pixels": 50_000_000},
+    }
+
+
+def test_the_confidence_below_which_the_page_is_not_sure_can_be_set(make_client, photo):
+    for below, is_unsure in [("0", False), ("1", True)]:
+        client = make_client(env={"BIRD_UNSURE_BELOW": below})
+        page = client.post("/", data=photo_form(photo)).text
+        assert ("Not sure." in page) == is_unsure
+        assert ("We think this is: Goldfinch<" in page) != is_unsure
+        assert client.get(MODEL).json["unsure_below"] == float(below)
+
+
+# What it refuses
+
+
+def multipart(*names: str) -> dict[str, object]:
+    """A form with a file of each name, for Flask's test client."""
+    parts = "".join(
+        f'--b\r\nContent-Disposition: form-data; name="bird_image"; filename="{name}"\r\n\r\nx\r\n' for name in names
+    )
+    return {"data": f"{parts}--b--\r\n", "content_type": "multipart/form-data; boundary=b"}
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "page"),
+    [
+        ({"data": {"other": "x"}, "content_type": "multipart/form-data"}, 400, "/"),
+        ({"content_type": "multipart/form-data"}, 400, "/"),
+        (multipart(""), 400, "/"),
+        (multipart("a.jpg", "b.jpg"), 400, "/cards"),  # the first page takes several
+        (multipart(*["a.jpg"] * 21), 400, "/"),
+        (multipart("bird.txt"), 415, "/"),
+        (multipart("bird"), 415, "/"),
+        (multipart("bird.jpg"), 422, "/"),
+        (multipart(*["a.jpg"] * 101), 413, "/"),
+    ],
+    ids=["no field", "no form", "no name", "two", "21", "a text", "no extension", "not an image", "101"],
+)
+def test_a_form_is_refused_with_the_sentence_of_the_page(client, uploads, form, status, page):
+    shown = sentence_on(client.post(page, **form, follow_redirects=True).text)
+    assert problem_in(client.post(IDENTIFICATIONS, **form), status) == shown
+    assert leftovers(uploads) == []
+
+
+@pytest.mark.parametrize("part", ["none", "half", "other"])
+def test_bytes_that_are_not_a_whole_image_are_refused_with_the_sentence_of_the_page(client, uploads, goldfinch, part):
+    content = {"none": b"<html>", "half": goldfinch[: len(goldfinch) // 2], "other": slow_photo()[:1000]}[part]
+    shown = sentence_on(client.post("/", data=photo_form(content), follow_redirects=True).text)
+    answer = client.post(IDENTIFICATIONS, data=content, content_type="image/jpeg")
+    assert problem_in(answer, 422) == shown
+    assert leftovers(uploads) == []
+
+
+def test_an_empty_body_is_no_file(client):
+    answer = client.post(IDENTIFICATIONS, data=b"", content_type="image/jpeg")
+    assert problem_in(answer, 400) == sentence_on(client.post("/", follow_redirects=True).text)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "x", "text/plain", "application/json", "application/x-www-form-urlencoded", "xmultipart/form"]
+)
+def test_what_is_not_sent_as_an_image_is_refused(client, uploads, photo, content_type):
+    answer = client.post(IDENTIFICATIONS, data=photo, content_type=content_type)
+    assert problem_in(answer, 415) == (
+        "Please send a form (multipart/form-data) with the photo in its field bird_image, or the bytes of the photo "
+        "with their content type, such as image/jpeg."
+    )
+    assert leftovers(uploads) == []
+
+
+def test_an_unhandled_exception_is_a_problem_without_its_details(make_client, uploads, photo):
+    class Broken(ColorClassifier):
+        is_broken = False
+
+        def classify(self, pixels: Any, wait: float | None = None) -> Any:
+            if self.is_broken:
+                raise RuntimeError("secret detail")
+            return super().classify(pixels, wait)
+
+    classifier = Broken()
+    client = make_client(classifier)
+    classifier.is_broken = True  # after the warm-up
+    answer = client.post(IDENTIFICATIONS, data=photo, content_type="image/png")
+    shown = sentence_on(client.post("/", data=photo_form(photo)).text)
+    assert problem_in(answer, 500) == shown
+    assert "secret" not in answer.text
+    assert leftovers(uploads) == []
+
+
+@pytest.mark.parametrize("job", ["abc", "A" * 22, "A" * 2000, "%00", "%F0%9F%90%A6", "a b"])
+def test_an_answer_that_does_not_exist_is_a_problem(client, job):
+    assert problem_in(client.get(f"{IDENTIFICATIONS}/{job}"), 404, JOB, "GET") == NO_ANSWER
+
+
+@pytest.mark.parametrize("path", ["/api/v1", "/api/v1/", "/api/v2/model", f"{IDENTIFICATIONS}/", "/api/v1/model/x"])
+def test_an_address_that_does_not_exist_is_a_problem(client, path):
+    answer = client.get(path)
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+    assert "not found" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"), [(IDENTIFICATIONS, "POST"), (f"{IDENTIFICATIONS}/abc", "GET"), (MODEL, "GET")]
+)
+def test_a_method_that_an_address_does_not_take_is_a_problem_that_says_which_it_takes(client, path, allowed):
+    for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE"} - {allowed}:
+        if method == "HEAD" and allowed == "GET":
+            continue
+        answer = client.open(path, method=method)
+        assert (answer.status_code, answer.mimetype) == (405, "application/problem+json")
+        assert allowed in answer.headers["Allow"]
+    assert client.options(path).status_code == 200
+    assert allowed in client.options(path).headers["Allow"]
+
+
+def test_a_head_request_is_answered_as_a_get_without_its_body(client):
+    got, head = client.get(SPECIES), client.head(SPECIES)
+    assert (head.status_code, head.data) == (200, b"")
+    assert head.headers["Content-Length"] == got.headers["Content-Length"]
+
+
+# With workers
+
+
+@pytest.fixture
+def workers() -> ColorWorkers:
+    """Workers that do what the test says."""
+    return ColorWorkers()
+
+
+GOLDFINCH = Identification("Goldfinch", 1.0, (), SHA256)
+
+
+def test_a_pending_job_is_at_an_address_and_its_answer_later(make_client, workers, photo):
+    client = make_client(workers)
+    workers.found = Position(2, 7)
+    later = checked(client.post(IDENTIFICATIONS, data=photo_form(photo), query_string={"top": "2"}))
+    assert (later.status_code, later.json, later.headers["Retry-After"]) == (202, {"seconds": 7}, "5")
+    assert later.headers["Location"] == f"{IDENTIFICATIONS}/job?top=2"
+    assert later.headers["Cache-Control"] == "no-store"
+    workers.found = Position(None, 1)
+    again = checked(client.get(later.headers["Location"]), JOB, "GET")
+    assert (again.status_code, again.json, again.headers["Location"]) == (
+        202,
+        {"seconds": 1},
+        later.headers["Location"],
+    )
+    workers.found = ColorClassifier().classify(open_photo(io.BytesIO(photo)).pixels())
+    answer = checked(client.get(later.headers["Location"]), JOB, "GET")
+    assert (answer.status_code, answer.json["label"], len(answer.json["candidates"])) == (200, "Goldfinch", 2)
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_only_a_client_that_prefers_not_to_wait_is_told_that_this_was_heeded(make_client, workers, photo):
+    client = make_client(workers)
+    workers.found = Position(2, 7)
+    for headers, heeded in [(ASYNC, "respond-async"), ({}, None), ({"Prefer": "wait=10"}, None)]:
+        later = checked(client.post(IDENTIFICATIONS, data=photo_form(photo), headers=headers))
+        assert (later.status_code, later.headers.get("Preference-Applied")) == (202, heeded)
+
+
+@pytest.mark.parametrize(
+    ("found", "status", "sentence"),
+    [
+        (JobLostError(), 410, "The answer to this photo did not come in time. Please send it again."),
+        (
+            JobFailedError(),
+            500,
+            "The photo could not be identified: the network failed on it twice. Please try another photo.",
+        ),
+        (
+            UnavailableError("the Redis does not answer"),
+            503,
+            "No photo can be identified at the moment. Please try again in a few seconds.",
+        ),
+        (None, 404, NO_ANSWER),
+    ],
+    ids=["lost", "failed", "unavailable", "unknown"],
+)
+def test_why_there_is_no_answer_to_a_job_is_a_problem_and_on_its_page_too(
+    make_client, workers, found, status, sentence
+):
+    client = make_client(workers)
+    workers.found = found
+    answer = client.get(f"{IDENTIFICATIONS}/job")
+    assert problem_in(answer, status, JOB, "GET") == sentence
+    assert answer.headers.get("Retry-After") == ("5" if status == 503 else None)
+    for path in ("/identifications/job", "/cards/job"):
+        page = client.get(path)
+        assert (page.status_code, sentence_on(page.text)) == (status, sentence)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry_after"),
+    [
+        (JobFailedError(), 500, None),
+        (JobLostError(), 503, "5"),  # by workers of another release, which may be replaced soon
+        (UnavailableError("no worker is there"), 503, "5"),
+        (BusyError(30, 0.1), 503, "3"),
+    ],
+    ids=["failed", "lost", "unavailable", "busy"],
+)
+def test_a_photo_that_workers_do_not_identify_is_a_problem(make_client, workers, photo, error, status, retry_after):
+    client = make_client(workers)
+    workers.error = error
+    answer = client.post(IDENTIFICATIONS, data=photo_form(photo, "bird.png"))
+    assert problem_in(answer, status) == str(error)
+    assert answer.headers.get("Retry-After") == retry_after
+
+
+# Its description
+
+
+def test_the_description_is_valid_and_the_one_that_is_served(client):
+    description = json.loads(DESCRIPTION.read_text())
+    validate(description)
+    answer = checked(client.get("/api/v1/openapi.json"), "/api/v1/openapi.json", "GET")
+    assert answer.json == description
+    accepted = OPERATIONS[MODEL]["GET"].definition.raw["responses"]["200"]["content"]["application/json"]
+    assert accepted["example"]["accepts"]["extensions"] == list(FORMATS)
+
+
+def test_the_description_says_that_a_lost_job_is_gone_and_that_a_failed_one_is_the_servers_fault():
+    responses = OPERATIONS[JOB]["GET"].definition.raw["responses"]
+    assert set(responses) == {"200", "202", "400", "404", "410", "500", "503"}
+    assert "422" not in responses
+
+
+def test_every_example_in_the_description_agrees_with_its_schema():
+    description = json.loads(DESCRIPTION.read_text())
+    count = 0
+
+    def resolved(part: dict[str, Any]) -> dict[str, Any]:
+        if "$ref" not in part:
+            return part
+        *_root, kind, name = part["$ref"].split("/")
+        return description["components"][kind][name]
+
+    for path, operations in description["paths"].items():
+        for method, operation in operations.items():
+            for status, response in operation["responses"].items():
+                headers = resolved(response).get("headers", {})
+                for media_type, body in resolved(response)["content"].items():
+                    checked(
+                        schemathesis.Response(  # an answer with that example, which no server gave
+                            status_code=int(status),
+                            headers={name: [str(resolved(header)["example"])] for name, header in headers.items()}
+                            | {"content-type": [media_type]},
+                            content=json.dumps(body["example"]).encode(),
+                            request=requests.Request(method, "http://localhost/").prepare(),
+                            elapsed=0,
+                            verify=False,
+                        ),
+                        path,
+                        method.upper(),
+                    )
+                    count += 1
+    assert count == 22

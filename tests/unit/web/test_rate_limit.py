@@ -1,0 +1,83 @@
+"""web/rate_limit.py: how many photos a client may send, and who counts as one client."""
+
+import io
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.support.pages import sentence_on
+from tests.support.seam import ColorClassifier
+from web.rate_limit import rate_limit_key
+from web.uploads import MAX_PHOTOS
+
+IDENTIFICATIONS = "/api/v1/identifications"
+
+
+def send(client, content: bytes, count: int = 1, path: str = "/", address: str = "192.0.2.1") -> TestResponse:
+    """Post a form with so many photos."""
+    data = {"bird_image": [(io.BytesIO(content), "bird.png") for _ in range(count)]}
+    return client.post(path, data=data, environ_overrides={"REMOTE_ADDR": address})
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unix:", "unix:"),
+        ("", ""),
+    ],
+)
+def test_a_client_is_an_ipv4_address_or_an_ipv6_network(address, key):
+    assert rate_limit_key(address) == key
+
+
+@pytest.mark.parametrize("path", ["/", "/cards", IDENTIFICATIONS])
+def test_whoever_sends_more_photos_than_allowed_is_told_when_to_try_again(make_client, photo, path):
+    client = make_client(env={"BIRD_RATE_LIMIT": "2 per hour"})
+    assert [send(client, photo, path=path).status_code for _ in range(3)] == [200, 200, 429]
+    refused = send(client, photo, path=path)
+    shown = refused.json["detail"] if path == IDENTIFICATIONS else sentence_on(refused.text)
+    assert f" {refused.headers['Retry-After']} seconds." in shown
+    assert shown.startswith("Too many uploads came from your address in a short time.")
+    assert 0 < int(refused.headers["Retry-After"]) <= 3601  # rounded up
+    assert send(client, photo, path=path, address="192.0.2.2").status_code == 200
+
+
+def test_the_page_the_cards_and_the_api_share_one_limit(make_client, photo):
+    client = make_client(env={"BIRD_RATE_LIMIT": "3 per hour"})
+    paths = ("/", "/cards", IDENTIFICATIONS, "/", "/cards", IDENTIFICATIONS)
+    assert [send(client, photo, path=path).status_code for path in paths] == [200, 200, 200, 429, 429, 429]
+
+
+def test_each_photo_of_a_form_counts(make_client, photo):
+    client = make_client(env={"BIRD_RATE_LIMIT": f"{MAX_PHOTOS + 1} per hour"})
+    assert send(client, photo, MAX_PHOTOS).status_code == 200
+    assert send(client, photo).status_code == 200
+    assert send(client, photo).status_code == 429
+
+
+def test_a_form_with_more_photos_than_are_left_is_refused_as_a_whole(make_client, photo):
+    seen = []
+
+    class Watched(ColorClassifier):
+        def classify(self, pixels, wait=None):
+            seen.append(pixels)
+            return super().classify(pixels, wait)
+
+    client = make_client(Watched(), env={"BIRD_RATE_LIMIT": "5 per hour"})
+    warm_up = len(seen)
+    assert send(client, photo, 6).status_code == 429
+    assert len(seen) == warm_up
+
+
+def test_looking_at_pages_does_not_count(make_client, photo):
+    client = make_client(env={"BIRD_RATE_LIMIT": "1 per hour"})
+    assert {client.get(path).status_code for path in ["/", "/about", "/api/v1/species"] * 3} == {200}
+    assert send(client, photo).status_code == 200
+
+
+def test_without_a_limit_nothing_is_counted(client, photo):
+    assert {send(client, photo, 2).status_code for _ in range(20)} == {200}
