@@ -13,7 +13,7 @@ workers = 1  # each further one would load a model of its own and compete with t
 threads = (int(_max_waiting) if _max_waiting.isdecimal() else MAX_WAITING) + 32
 timeout = 120  # seconds without a heartbeat; TensorFlow's import blocks all threads for a while
 # Seconds after SIGTERM for the photos in the queue: 20 at most until their turn (admission.LONGEST_WAIT), and on a busy
-# machine 20 to read one (sandbox.PATIENCE). A form with several photos may need longer.
+# machine 20 to read one (sandbox.READ_TIMEOUT). A form with several photos may need longer.
 graceful_timeout = 45
 logconfig_dict = logs.CONFIG
 control_socket_disable = True  # nothing manages gunicorn by it, and two apps of one user would share the socket

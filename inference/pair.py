@@ -1,18 +1,13 @@
-"""The model pair: checked before TensorFlow is imported, then loaded."""
+"""The model pair, checked before TensorFlow is imported."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .digest import sha256
 from .errors import PairError
 from .labels import load_labels
 from .manifest import check_manifest
 from .model_file import check_model_file
-
-if TYPE_CHECKING:
-    from .classifier import Classifier
 
 FileVersion = tuple[int, int, int]  # changes when a file is replaced or written to
 
@@ -55,23 +50,6 @@ def check_pair(model_file: Path, labels_file: Path) -> Pair:
     model_sha256 = sha256(model_file)
     check_manifest(model_file, model_sha256, labels_file)
     return Pair(model_file, labels_file, labels, model_sha256, versions)
-
-
-def load_classifier(pair: Pair, precision: str) -> "Classifier":
-    """Load a pair in a process that trains nothing.
-
-    :param precision: of the network, as ``Classifier`` takes it.
-    :raises PairError: Keras cannot load the model, the two files do not belong together, or one was replaced meanwhile.
-    """
-    # oneDNN may then keep weights in the order that suits it: a fifth less processor time. In a process that trains,
-    # or convolves outside of a traced network, the results would be wrong.
-    os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
-    from .classifier import Classifier
-
-    try:
-        return Classifier(pair, precision)
-    finally:
-        pair.check_unchanged()  # after a failure too: half of one file and half of another is its likely reason
 
 
 def _version(path: Path) -> FileVersion | None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import settings
 from inference.errors import PairError
-from inference.pair import Pair, check_pair, load_classifier
+from inference.loader import load_classifier
+from inference.pair import Pair, check_pair
 from settings import Settings
 
 from .health import Report

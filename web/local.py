@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference import Identification
-from inference.pair import Pair, load_classifier
+from inference.loader import load_classifier
+from inference.pair import Pair
 from jobs.errors import UnknownJobError
 from jobs.pending import PendingJob, Position
 

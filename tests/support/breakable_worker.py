@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inference import Identification
-from inference.pair import Pair, load_classifier
+from inference.loader import load_classifier
+from inference.pair import Pair
 from jobs import TASK
 from jobs.worker import app, process
 

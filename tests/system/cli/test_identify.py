@@ -1,12 +1,10 @@
-"""folders.py and the command ``identify``: folders of photographs, named in a terminal."""
+"""``flask --app application identify`` with a real network: folders of photos, identified in a terminal."""
 
 import contextlib
 import csv
-import io
 import json
 import os
 import pty
-import resource
 import signal
 import subprocess
 import sys
@@ -16,28 +14,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
+from flask import Flask
+from flask.cli import FlaskGroup
 from PIL import Image
 
-from cli import identify as folders
-from web import csv_export as listing
-from cli.identify import find_photos
-from inference import Candidate, Identification
-from web.admission import BusyError, LaterError
-from jobs import JobFailedError, JobLostError, UnavailableError, UnknownJobError
-from jobs.store import Place
-from web.csv_export import AnswerFile, ListError, as_csv
-
+import settings
+from cli import identify
+from inference.photo import open_photo
 from tests.support import brokers, servers
 from tests.support.brokers import Broker
 from tests.support.drawings import draw_goldfinch, encoded
-from tests.support.fuzz import SMALL_NETWORK
 from tests.support.photographs import DAMAGED, NOT_A_PICTURE
+from tests.support.servers import SMALL_NETWORK
+from web import csv_export
+from web.services import PhotoClassifier, load_classifier
 
 IDENTIFY = [sys.executable, "-m", "flask", "--app", "application", "identify"]
-PHOTOS = 150  # so many that a command can be stopped amid them
+PHOTOS = 150  # enough for a command to be stopped amid them
 LIMIT = 60  # seconds
 TAKEN = "2026:05:03 06:01:02"
 
@@ -66,7 +61,7 @@ def trip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trip
 
 
-#: What is to be found there behind the first day's photographs, in a CSV file, and what is wrong with it.
+#: The rows of the CSV list after those of the first day: the file, and why it was not identified.
 SECOND_DAY = {
     "trip/day2/caf\\udce9.jpg": "",
     "trip/day2/cut.jpg": DAMAGED,
@@ -78,7 +73,7 @@ SECOND_DAY = {
 
 @dataclass(frozen=True)
 class Ended:
-    """What a command has done."""
+    """A command that has ended."""
 
     status: int
     output: str
@@ -96,7 +91,7 @@ def start(
         stdout=stdout,
         stderr=stderr,
         text=True,
-        # Where tests run in the background, the shell has told them to pay no attention to it.
+        # A shell that runs tests in the background has them ignore SIGINT, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
@@ -122,14 +117,14 @@ def until_it_has_written(path: Path, count: int, process: subprocess.Popen[str])
 
 @pytest.fixture(scope="module")
 def whole(trip: Path) -> tuple[Ended, Path]:
-    """The command that nothing disturbs, and its list."""
+    """A command that nothing disturbs, and its list."""
     path = trip.parent / "whole.csv"
     return end(start(trip.parent, "trip", "--csv", str(path))), path
 
 
-def test_every_photo_is_in_the_list_once_in_order_and_hidden_ones_and_other_files_are_not(whole):
+def test_every_photo_is_in_the_list_once_in_order_and_hidden_and_other_files_are_not(whole):
     header, *rows = rows_in(whole[1])
-    assert header == listing.header()
+    assert header == csv_export.header()
     expected = [f"trip/day1/IMG_{number:03}.JPG" for number in range(PHOTOS)] + list(SECOND_DAY)
     assert [row[0] for row in rows] == expected
     for row in rows[:PHOTOS]:
@@ -137,7 +132,7 @@ def test_every_photo_is_in_the_list_once_in_order_and_hidden_ones_and_other_file
         assert 0 < float(row[3]) <= 1
 
 
-def test_bad_photos_are_listed_at_the_end_with_the_reason_and_the_rest_is_done(whole):
+def test_photos_that_fail_are_listed_at_the_end_with_the_reason_and_the_others_are_identified(whole):
     ended, path = whole
     assert ended.status == 1
     assert {row[0]: row[-1] for row in rows_in(path)[1 + PHOTOS :]} == SECOND_DAY
@@ -156,7 +151,7 @@ def test_there_is_a_line_for_each_photo_and_no_bar_where_nobody_looks(whole):
     assert "%|" not in ended.errors
 
 
-def test_a_command_that_is_killed_leaves_a_whole_list_and_resume_goes_on_to_the_same_one(trip, whole):
+def test_a_command_that_is_killed_leaves_a_complete_list_and_resume_continues_it_to_the_same_one(trip, whole):
     path = trip.parent / "killed.csv"
     process = start(trip.parent, "trip", "--csv", str(path))
     until_it_has_written(path, 20, process)
@@ -167,7 +162,7 @@ def test_a_command_that_is_killed_leaves_a_whole_list_and_resume_goes_on_to_the_
     assert len(begun) < PHOTOS
 
     with open(path, "ab") as file:
-        file.write(b'"trip/day1/IMG_')  # what may be left where the machine itself is switched off
+        file.write(b'"trip/day1/IMG_')  # what a machine may leave that is switched off amid a row
     resumed = end(start(trip.parent, "trip", "--csv", str(path), "--resume", FLASK_DEBUG="1"))
     assert path.read_bytes() == whole[1].read_bytes()
     assert resumed.status == 1
@@ -202,87 +197,38 @@ def test_ctrl_c_stops_it_at_once_with_one_sentence(trip, queue):
     begun = time.monotonic()
     ended = end(process)
     assert time.monotonic() - begun < 5
-    assert (ended.status, ended.errors) == (130, "Interrupted. The same command with --resume goes on.\n")
+    assert (ended.status, ended.errors) == (130, "Interrupted. The same command with --resume continues.\n")
     assert len(rows_in(path)) < PHOTOS
 
 
-class Workers:
-    """What asks workers, where each of the accidents that they can have happens to one photo after the other."""
-
-    def __init__(self, *accidents: Exception | Place) -> None:
-        self.accidents = list(accidents)
-        self.forgotten: list[str] = []
-
-    def classify(self, _pixels: np.ndarray) -> Identification:
-        return self._next()
-
-    def look_up(self, job: str) -> tuple[bytes, Identification | Place]:
-        assert job == "job"
-        return b"", self._next()
-
-    def forget(self, job: str) -> None:
-        self.forgotten.append(job)
-
-    def _next(self) -> Identification | Place:
-        accident = self.accidents.pop(0) if self.accidents else Identification("bird", 1.0, (Candidate("bird", 1.0),))
-        if isinstance(accident, Exception):
-            raise accident
-        return accident
+@pytest.fixture(scope="module")
+def classifier() -> PhotoClassifier:
+    """The model that ships, loaded once for all runs of the command inside this process."""
+    classifier, _sha256 = load_classifier(settings.from_environment())
+    return classifier
 
 
 @pytest.fixture
-def ask(trip, monkeypatch, capsys):
-    """Have some workers look at one photo: the exit code, and what is said."""
-    for interval in ("LOOK_INTERVAL", "RETRY_INTERVAL"):
-        monkeypatch.setattr(folders, interval, 0.01)
-    monkeypatch.setattr(folders, "PATIENCE", 0.2)
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), write_through=True))
-
-    def ask(workers: Workers) -> tuple[int, str]:
-        photo = [trip / "day1" / "IMG_000.JPG"]
-        options = {"max_pixels": 10_000, "jobs": 1, "top": None, "csv_file": None, "as_json": False, "resume": False}
-        status = folders.identify(photo, workers, is_remote=True, **options)
-        return status, sys.stdout.buffer.getvalue().decode() + capsys.readouterr().err
-
-    return ask
-
-
-def test_an_answer_that_takes_its_time_is_waited_for_and_those_who_are_busy_are_asked_again(ask):
-    busy, gone = BusyError(1, 0.001), UnavailableError("no worker is there")
-    busy.retry_after = 0.01
-    workers = Workers(gone, busy, LaterError("job"), Place(1, 3), gone, Place(None, 1))
-    status, said = ask(workers)
-    assert (status, said.endswith("IMG_000.JPG: bird 100.0 %\n")) == (0, True)
-    assert workers.forgotten == ["job"]
-
-
-@pytest.mark.parametrize("accidents", [[JobFailedError()], [JobLostError()], [LaterError("job"), UnknownJobError()]])
-def test_a_photo_that_workers_give_up_on_is_a_bad_one(ask, accidents):
-    status, said = ask(Workers(*accidents))
-    assert (status, said.count("The photo could not be") or said.count("The answer to this photo did not")) == (1, 2)
-
-
-def test_workers_who_are_not_there_for_long_end_the_command_with_a_sentence(ask):
-    status, said = ask(Workers(*[UnavailableError("no worker is there")] * 1000))
-    assert (status, said) == (3, "Broken off: no worker is there.\n")
-
-
-@pytest.fixture
-def run(client, tmp_path, monkeypatch) -> Callable[..., Result]:
-    """Runs the command with the model that ships, inside this process, in a folder of its own."""
-    from application import application
-
+def run(classifier: PhotoClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs the command inside this process, with the model that ships, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    runner: CliRunner = application.test_cli_runner()
-    return lambda *arguments: runner.invoke(args=["identify", *arguments])
+    monkeypatch.setenv("FLASK_RUN_FROM_CLI", "")  # Flask's command line sets it for good
+    monkeypatch.setattr(identify, "load_classifier", lambda _settings: (classifier, None))
+    app = Flask("identify")
+    app.config.from_mapping(settings.DEFAULTS)
+    app.cli.add_command(identify.command)
+    return lambda *arguments: app.test_cli_runner().invoke(FlaskGroup(), ["identify", *arguments])
 
 
-def test_a_file_that_is_named_is_tried_whatever_its_name_and_json_says_all_of_it(run, goldfinch):
+def test_json_is_what_the_network_says_of_the_photo(run, classifier, goldfinch):
     Path("no extension").write_bytes(goldfinch)
     Path("notes.txt").write_text("a goldfinch")
     ended = run("--json", "--top", "3", "no extension", "notes.txt", "no extension")
     photo, notes = map(json.loads, ended.stdout.splitlines())
     assert (photo["file"], photo["taken"], photo["label"]) == ("no extension", None, "American Goldfinch")
+    assert photo["confidence"] == pytest.approx(
+        classifier.classify(open_photo("no extension").pixels()).confidence, abs=1e-3
+    )
     assert len(photo["candidates"]) == 3
     assert photo["candidates"][0] == {"label": photo["label"], "confidence": photo["confidence"]}
     assert len(photo["model"]) == 64
@@ -291,11 +237,11 @@ def test_a_file_that_is_named_is_tried_whatever_its_name_and_json_says_all_of_it
     assert ended.exit_code == 1
 
 
-def test_as_many_species_as_are_wanted_are_on_the_line_and_in_the_list(run, goldfinch):
+def test_as_many_species_as_are_asked_for_are_on_the_line_and_in_the_list(run, goldfinch):
     Path("bird.jpg").write_bytes(goldfinch)
     ended = run("bird.jpg", "--top", "2", "--csv", "list.csv")
     header, row = rows_in(Path("list.csv"))
-    assert header == listing.header(2)
+    assert header == csv_export.header(2)
     assert ended.exit_code == 0
     name, species = ended.stdout.strip().split(": ")
     assert name == "bird.jpg"
@@ -303,109 +249,14 @@ def test_as_many_species_as_are_wanted_are_on_the_line_and_in_the_list(run, gold
     assert run("bird.jpg", "--top", "6").exit_code == 2
 
 
-def test_a_list_that_is_there_is_not_written_over(run, goldfinch):
-    Path("bird.jpg").write_bytes(goldfinch)
-    assert run("bird.jpg", "--csv", "list.csv").exit_code == 0
-    before = Path("list.csv").read_bytes()
-    for options, sentence in (
-        ([], "list.csv is there already. Add --resume to go on with it, or name another."),
-        (["--resume", "--top", "2"], "list.csv is not a list with --top 2 that this command has begun."),
-    ):
-        ended = run("bird.jpg", "--csv", "list.csv", *options)
-        assert ended.exit_code == 2
-        assert sentence in ended.stderr
-    assert Path("list.csv").read_bytes() == before
-    ended = run("bird.jpg", "--csv", "list.csv", "--resume")
-    assert (ended.exit_code, ended.stdout) == (0, "")
-
-
-def test_bad_photos_of_earlier_runs_count(run):
-    Path("notes.txt").write_text("a goldfinch")
-    for _ in range(2):
-        ended = run("notes.txt", "--csv", "list.csv", "--resume")
-        assert ended.exit_code == 1
-        assert f"  notes.txt: {NOT_A_PICTURE}" in ended.stderr
-    assert len(rows_in(Path("list.csv"))) == 2
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "sentence"),
-    [
-        (["none"], 2, "Path 'none' does not exist."),
-        (["."], 1, "There is no photo"),
-        ([".", "--resume"], 2, "--resume goes on with the file that --csv names."),
-        ([".", "--json", "--csv", "list.csv"], 2, "Choose one of --csv and --json."),
-        ([".", "--csv", "none/list.csv"], 2, "none/list.csv cannot be written: No such file or directory."),
-    ],
-)
-def test_what_cannot_be_done_is_said_at_once(run, arguments, status, sentence):
-    if "none/list.csv" in arguments:
-        Path("bird.jpg").touch()
-    ended = run(*arguments)
-    assert (ended.exit_code, ended.stdout) == (status, "")
-    assert sentence in ended.stderr
-
-
-def test_a_folder_that_cannot_be_opened_is_a_bad_one(tmp_path, monkeypatch):
-    # root may open every folder: the refusal stands in for the rights that others lack.
-    def refuse(path: Path) -> list[str]:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(os, "listdir", refuse)
-    files, (closed,) = find_photos([tmp_path])
-    assert (files, closed.error) == ([], "The folder cannot be opened: Permission denied.")
-
-
-ROWS = [
-    ["plain.jpg", *listing.answered(Identification("bird", 1.0, (Candidate("bird", 1.0),)), None, 1)],
-    ['two\r\nlines, "quoted".jpg', *listing.failed("Damaged, they say.", 1)],
-    ["last.jpg", *listing.failed("Damaged.", 1)],
-]
-
-
-def test_a_list_that_was_cut_anywhere_is_gone_on_with_to_the_same_one(tmp_path):
-    content = as_csv([listing.header(1), *ROWS]).encode()
-    path = tmp_path / "list.csv"
-    for cut in range(len(content) + 1):
-        path.write_bytes(content[:cut])
-        with AnswerFile(path, 1, resume=True) as answers:
-            for row in ROWS:
-                if row[0] not in answers.names:
-                    answers.add(row)
-        assert path.read_bytes() == content
-
-
-@pytest.mark.parametrize("content", [b"a letter", b"a letter\n", b"\xff\xfe\0\n", b"file\n"])
-def test_another_file_is_left_as_it_is(tmp_path, content):
-    path = tmp_path / "letter"
-    path.write_bytes(content)
-    with pytest.raises(ListError):
-        AnswerFile(path, 1, resume=True)
-    assert path.read_bytes() == content
-
-
-def test_a_disk_that_is_full_leaves_a_whole_list(tmp_path):
-    path = tmp_path / "list.csv"
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with AnswerFile(path, 1, resume=False) as answers:
-        before = path.read_bytes()
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, hard))
-        try:
-            with pytest.raises(OSError, match="No space left on device"):
-                answers.add(ROWS[0])
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert path.read_bytes() == before
-
-
-def test_a_terminal_shows_how_long_it_will_take_and_a_full_disk_gets_a_sentence(trip, queue):
+def test_a_terminal_shows_the_progress_and_a_full_disk_ends_the_command_with_a_sentence(trip, queue):
     terminal, its_other_end = pty.openpty()
     termios.tcsetwinsize(its_other_end, (24, 80))
     with open("/dev/full", "w") as full:
         process = start(trip.parent, "trip", stdout=full, stderr=its_other_end, BIRD_QUEUE_URL=queue.url)
     os.close(its_other_end)
     said = b""
-    with contextlib.suppress(OSError):  # nobody is at the other end any more
+    with contextlib.suppress(OSError):  # the command has ended
         while more := os.read(terminal, 4096):
             said += more
     os.close(terminal)

@@ -14,7 +14,8 @@ from inference import LABELS_FILE, MODEL_FILE, classifier
 from inference.classifier import Classifier
 from inference.errors import PairError
 from inference.model_file import check_model_file
-from inference.pair import check_pair, load_classifier
+from inference.loader import load_classifier
+from inference.pair import check_pair
 from inference.photo import open_photo
 from inference.processor import has_bfloat16
 from tests.support.servers import ROOT
@@ -127,27 +128,27 @@ def test_a_pair_that_keras_2_saved_answers_as_it_did_there():
 def preprocessing_inside() -> keras.Model:
     """``preprocess_input`` and a network inside the network: Keras saves the first but cannot load it."""
     inner = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 16, strides=16)])
-    pictures = keras.Input((224, 224, 3))
-    features = inner(keras.applications.inception_v3.preprocess_input(255.0 * pictures), training=False)
+    images = keras.Input((224, 224, 3))
+    features = inner(keras.applications.inception_v3.preprocess_input(255.0 * images), training=False)
     pooled = keras.layers.GlobalAveragePooling2D()(features)
-    return keras.Model(pictures, keras.layers.Dense(3, activation="softmax")(pooled))
+    return keras.Model(images, keras.layers.Dense(3, activation="softmax")(pooled))
 
 
 def called_by_name() -> keras.Model:
     """A network whose layers were given their input as ``inputs=``."""
-    pictures = keras.Input((224, 224, 3))
-    features = keras.layers.Conv2D(4, 16, strides=16)(inputs=pictures)
+    images = keras.Input((224, 224, 3))
+    features = keras.layers.Conv2D(4, 16, strides=16)(inputs=images)
     pooled = keras.layers.GlobalAveragePooling2D()(inputs=features)
-    return keras.Model(pictures, keras.layers.Dense(3, activation="softmax")(inputs=pooled))
+    return keras.Model(images, keras.layers.Dense(3, activation="softmax")(inputs=pooled))
 
 
 def mixed_precision() -> keras.Model:
     """A network that computes in float16 and answers in float32."""
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        pictures = keras.Input((224, 224, 3))
-        features = keras.layers.Flatten()(keras.layers.Conv2D(4, 16, strides=16)(pictures))
-        return keras.Model(pictures, keras.layers.Dense(3, activation="softmax", dtype="float32")(features))
+        images = keras.Input((224, 224, 3))
+        features = keras.layers.Flatten()(keras.layers.Conv2D(4, 16, strides=16)(images))
+        return keras.Model(images, keras.layers.Dense(3, activation="softmax", dtype="float32")(features))
     finally:
         keras.config.set_dtype_policy("float32")
 
@@ -335,7 +336,7 @@ def test_the_model_that_ships_answers_nearly_the_same_in_bfloat16(shipped, goldf
 
 
 def test_the_model_that_ships_names_real_photos_correctly(shipped, birds):
-    pictures = [sorted(species.iterdir())[0] for species in sorted((birds / "test").iterdir())]
-    right = [shipped.classify(open_photo(path).pixels()).label == path.parent.name for path in pictures]
-    assert len(right) == 121
-    assert np.mean(right) >= 0.85
+    paths = [sorted(species.iterdir())[0] for species in sorted((birds / "test").iterdir())]
+    correct = [shipped.classify(open_photo(path).pixels()).label == path.parent.name for path in paths]
+    assert len(correct) == 121
+    assert np.mean(correct) >= 0.85

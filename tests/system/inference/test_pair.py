@@ -11,7 +11,8 @@ import pytest
 
 from inference.digest import sha256
 from inference.errors import PairError
-from inference.pair import Pair, check_pair, load_classifier
+from inference.loader import load_classifier
+from inference.pair import Pair, check_pair
 
 KERAS2 = Path(__file__).parents[2] / "support" / "keras2"
 

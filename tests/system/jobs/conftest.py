@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from inference.classifier import Classifier
-from inference.pair import check_pair, load_classifier
+from inference.loader import load_classifier
+from inference.pair import check_pair
 from tests.support import brokers
 from tests.support.brokers import Broker
 from tests.support.servers import KERAS2, SMALL_NETWORK

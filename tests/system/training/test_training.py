@@ -21,7 +21,8 @@ from inference.digest import sha256
 from inference.errors import PairError
 from inference.manifest import MANIFEST_FILE
 from inference.model_card import load_model_card
-from inference.pair import check_pair, load_classifier
+from inference.loader import load_classifier
+from inference.pair import check_pair
 from inference.photo import Photo, open_photo
 from tests.support.drawings import draw_goldfinch
 from tests.support.pictures import draw_pictures

@@ -24,7 +24,8 @@ from redis import Redis
 from inference import MODEL_FILE, Identification
 from inference.digest import sha256
 from inference.formats import FORMATS
-from inference.pair import check_pair, load_classifier
+from inference.loader import load_classifier
+from inference.pair import check_pair
 from inference.photo import open_photo
 from jobs.client import RemoteClassifier
 from jobs.pending import PendingJob

@@ -1,0 +1,26 @@
+"""A checked model pair -> a classifier. Only here is TensorFlow imported, and only when it is needed."""
+
+import os
+from typing import TYPE_CHECKING
+
+from .pair import Pair
+
+if TYPE_CHECKING:
+    from .classifier import Classifier
+
+
+def load_classifier(pair: Pair, precision: str) -> "Classifier":
+    """Load a pair in a process that trains nothing.
+
+    :param precision: of the network, as ``Classifier`` takes it.
+    :raises PairError: Keras cannot load the model, the two files do not belong together, or one was replaced meanwhile.
+    """
+    # oneDNN may then keep weights in the order that suits it: a fifth less processor time. In a process that trains,
+    # or convolves outside of a traced network, the results would be wrong.
+    os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
+    from .classifier import Classifier
+
+    try:
+        return Classifier(pair, precision)
+    finally:
+        pair.check_unchanged()  # after a failure too: half of one file and half of another is its likely reason

@@ -1,0 +1,161 @@
+"""web/cards.py: what the page shows of each photo."""
+
+import base64
+import csv
+import io
+import re
+from html import unescape
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jobs.errors import BusyError, JobFailedError
+from jobs.pending import Position
+from tests.support.drawings import encoded
+from tests.support.pages import percent_on, species_on, thumbnail_on
+from tests.support.seam import COLORS, ColorClassifier, ColorWorkers
+from web import csv_export
+from web.cards import NOT_YET, look_up_url
+
+
+def dated_photo() -> bytes:
+    """A blue photo that says when it was taken."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2026:05:03 06:01:02"
+    return encoded(Image.new("RGB", (64, 48), "blue"), "JPEG", exif=exif)
+
+
+def post(client, files: dict[str, bytes], path: str = "/") -> str:
+    """Post a form with these files; the page that comes back."""
+    return client.post(path, data={"bird_image": [(io.BytesIO(files[name]), name) for name in files]}).text
+
+
+def csv_list_on(page: str) -> list[list[str]]:
+    """The rows of the CSV list that a page offers, the header first."""
+    (data,) = re.findall(r'href="data:text/csv;charset=utf-8;base64,([\w+/=]+)"', page)
+    return list(csv.reader(io.StringIO(base64.b64decode(data).decode())))
+
+
+def test_a_card_shows_the_thumbnail_the_species_and_the_confidence(client, photo):
+    page = post(client, {"bird.png": photo})
+    assert (species_on(page), thumbnail_on(page).size) == ("Goldfinch", (64, 48))
+    assert 50 < percent_on(page) < 100
+    assert "We think this is: Goldfinch" in page
+
+
+def test_of_several_photos_each_gets_its_card_in_order_though_one_cannot_be_read(client, uploads, photo):
+    files = {"first.png": photo, "notes.txt": b"no bird", "<b>.jpg": b"no image", "last.jpg": dated_photo()}
+    page = post(client, files)
+    assert [unescape(name) for name in re.findall(r'<p class="name">(.+?)</p>', page)] == list(files)
+    assert re.findall("Predicted : (.+?)<", page) == ["Goldfinch", "Bluebird"]
+    assert len(re.findall(r'role="alert">(.+?)</p>', page)) == 2
+    assert list(uploads.iterdir()) == []
+
+
+def test_the_csv_list_has_a_row_for_each_photo(client, photo):
+    files = {"first.png": photo, "notes.txt": b"no bird", "last, but blue.jpg": dated_photo()}
+    header, *rows = csv_list_on(post(client, files))
+    assert header == csv_export.header()
+    assert [row[0] for row in rows] == list(files)
+    assert [row[1] for row in rows] == ["", "", "2026-05-03 06:01:02"]
+    assert [row[2] for row in rows] == ["Goldfinch", "", "Bluebird"]
+    assert [row[-1] == "" for row in rows] == [True, False, True]
+
+
+def test_a_card_has_its_row_of_the_csv_list_for_the_pages_script(client):
+    page = post(client, {"blue.jpg": dated_photo()}, "/cards")
+    (taken,), (answer,) = re.findall(r'data-taken="(.*?)"', page), re.findall(r'data-csv="(.*?)"', page)
+    [cells] = csv.reader(io.StringIO(unescape(answer)))
+    assert (taken, cells[0]) == ("2026-05-03 06:01:02", "Bluebird")
+    assert len(["file", taken, *cells]) == len(csv_export.header())
+
+
+def test_labels_with_markup_are_escaped(make_client, photo):
+    client = make_client(ColorClassifier(tuple(f"<b>{label}</b>" for label in COLORS)))
+    page = post(client, {"bird.png": photo})
+    assert "Predicted : &lt;b&gt;Goldfinch" in page
+    assert "<b>" not in page
+
+
+def test_a_species_is_looked_up_by_its_whole_name():
+    assert look_up_url("Verreaux's Eagle/Owl & co") == (
+        "https://en.wikipedia.org/wiki/Special:Search?search=Verreaux%27s%20Eagle%2FOwl%20%26%20co"
+    )
+
+
+@pytest.mark.parametrize(
+    ("position", "sentences"),
+    [
+        (Position(None, 1), ("It is being looked at now.", "The answer should be here in a second.")),
+        (Position(0, 2), ("It is the next one.", "The answer should be here in about 2 seconds.")),
+        (Position(1, 3), ("1 photo is before it.", "The answer should be here in about 3 seconds.")),
+        (Position(7, 9), ("7 photos are before it.", "The answer should be here in about 9 seconds.")),
+    ],
+)
+def test_a_photo_that_waits_for_a_worker_is_shown_with_its_position(make_client, photo, position, sentences):
+    workers = ColorWorkers()
+    client = make_client(workers)
+    workers.found = position
+    card = post(client, {"bird.png": photo}, "/cards")
+    assert all(sentence in card for sentence in sentences)
+    assert 'data-job="/cards/job" data-pending' in card
+    assert thumbnail_on(card).size == (64, 48)
+    assert NOT_YET in card
+    workers.found = ColorClassifier().classify(np.full((224, 224, 3), (255, 255, 0), "uint8"))
+    later = client.get("/cards/job").text
+    assert species_on(later) == "Goldfinch"
+    assert "data-pending" not in later
+
+
+def test_one_photo_that_waits_for_a_worker_gets_a_page_of_its_own(make_client, photo):
+    workers = ColorWorkers()
+    client = make_client(workers)
+    workers.found = Position(3, 30)
+    answer = client.post("/", data={"bird_image": (io.BytesIO(photo), "bird.png")})
+    assert (answer.status_code, answer.location) == (303, "/identifications/job")
+    page = client.get(answer.location)
+    assert page.status_code == 200
+    assert "3 photos are before it." in page.text
+    assert '<meta http-equiv="refresh" content="10">' in page.text
+    assert page.headers["Cache-Control"] == "no-store"
+
+
+def test_of_several_photos_only_the_first_is_waited_for(make_client, photo):
+    waits = []
+
+    class Watched(ColorWorkers):
+        def classify(self, pixels, wait=None):
+            waits.append(wait)
+            return super().classify(pixels, wait)
+
+    workers = Watched()
+    workers.found = Position(0, 1)
+    page = post(make_client(workers), {f"{number}.png": photo for number in range(3)})
+    assert page.count("It is the next one.") == 3
+    assert waits == [None, 0, 0]
+
+
+def test_what_a_worker_fails_on_is_said_on_the_card_of_that_photo_alone(make_client, photo):
+    class FailsOnBlue(ColorWorkers):
+        def classify(self, pixels, wait=None):
+            if pixels.mean(axis=(0, 1))[2] > 200:
+                raise JobFailedError
+            return super().classify(pixels, wait)
+
+    page = post(make_client(FailsOnBlue()), {"blue.jpg": dated_photo(), "yellow.png": photo})
+    assert str(JobFailedError()) in page
+    assert species_on(page) == "Goldfinch"
+
+
+def test_when_the_queue_is_full_the_other_photos_of_a_form_are_not_tried(make_client, photo):
+    tried = []
+
+    class Full(ColorWorkers):
+        def classify(self, pixels, wait=None):
+            tried.append(pixels)
+            raise BusyError(3, 1.0)
+
+    page = post(make_client(Full()), {f"{number}.png": photo for number in range(4)})
+    assert page.count('role="alert">The app is busy: 3 photos are in line.') == 4
+    assert len(tried) == 1
