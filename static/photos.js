@@ -85,7 +85,7 @@ function newCard(photo) {
 async function identify({ photo, card }) {
   try {
     const small = (await isTooLarge(photo, card)) ? await reduced(photo, card) : photo;
-    show(card, small ? await resultCard(small, photo.name, card) : await refusal(photo.name, card));
+    show(card, small ? await resultCard(small, photo.name, card) : await refusal(card));
   } catch (error) {
     offerToSendAgain(photo, card, error.message);
   }
@@ -111,10 +111,10 @@ async function reduced(photo, card) {
 // The result card; the photo is sent again while the app is busy or being started. An error's message is for people.
 async function resultCard(photo, name, card) {
   for (let tries = 1; ; tries++) {
-    const answer = await post(photo, name, card);
+    const answer = await post(formWith(photo, name), card);
     const pause = Number(answer.getResponseHeader("Retry-After"));
     const next = cardIn(answer);
-    if (!next && answer.status === 413) return refusal(name, card); // from a proxy
+    if (!next && answer.status === 413) return refusal(card); // from a proxy
     if (next && !pause) return next;
     const sentence = next?.querySelector(".message").textContent ?? "The server could not answer. Please try again later.";
     if (!pause || tries === TRIES) throw new Error(sentence);
@@ -125,19 +125,23 @@ async function resultCard(photo, name, card) {
   }
 }
 
-// The server's card for a photo that is too large to be sent: it is asked as a proxy asks that has kept the photo.
-async function refusal(name, card) {
-  const next = cardIn(await post(new Blob(), name, card, { "X-Body-Too-Large": "1" }));
+// The server's card for a photo that is too large to be sent: it is asked as by a proxy that keeps the photo.
+async function refusal(card) {
+  const next = cardIn(await post(null, card, { "X-Body-Too-Large": "1" }));
   if (!next) throw new Error("The photo is too large to be sent.");
   return next;
 }
 
 const cardIn = (answer) => new DOMParser().parseFromString(answer.responseText, "text/html").querySelector(".card");
 
-function post(photo, name, card, headers = {}) {
-  const bar = card.querySelector("progress");
+function formWith(photo, name) {
   const body = new FormData();
   body.append("bird_image", photo, name);
+  return body;
+}
+
+function post(body, card, headers = {}) {
+  const bar = card.querySelector("progress");
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
     request.upload.addEventListener("progress", ({ loaded, total }) => {
