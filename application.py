@@ -1,4 +1,4 @@
-"""Name the bird in a photo: the Flask module, and the WSGI object ``application``."""
+"""The Flask application that names the bird in a photo: the WSGI object ``application`` and its first page."""
 
 import contextlib
 from pathlib import Path
@@ -47,12 +47,13 @@ def index() -> str | Response:
 
 
 def classify_image(file: str | Path | BinaryIO) -> tuple[Identification, str]:
-    """Name the bird in an image file; with workers, wait as long as BIRD_RESULT_WAIT for the answer.
+    """Name the bird in an image file; with workers, wait up to ``BIRD_RESULT_WAIT`` seconds for the answer.
 
     :param file: a path or an open binary file.
     :return: what the network says, and the thumbnail as base64 of a JPEG.
     :raises PhotoError: the file cannot be used as a photo.
-    :raises TimeoutError: a worker's answer takes longer; and what ``web.prediction.predict`` raises.
+    :raises TimeoutError: a worker's answer takes longer.
+    :raises Exception: whatever else ``web.prediction.predict`` raises.
     """
     with application.app_context(), _opened(file) as opened:
         prediction = predict(opened)
@@ -75,7 +76,7 @@ class QuietHandler(WSGIRequestHandler):
     """Flask's own request handler without its log line, since the app logs every request."""
 
     def log_request(self, *_arguments: object) -> None:
-        """Leave it to the app."""
+        """Log nothing."""
 
 
 def serve() -> None:

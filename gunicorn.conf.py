@@ -1,4 +1,4 @@
-"""How gunicorn serves the app. gunicorn reads this file by itself in the folder in which it starts."""
+"""How gunicorn serves the app. gunicorn finds this file by its name in the folder where it starts."""
 
 import os
 
@@ -7,7 +7,7 @@ from inference import MAX_WAITING
 
 _max_waiting = os.environ.get("BIRD_MAX_WAITING", "")
 
-workers = 1  # each further one would load a model of its own and compete with the first for the processor
+workers = 1  # each additional one would load its own model and compete with the first for the processor
 # A thread for each photo in the queue, and as many for pages, refusals and photos that are being received. A slow
 # upload keeps its thread: in public, put a proxy in front that receives whole requests, such as nginx.
 threads = (int(_max_waiting) if _max_waiting.isdecimal() else MAX_WAITING) + 32
@@ -16,4 +16,4 @@ timeout = 120  # seconds without a heartbeat; TensorFlow's import blocks all thr
 # machine 20 to read one (sandbox.READ_TIMEOUT). A form with several photos may need longer.
 graceful_timeout = 45
 logconfig_dict = logs.CONFIG
-control_socket_disable = True  # nothing manages gunicorn by it, and two apps of one user would share the socket
+control_socket_disable = True  # nothing uses it, and two apps of the same user would share the socket

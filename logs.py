@@ -1,4 +1,4 @@
-"""What is logged under gunicorn and by workers: JSON, one line for each request and for each other event."""
+"""The log of gunicorn and of workers: JSON, one line for each request and for each other event."""
 
 import logging
 from typing import Any
@@ -12,7 +12,7 @@ def json_lines() -> JsonFormatter:
 
 
 def without_client(record: logging.LogRecord) -> bool:
-    """Drop the address and the content that gunicorn logs of a malformed request."""
+    """Remove the client's address and data from gunicorn's message about a malformed request."""
     if str(record.msg).startswith("Invalid request from"):
         record.msg = "Invalid request"
     return True

@@ -24,8 +24,8 @@ DEFAULTS: dict[str, Any] = {
     "MAX_FORM_MEMORY_SIZE": 500_000,  # bytes of a form field that is not a file
     "MAX_FORM_PARTS": 100,  # fields and files
     "MAX_PIXELS": MAX_PIXELS,  # of a photo; reading more than 50 million may take too much memory
-    "MAX_WAITING": MAX_WAITING,  # photos in the queue
-    "PRECISION": "float32",  # of the network; or "bfloat16", faster on a processor that multiplies it
+    "MAX_WAITING": MAX_WAITING,  # photos in the admission queue; with workers, jobs that none has started
+    "PRECISION": "float32",  # of the network; "bfloat16" is faster on a processor with instructions for it
     "QUEUE_URL": "",  # of a Celery broker; without it the network runs in the web process
     "RESULT_URL": "",  # of the Redis that keeps the workers' answers; by default QUEUE_URL, if that is a Redis
     "RESULT_WAIT": 3,  # seconds until a person is told the position in the queue instead of waiting for the answer
@@ -33,11 +33,11 @@ DEFAULTS: dict[str, Any] = {
     "UNSURE_BELOW": None,  # confidence, 0 to 1, below which the page is not sure; by default the model card's
     "PROXIES": 0,  # number of proxies in front of the app whose X-Forwarded-For and -Proto are trusted
     "RATE_LIMIT": None,  # photos that one client may send, such as "60 per minute"; "" is no limit
-    "SECRET_KEY": secrets.token_hex(),  # signs flashed messages; a new one at each start will do for one process
+    "SECRET_KEY": secrets.token_hex(),  # signs flashed messages; a new one at each start is enough for one process
     "SESSION_COOKIE_SAMESITE": "Lax",  # other sites' forms do not carry the cookie with those messages
 }
 
-CANNOT_START = 4  # exit status; gunicorn restarts a worker that ends with most others again and again
+CANNOT_START = 4  # exit status; after most others, gunicorn would restart the worker again and again
 LONGEST_RESULT_WAIT = 20  # seconds; each waiting client keeps a thread of the web process
 RATE_LIMIT_BEHIND_PROXIES = "60 per minute"  # three times as many photos as the page sends at once
 PRECISIONS = ("float32", "bfloat16")
@@ -143,7 +143,7 @@ def _precision(precision: Any) -> str:
         raise SettingError(f"BIRD_PRECISION must be {' or '.join(PRECISIONS)}, not {precision!r}.")
     if precision == "bfloat16" and not has_bfloat16():
         raise SettingError(
-            "BIRD_PRECISION=bfloat16 needs a processor that multiplies bfloat16 (AVX512-BF16 or AMX-BF16), and "
+            "BIRD_PRECISION=bfloat16 needs a processor with instructions for it (AVX512-BF16 or AMX-BF16), and "
             "none was found here. Leave it out."
         )
     return str(precision)
@@ -151,7 +151,7 @@ def _precision(precision: Any) -> str:
 
 def _rate_limit(limit: Any, proxies: int) -> str:
     if limit is None:
-        # Behind proxies that are not known, all clients have one address, and would share one limit.
+        # Behind a proxy that BIRD_PROXIES does not count, all clients have one address and would share one limit.
         return RATE_LIMIT_BEHIND_PROXIES if proxies else ""
     return str(limit)
 
@@ -177,9 +177,9 @@ def _result_wait(wait: Any) -> float:
 
 
 def _queue_urls(queue_url: str, result_url: str) -> tuple[str, str]:
-    """The broker's address and that of the Redis for the answers; both empty without a queue.
+    """The addresses of the broker and of the Redis that keeps the answers; both are empty without a queue.
 
-    :raises SettingError: one of them cannot be used. It repeats no address: a password may be in it.
+    :raises SettingError: one of them cannot be used. Its message repeats no address, which may contain a password.
     """
     if not queue_url:
         return "", ""
@@ -201,6 +201,6 @@ def _queue_urls(queue_url: str, result_url: str) -> tuple[str, str]:
 
 
 def url_scheme(url: str) -> str:
-    """What stands before ``://`` in an address; empty if there is no ``://``."""
+    """The part of an address before ``://``; empty if there is no ``://``."""
     scheme, separator, _rest = url.partition("://")
     return scheme if separator else ""

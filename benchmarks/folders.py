@@ -1,6 +1,6 @@
-"""The command line on 12-megapixel JPEGs, beside the bare network: python -m benchmarks.folders [--data FOLDER]
+"""The command line on 12-megapixel JPEGs, compared with the bare network: python -m benchmarks.folders [--data FOLDER]
 
-FOLDER holds <label>/*.jpg, which are enlarged to 12 megapixels; without it, drawings with a camera's noise are read.
+FOLDER holds <label>/*.jpg, which are enlarged to 12 megapixels; without it, a drawing with added noise is read.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from .photos import phone_jpeg
 from .reduced_decode import enlarged
 
 DIFFERENT = 32  # photos; the others are copies of them
-SETTLED = 0.125  # share of the photos at either end while which the network or the readers work alone
+SETTLED = 0.125  # share of the photos at either end that are not measured: there network or readers work alone
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def fill(folder: Path, data: Path | None, count: int) -> None:
-    """Put so many 12-megapixel JPEGs into a folder."""
+    """Write so many 12-megapixel JPEGs to a folder."""
     paths = sorted(data.glob("*/*.jpg")) if data else []
     different = [enlarged(path) for path in paths[:: max(1, len(paths) // DIFFERENT)][:DIFFERENT]] or [phone_jpeg()]
     for number in range(count):
@@ -57,11 +57,12 @@ def fill(folder: Path, data: Path | None, count: int) -> None:
 
 
 def reading(folder: Path) -> tuple[float, float]:
-    """What one process takes to read a photo while nothing else goes on: on the clock, and of the processor."""
+    """The milliseconds that one process takes to read a photo while nothing else runs: wall time, processor time."""
     sandbox = Sandbox()
+    sandbox.start()
     first, *others = sorted(folder.iterdir())[:65]
     sandbox.read_path(first)
-    process = psutil.Process(sandbox.process.pid)
+    (process,) = (each for each in psutil.Process().children() if "inference.decoder" in each.cmdline())
     begun, used = time.perf_counter(), sum(process.cpu_times()[:2])
     for path in others:
         sandbox.read_path(path)
@@ -71,7 +72,7 @@ def reading(folder: Path) -> tuple[float, float]:
 
 
 def milliseconds_a_photo(folder: Path, jobs: int) -> tuple[float, float]:
-    """What the command takes for each, once it is under way: on the clock, and of the processor."""
+    """The milliseconds that the command takes for each photo amid its run: wall time, processor time."""
     command = [sys.executable, "-m", "flask", "--app", "application", "identify", folder, "--json", "--jobs", str(jobs)]
     count = len(list(folder.iterdir()))
     first, last = round(SETTLED * count), round((1 - SETTLED) * count)
@@ -89,7 +90,7 @@ def milliseconds_a_photo(folder: Path, jobs: int) -> tuple[float, float]:
 
 
 def processor_time(app: psutil.Process) -> float:
-    """The seconds of processor time of the app and the processes that read for it."""
+    """The seconds of processor time of the command and its decoder processes."""
     return sum(sum(process.cpu_times()[:2]) for process in [app, *app.children()])
 
 

@@ -1,4 +1,4 @@
-"""So many clients, each of which sends a photo again and again: within a time, to an address of this machine."""
+"""Clients that send a photo to a server again and again for a time."""
 
 import asyncio
 import statistics
@@ -13,7 +13,12 @@ from tests.support.servers import FORM_HEADERS, form
 
 @dataclass
 class Load:
-    """What clients got: the milliseconds of every answer, by status; and how many photos were answered in time."""
+    """The answers that the clients got.
+
+    :param seconds: for which they sent photos.
+    :param answered: photos that were identified within these seconds.
+    :param milliseconds: of every answer, by status.
+    """
 
     seconds: float = 0.0
     answered: int = 0
@@ -21,7 +26,7 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Photos answered a second, those that were answered after the time was over not counted."""
+        """Photos identified per second, without those that were answered after the time was over."""
         return self.answered / self.seconds
 
     def share_within(self, limit: float, status: int) -> float:
@@ -30,7 +35,7 @@ class Load:
         return sum(each <= limit for each in times) / len(times) if times else 1.0
 
     def describe(self, status: int) -> str:
-        """How many, and how long they took."""
+        """How many answers with a status there were, and how long they took."""
         times = sorted(self.milliseconds[status])
         if not times:
             return "none"
@@ -45,7 +50,7 @@ def put_load_on(address: str, content: bytes, clients: int, *, seconds: float, h
     """Let clients send a photo again and again until the time is over.
 
     :param clients: how many; each sends its next photo when it has the answer to the last one.
-    :param heed_retry_after: whether those who are sent away wait as long as they are told to.
+    :param heed_retry_after: whether those who are refused wait as long as ``Retry-After`` says.
     """
     return asyncio.run(_put_load_on(address, form(content, "bird.jpg"), clients, seconds, heed_retry_after))
 

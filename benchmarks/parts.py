@@ -1,7 +1,7 @@
-"""One part of an answer by itself, in a process of its own: python -m benchmarks.parts PART [FILE]
+"""One part of an answer alone, in a process of its own: python -m benchmarks.parts PART [FILE]
 
-For each number on standard input, the part is done so many times, and the milliseconds are printed as JSON.
-``start`` is done once: it prints the seconds that nobody who starts TensorFlow with this network can do without.
+For each number on standard input, the part is run so many times, and the milliseconds of each run are printed as JSON.
+``start`` is run once: it prints the seconds that every program takes that starts TensorFlow with this network.
 """
 
 import contextlib
@@ -13,11 +13,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from inference import LABELS_FILE, MODEL_FILE
+from inference.loader import load_classifier
+from inference.pair import check_pair
 from tests.support.servers import ROOT
+
+if TYPE_CHECKING:
+    from inference.classifier import Classifier
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype="uint8")
 MODEL, LABELS = ROOT / "models" / MODEL_FILE, ROOT / "models" / LABELS_FILE
@@ -34,19 +40,27 @@ def predict() -> Callable[[], object]:
 
 def unfolded() -> Callable[[], object]:
     """The network in one traced graph, as it is in the file."""
-    os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "1"  # as in the app, so that folding makes the difference
-    from inference.classifier import load_network, tf, traced
-
-    graph, pixels = traced(load_network(MODEL)).get_concrete_function(), tf.constant(PIXELS[np.newaxis])
-    return lambda: graph(pixels).numpy()
+    return traced_network(fold=False)
 
 
 def network() -> Callable[[], object]:
     """The network as the app runs it, and nothing around it."""
-    graph = classifier()._probabilities.get_concrete_function()
-    from inference.classifier import tf
+    return traced_network(fold=True)
 
-    pixels = tf.constant(PIXELS[np.newaxis])
+
+def traced_network(*, fold: bool) -> Callable[[], object]:
+    """The network in one traced graph, with float32 weights.
+
+    :param fold: fold the batch normalization into the weights, as the app does.
+    """
+    os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "1"  # as in the app, so that only folding makes a difference
+    from inference.classifier import load_network, tf, traced
+    from inference.folding import fold_batch_normalization
+
+    model = load_network(MODEL)
+    if fold:
+        fold_batch_normalization(model)
+    graph, pixels = traced(model).get_concrete_function(), tf.constant(PIXELS[np.newaxis])
     return lambda: graph(pixels).numpy()
 
 
@@ -63,7 +77,7 @@ def bfloat16() -> Callable[[], object]:
 
 
 def decode(file: str) -> Callable[[], object]:
-    """A file made into pixels by the fastest decoder at hand, at the scale that the app asks for."""
+    """A file decoded by the fastest decoder that is installed, at the scale that the app asks for."""
     import simplejpeg
     from PIL import Image
 
@@ -76,12 +90,9 @@ def decode(file: str) -> Callable[[], object]:
     return lambda: Image.open(io.BytesIO(content)).load()
 
 
-def classifier(precision: str = "float32"):
-    """The pair that ships, as the app loads it."""
-    os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "1"  # as in the app
-    from inference.classifier import Classifier
-
-    return Classifier(MODEL, LABELS, precision)
+def classifier(precision: str = "float32") -> "Classifier":
+    """The model that ships, as the app loads it."""
+    return load_classifier(check_pair(MODEL, LABELS), precision)
 
 
 def start() -> float:
@@ -103,7 +114,7 @@ PARTS = {part.__name__: part for part in (predict, unfolded, network, classify, 
 def running(part: str, *arguments: str) -> Iterator[Callable[[int], list[float]]]:
     """Start the process of a part.
 
-    :return: does the part so many times; the milliseconds of each.
+    :return: a function that runs the part so many times, and returns the milliseconds of each run.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", __spec__.name, part, *arguments],

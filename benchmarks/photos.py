@@ -1,4 +1,4 @@
-"""The files that are sent: drawn here, as large as phones and screenshots make them."""
+"""The photos that are sent: drawn here, as large as those of phones, and screenshots."""
 
 import numpy as np
 from PIL import Image
@@ -10,21 +10,21 @@ NOISE = 5  # standard deviation, of 255: a phone's sensor at dusk
 
 def small_jpeg() -> bytes:
     """224×224 pixels, 10 kB or so."""
-    return encoded(photograph(224, 224), "JPEG", quality=90)
+    return encoded(noisy_drawing(224, 224), "JPEG", quality=90)
 
 
 def phone_jpeg() -> bytes:
     """12 megapixels, 3 MB or so."""
-    return encoded(photograph(4032, 3024), "JPEG", quality=90)
+    return encoded(noisy_drawing(4032, 3024), "JPEG", quality=90)
 
 
 def png() -> bytes:
     """2 megapixels, 3 MB or so."""
-    return encoded(photograph(1632, 1224), "PNG")
+    return encoded(noisy_drawing(1632, 1224), "PNG")
 
 
-def photograph(width: int, height: int) -> Image.Image:
-    """The drawing with a camera's noise, without which files would be a tenth as large as they really are."""
+def noisy_drawing(width: int, height: int) -> Image.Image:
+    """The drawing with the noise of a camera, without which files would be a tenth as large as those of a camera."""
     drawing = np.asarray(draw_goldfinch(1200, 900).resize((width, height), Image.Resampling.BICUBIC))
     noise = np.random.default_rng(0).normal(0, NOISE, drawing.shape)
     return Image.fromarray((drawing + noise).clip(0, 255).astype("uint8"))

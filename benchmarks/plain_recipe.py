@@ -1,4 +1,4 @@
-"""The plain recipe that everybody copies, to compare with: gunicorn benchmarks.plain_recipe:application
+"""The plain recipe that everybody copies, for comparison: gunicorn benchmarks.plain_recipe:application
 
 Save the file, ``load_img``, ``model.predict``, open the file again for the thumbnail.
 """
@@ -33,13 +33,13 @@ application = Flask(__name__)
 
 @application.route("/", methods=["GET", "POST"])
 def index() -> str:
-    """The whole of it."""
+    """The form and the answer."""
     if request.method == "GET":
         return render_template_string(PAGE)
     path = UPLOADS / f"{secrets.token_hex(8)}.jpg"
     request.files["bird_image"].save(path)
-    picture = keras.utils.img_to_array(keras.utils.load_img(path, target_size=(224, 224))) / 255
-    (scores,) = model.predict(picture[np.newaxis], verbose=0)
+    image_array = keras.utils.img_to_array(keras.utils.load_img(path, target_size=(224, 224))) / 255
+    (scores,) = model.predict(image_array[np.newaxis], verbose=0)
     with Image.open(path) as image:
         image.thumbnail((400, 400))
         thumbnail = io.BytesIO()

@@ -1,7 +1,7 @@
-"""Whether reading a large JPEG at reduced scale changes what the network says of it, and what it saves.
+"""Whether decoding a large JPEG at reduced scale changes the answer of the network, and how much time it saves.
 
-python -m benchmarks.reduced_decode DATA, where DATA holds <label>/*.jpg: every picture is enlarged to
-12 megapixels and saved as a JPEG, then read by ``open_photo`` and, for comparison, decoded as a whole.
+python -m benchmarks.reduced_decode DATA, where DATA holds <label>/*.jpg: every photo is enlarged to 12 megapixels and
+saved as a JPEG, then read by ``open_photo`` and, for comparison, decoded at full scale.
 """
 
 import io
@@ -23,7 +23,7 @@ PIXELS = 12_000_000
 
 
 def enlarged(path: Path) -> bytes:
-    """The picture with 12 million pixels, as a JPEG file of quality 90."""
+    """A photo with 12 million pixels, as a JPEG file of quality 90."""
     with Image.open(path) as image:
         scale = (PIXELS / (image.width * image.height)) ** 0.5
         size = [round(scale * side) for side in image.size]
@@ -31,7 +31,7 @@ def enlarged(path: Path) -> bytes:
 
 
 def read_whole(content: bytes) -> tuple[np.ndarray, bytes]:
-    """Pixels and thumbnail, each from the picture decoded at full scale."""
+    """Pixels and thumbnail, each from the image decoded at full scale."""
     with Image.open(io.BytesIO(content)) as image:
         pixels = np.asarray(image.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.LANCZOS))
         image.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE), Image.Resampling.LANCZOS, reducing_gap=None)
@@ -46,7 +46,7 @@ def read_reduced(content: bytes) -> tuple[np.ndarray, bytes]:
 
 def main() -> None:
     paths, network = sorted(Path(sys.argv[1]).glob("*/*.jpg")), classifier()
-    changed, shifts, right = 0, [], 0
+    changed, shifts, correct = 0, [], 0
     times: dict[str, list[float]] = {"whole": [], "reduced": []}
     for path in paths:
         content = enlarged(path)
@@ -57,15 +57,15 @@ def main() -> None:
             times[name].append(time.perf_counter() - begun)
             answers[name] = network.classify(pixels)
         whole, reduced = answers["whole"], answers["reduced"]
-        right += reduced.label == path.parent.name
+        correct += reduced.label == path.parent.name
         shifts.append(abs(whole.confidence - reduced.confidence))
         if whole.label != reduced.label:
             changed += 1
             print(f"{path}: {whole.candidates[0]} became {reduced.candidates[0]}", flush=True)
     ratio = statistics.median(times["reduced"]) / statistics.median(times["whole"])
     print(
-        f"{len(paths)} pictures of 12 megapixels: {changed} labels changed, {right} right; confidence moved by "
-        f"{statistics.median(shifts):.5f} in the median and {max(shifts):.4f} at most; "
+        f"{len(paths)} photos of 12 megapixels: {changed} labels changed, {correct} named correctly; "
+        f"confidence moved by {statistics.median(shifts):.5f} in the median and {max(shifts):.4f} at most; "
         f"reading took {ratio:.2f} of the time"
     )
 

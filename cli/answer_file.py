@@ -14,11 +14,11 @@ class NotAnAnswerFileError(ValueError):
 
 
 class AnswerFile:
-    """The CSV file. It is complete after each row, whenever the program ends.
+    """The CSV file. It is complete after each row, even if the program is killed.
 
     :ivar names: the photos that have a row.
     :ivar failed: those of them that could not be identified, each with the sentence that says why.
-    :param top: how many species each photo gets.
+    :param top: how many species are listed for each photo.
     :param resume: continue a file that exists.
     :raises FileExistsError: it exists, and is not to be continued.
     :raises NotAnAnswerFileError: it cannot be continued.
@@ -77,7 +77,7 @@ def complete_rows(content: bytes) -> tuple[list[list[str]], int]:
     for line in content.splitlines(keepends=True):
         seen += len(line)
         quotes += line.count(b'"')
-        if line.endswith(b"\n") and quotes % 2 == 0:  # this is not a line end inside a quoted file name
+        if line.endswith(b"\n") and quotes % 2 == 0:  # not a line ending inside a quoted file name
             size = seen
     text = content[:size].decode("utf-8-sig", errors="replace")  # a spreadsheet may have put a byte order mark first
     return [row for row in csv.reader(io.StringIO(text, newline="")) if row], size

@@ -23,7 +23,7 @@ from .answer_file import AnswerFile, NotAnAnswerFileError
 from .outcomes import Outcome, printable, terminal_safe
 from .reader_pool import ReaderPool
 
-#: Exit codes; click's own 2 is for a command that makes no sense.
+#: Exit codes; 2 is click's own, for wrong usage.
 ALL_IDENTIFIED, SOME_FAILED, BROKEN_OFF, INTERRUPTED = 0, 1, 3, 130
 
 
@@ -65,7 +65,7 @@ def command(
     except (SettingError, PairError) as error:
         click.echo(f"identify: {error}", err=True)
         context.exit(settings.CANNOT_START)
-    _stdout_takes_any_letter()
+    _escape_what_stdout_cannot_encode()
     with open_answer_file(csv_file, top or CANDIDATES, resume) as answers:
         pool = ReaderPool(jobs, classifier, checked.max_pixels)
         context.exit(identify(files, failed, pool, answers, top=top, as_json=as_json))
@@ -80,11 +80,11 @@ def identify(
     top: int | None,
     as_json: bool,
 ) -> int:
-    """Identify photos, and say on the terminal what they show.
+    """Identify photos, and print what they show.
 
     :param failed: what has failed already; it is listed at the end.
     :param answers: the CSV file to add them to.
-    :param top: how many species each photo gets; by default 1 in a line and ``CANDIDATES`` in JSON and CSV.
+    :param top: how many species are listed for each photo; by default 1 in a line and ``CANDIDATES`` in JSON and CSV.
     :return: the exit code.
     """
     to_resume = " The same command with --resume continues." if answers else ""
@@ -116,10 +116,10 @@ def identify(
 
 
 def find_photos(paths: Iterable[Path]) -> tuple[list[Path], list[Outcome]]:
-    """What is to be identified, in order.
+    """List the photos to identify, in order.
 
     :param paths: files, which are taken whatever their names are, and folders, which are searched.
-    :return: the files, each once, however often it is reached; and the folders that cannot be opened.
+    :return: the files, each once even if several paths lead to it; and the folders that cannot be opened.
     """
     files: list[Path] = []
     unreadable: list[Outcome] = []
@@ -168,13 +168,13 @@ def open_answer_file(path: Path | None, top: int, resume: bool) -> AbstractConte
 
 
 def list_failed(failed: list[Outcome]) -> None:
-    """Repeat at the end what would be lost among the other lines."""
+    """Print the failures again at the end: among the other lines they would be overlooked."""
     if failed:
         click.echo(f"Not identified: {len(failed)}", err=True)
         for outcome in failed:
             click.echo(f"  {outcome.line()}", err=True)
 
 
-def _stdout_takes_any_letter() -> None:
-    if hasattr(sys.stdout, "reconfigure"):  # a terminal's encoding may not have every letter
+def _escape_what_stdout_cannot_encode() -> None:
+    if hasattr(sys.stdout, "reconfigure"):  # a terminal's encoding may lack letters of a name
         sys.stdout.reconfigure(errors="backslashreplace")

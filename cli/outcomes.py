@@ -1,4 +1,4 @@
-"""What ``identify`` says of one photo: a line for people, a line of JSON, or a row of the CSV list."""
+"""What ``identify`` writes about one photo: a line for people, a line of JSON, or a row of the CSV list."""
 
 import json
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Outcome:
     error: str = ""
 
     def line(self, top: int = 1) -> str:
-        """For people.
+        """A line for people.
 
         :param top: how many candidates.
         """
@@ -33,7 +33,7 @@ class Outcome:
         return f"{terminal_safe(self.path)}: {', '.join(candidates)}"
 
     def json(self, top: int) -> str:
-        """For programs, in one line.
+        """A line of JSON for programs.
 
         :param top: how many candidates.
         """
@@ -48,7 +48,7 @@ class Outcome:
         return json.dumps(answer, ensure_ascii=False)
 
     def row(self, top: int) -> list[str]:
-        """For the CSV list.
+        """A row of the CSV list.
 
         :param top: how many candidates.
         """

@@ -22,9 +22,9 @@ from web.services import PhotoClassifier
 from .outcomes import Outcome
 
 BATCHES_AHEAD = 2  # of photos that are read, or being read, while the network works
-SENT_AT_ONCE = 8  # photos on their way to workers and back
+SENT_AT_ONCE = 8  # photos that are with the workers at the same time
 LOOK_UP_INTERVAL = 0.2  # seconds between two look-ups of a pending job
-UNAVAILABLE_PATIENCE = 60  # seconds for which a queue that does not answer is tried again
+UNAVAILABLE_PATIENCE = 60  # seconds; a queue that has not answered for longer is given up
 RETRY_INTERVAL = 2  # seconds between two tries
 
 Item = TypeVar("Item")
@@ -80,7 +80,7 @@ class ReaderPool:
     def _in_order(
         self, pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], ahead: int
     ) -> Iterator[Result]:
-        """The result of each item, in order, while threads work on so many items that come after it."""
+        """The result of each item, in order, while threads work on up to ``ahead`` items after it."""
         pending: deque[Future[Result]] = deque()
         for item in items:
             pending.append(pool.submit(work, item))
@@ -102,7 +102,7 @@ class ReaderPool:
         readings = [reading for _path, reading in batch if isinstance(reading, Reading)]
         try:
             answers = iter(self._classify(readings) if readings else [])
-        except (JobFailedError, JobLostError) as error:  # of workers, to whom batches of one are sent
+        except (JobFailedError, JobLostError) as error:  # only workers raise these, and their batches are single photos
             return [Outcome(path, error=str(error)) for path, _reading in batch]
         return [
             Outcome(path, next(answers), reading.taken)
@@ -147,6 +147,9 @@ class ReaderPool:
                 self._sleep(RETRY_INTERVAL)
 
     def _sleep(self, seconds: float) -> None:
-        """:raises CancelledError: the pool is being stopped."""
+        """Sleep, but end at once when the pool is being stopped.
+
+        :raises CancelledError: it is.
+        """
         if self._stopping.wait(seconds):
             raise CancelledError

@@ -1,6 +1,6 @@
 """Write the requirements files from pyproject.toml: ``python -m deploy.requirements``.
 
-People and Elastic Beanstalk install from these files with plain pip; pyproject.toml alone is edited by hand.
+People and Elastic Beanstalk install from these files with plain pip; only pyproject.toml is edited by hand.
 """
 
 import tomllib

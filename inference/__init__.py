@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 #: The file names of the model pair, which training writes and the app reads.
 MODEL_FILE = "bird_classify_finetune_IV3_final.h5"
 LABELS_FILE = "class_indices.npy"
-#: What training reports about the pair, for programs and for people.
+#: What training reports about the pair: for programs, and for people.
 CARD_FILE = "model_card.json"
 REPORT_FILE = "report.html"
 

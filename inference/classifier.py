@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 MAX_SIDE = 2048  # pixels of an image that a network takes; those of keras.applications take up to 600
 MAX_TENSOR = 2**28  # numbers between two layers, 1 GiB: what VGG16 makes of MAX_SIDE × MAX_SIDE pixels
-BATCH_SIZE = 8  # images: together they take a sixth less processor time than one by one; a larger batch gains no more
+BATCH_SIZE = 8  # images; together they take a sixth less processor time than one by one; larger batches gain no more
 MAX_REASON = 300  # characters of an error message of Keras or TensorFlow
 
 
@@ -65,7 +65,7 @@ class Classifier:
             if precision == "bfloat16":
                 compute_in_bfloat16(model)
             self._warm_up(model)
-        except Exception as error:  # of any kind; the fault may be ours, so the network gets a second chance
+        except Exception as error:  # of any kind; the optimization may be at fault, so it is tried without
             self._load_as_saved(pair.model_file, error)
 
     def classify(self, pixels: NDArray[np.uint8]) -> Identification:
@@ -102,7 +102,7 @@ class Classifier:
             self._warm_up(load_network(model_file))
         except PairError:
             raise
-        except Exception as error:  # a network can be well described and yet fail on an image
+        except Exception as error:  # a valid description does not mean that the network can process an image
             raise PairError(f"{model_file} fails on a picture: {first_line(error)}") from error
         log.warning(
             "The network runs as it was saved, which is slower: optimizing it failed (%s: %s).",
@@ -127,7 +127,7 @@ class Classifier:
             probabilities = traced(self._model, BATCH_SIZE)
             check_tensors(probabilities.get_concrete_function().graph)
             probabilities(np.zeros((BATCH_SIZE, IMAGE_SIZE, IMAGE_SIZE, 3), dtype="uint8"))  # the first takes a second
-        except Exception as error:  # of any kind, as above; here one at a time is the other way
+        except Exception as error:  # of any kind, as above; one at a time works as well
             log.info("The network takes one image at a time: %s", first_line(error))
             return None
         return probabilities
@@ -139,9 +139,9 @@ class Classifier:
 
 
 def use_threads(cores: int) -> None:
-    """Have TensorFlow keep so many cores busy. Without this it takes all cores that it sees, whatever the CPU quota.
+    """Have TensorFlow use this many cores. By default it uses all that it sees, whatever the CPU quota.
 
-    More threads than the quota allows use it up together, and then all of them stand still until its next period.
+    With more threads than the quota allows, they use it up together, and then all of them pause until its next period.
     """
     try:
         tf.config.threading.set_intra_op_parallelism_threads(cores)
@@ -182,7 +182,7 @@ def load_network(path: Path) -> keras.Model:
 
 
 def load_lazily(path: Path) -> keras.Model:
-    """Load a network like ``keras.models.load_model``, but allocate its weights only once they are known to be right.
+    """Load a network like ``keras.models.load_model``, but allocate its weights only if they match those in the file.
 
     Keras allocates all the weights that the description asks for, however large, before it compares them with
     those in the file. In this scope it allocates none.
@@ -206,7 +206,10 @@ def load_lazily(path: Path) -> keras.Model:
 
 
 def check_tensors(graph: tf.Graph) -> None:
-    """:raises ValueError: an image would become more numbers than ``MAX_TENSOR`` on its way through the network."""
+    """Refuse a network that would take too much memory.
+
+    :raises ValueError: a tensor in it holds more numbers than ``MAX_TENSOR``.
+    """
     for operation in graph.get_operations():
         for tensor in operation.outputs:
             if (tensor.shape.num_elements() or 0) > MAX_TENSOR:
@@ -214,7 +217,7 @@ def check_tensors(graph: tf.Graph) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error message. It may quote the file, so characters that steer a terminal are left out."""
+    """The first line of an error message. It may quote the file, so control characters are left out."""
     lines = ("".join(filter(str.isprintable, line)) for line in str(error).splitlines())
     return next((line[:MAX_REASON] for line in lines if line.strip()), type(error).__name__)
 
@@ -242,9 +245,9 @@ def traced(model: keras.Model, count: int = 1) -> Any:
 
 
 def last_activation(model: keras.Model) -> Callable[..., tf.Tensor] | None:
-    """The activation function behind a network's outputs; None if the last layer has no such attribute.
+    """The activation function of a network's last layer; None if it has no such attribute.
 
-    The last layer may be inside an inner model, and a linear activation behind it may only make float32 of float16.
+    The last layer may be inside an inner model, and a linear activation after it may only convert float16 to float32.
     """
     *_, last = (layer for layer in model.layers if not is_linear_activation(layer))
     return last_activation(last) if isinstance(last, keras.Model) else getattr(last, "activation", None)

@@ -1,7 +1,7 @@
-"""What the processes that read files from strangers do without: secrets, the network, writing files, privileges.
+"""Confines the processes that read files from strangers: no secrets, no network, no writing to files, no privileges.
 
-Should a crafted file take such a process over, there is then little that it could do. Linux has all of this, other
-systems a part; what the system or a container's own rules do not allow is left out, and the process runs all the same.
+If a crafted file takes over such a process, there is little that it can do. Linux supports all of this, other systems
+a part of it. What the system or a container's own rules do not allow is left out, and the process runs anyway.
 There is no seccomp filter: no maintained Python package offers one, and the system calls that the image libraries need
 differ with their versions and with the processor.
 """
@@ -10,8 +10,8 @@ import ctypes
 import os
 import sys
 
-# The variables that Python and its libraries need to start. Whatever else the app was given, such as its secret key
-# and the passwords of its queue, is not passed on.
+# The variables that Python and its libraries need to start. The app's other variables, such as its secret key and the
+# passwords of its queue, are not passed on.
 _NEEDED_VARIABLES = (
     *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"),  # where libraries are
     *("PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "HOME", "APPDATA"),  # where packages are
@@ -39,19 +39,19 @@ def confine_process() -> None:
     the secrets), or gain privileges. It can still read every file that its user may read. The number of processes
     is not limited: that limit counts all of the user's threads, and libheif starts one for each HEIC file.
 
-    Call it before the process has a second thread: Linux makes a user namespace for a single one only.
+    Call it before the process has a second thread: Linux creates a user namespace only for a single-threaded one.
     """
     _forbid_writing()
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
-        # The superuser needs no user namespace, and would lose in it the right to read other people's files.
+        # The superuser needs no user namespace, and in one would lose the right to read other people's files.
         libc.unshare(_CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET)
         _drop_capabilities(libc)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def _forbid_writing() -> None:
-    """Let no file grow, dumps of memory after a crash included. Pipes are no files; Windows has no such limits."""
+    """Forbid writing to any file, core dumps included; pipes still work. Windows has no such limits."""
     try:
         import resource
     except ImportError:
@@ -61,7 +61,7 @@ def _forbid_writing() -> None:
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
-    """Keep of the superuser's capabilities (capabilities(7)) those alone that let it read other people's files."""
+    """Keep only those of the superuser's capabilities (capabilities(7)) that let it read other people's files."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)  # 0: this process
     sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then the same of capabilities from 32 on
     if libc.capget(header, sets) == 0:

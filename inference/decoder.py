@@ -28,13 +28,13 @@ PROCESSOR_LIMIT = 2.5  # seconds of processor time for it
 RECYCLE_GROWTH = 64 * 2**20  # bytes that the process may have gained over all photos before it is recycled
 
 REQUEST = struct.Struct(">?Q")  # whether a path follows instead of a file; its length in bytes
-RECYCLED = 0  # exit code
+RECYCLED = 0  # exit code of a process that ends without a fault
 
 
 def main() -> None:
-    """Answer requests until standard input closes, or until so much memory is gained that a new process is better."""
+    """Answer requests until standard input closes, or until the process has grown by ``RECYCLE_GROWTH``."""
     max_pixels = int(sys.argv[1])
-    # The app that is told to stop may have photos to answer yet; when it has not, it closes the pipe.
+    # When the app is told to stop, it may still have photos to answer; it closes the pipe after the last one.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     warnings.simplefilter("ignore")  # Pillow's, about damaged metadata
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
@@ -68,7 +68,7 @@ def _reply_to(content: bytes, is_path: bool, max_pixels: int) -> bytes:
         return _line(refused=str(error))
     except OSError as error:  # the file cannot be opened
         return _line(refused=str(UnreadableError(error.strerror or "unknown error")))
-    except Exception:  # a defect of ours; standard error may be a file, which this process cannot write to
+    except Exception:  # a bug; the app logs it, since this process could not write to a log file
         return _line(failed=traceback.format_exc())
     seconds = {"decode": decoded - started, "thumbnail": time.perf_counter() - decoded}
     taken = photo.taken.isoformat() if photo.taken else None

@@ -1,4 +1,4 @@
-"""SHA-256 of a file, by which a model is told from another and a file of `models/` says which model it belongs to."""
+"""The SHA-256 of a file. It identifies a model; other files in ``models/`` use it to name their model."""
 
 import hashlib
 from pathlib import Path

@@ -23,12 +23,12 @@ def read_orientation(image: Image.Image, content: bytes) -> int | None:
     :param content: the same file.
     """
     if image.format == "HEIF":
-        # libheif has applied the boxes that say how the image is turned; EXIF repeats them, or stands alone.
+        # libheif has applied the boxes that rotate or mirror the image. EXIF repeats them, or is used instead of them.
         is_turned = b"irot" in content or b"imir" in content
         return None if is_turned else image.info.get("original_orientation")
     try:
         return image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # Pillow raises many kinds on damaged EXIF data; the image is good without them
+    except Exception:  # Pillow raises many kinds on damaged EXIF data; the image is usable without them
         return None
 
 

@@ -10,8 +10,8 @@ def fold_batch_normalization(model: keras.Model) -> None:
     """Move the scaling of each BatchNormalization into the convolution before it, so that it only adds an offset.
 
     ``gamma * (x - mean) / sqrt(variance + epsilon) + beta`` (Ioffe and Szegedy, 2015, algorithm 2) is linear in x, and
-    so is a convolution: scaled kernels give scaled images. TensorFlow then makes one operation of convolution,
-    offset and activation, which are five otherwise.
+    so is a convolution: scaled kernels give scaled images. TensorFlow then runs convolution,
+    offset and activation as one operation instead of five.
 
     :raises Exception: of any kind; some layers may be folded by then.
     """
@@ -37,7 +37,7 @@ def fold_batch_normalization(model: keras.Model) -> None:
 def compute_in_bfloat16(model: keras.Model) -> None:
     """Have a network compute in bfloat16 from its first convolution to its last one.
 
-    The layers before (the scaling of the image) and behind (the head) stay as they are. Kernels are stored in
+    The layers before it (the scaling of the image) and after it (the head) stay as they are. Kernels are stored in
     bfloat16, because converting them each time takes longer than the convolution gains.
 
     :raises Exception: of any kind; some layers may be converted by then.

@@ -65,7 +65,7 @@ def check_size(size: tuple[int, int], decoder: str, max_pixels: int) -> None:
 
 
 def check_is_whole(content: bytes, decoder: str) -> None:
-    """Look for damage that Pillow's decoder would pass over in silence.
+    """Look for damage that Pillow's decoder would silently ignore.
 
     :raises Exception: of any kind; the file is damaged or cut short.
     """
@@ -91,7 +91,10 @@ def _webp_size(content: bytes) -> tuple[int, int]:
 
 
 def _check_gif_blocks(content: bytes) -> None:
-    """:raises DamagedError: the blocks of a GIF file do not end with the trailer (GIF89a, appendix A)."""
+    """Walk through the blocks of a GIF file to its end (GIF89a, appendix A).
+
+    :raises DamagedError: they do not end with the trailer.
+    """
 
     def color_table(flags: int) -> int:
         return 3 << (flags & 7) + 1 if flags & 0x80 else 0

@@ -1,4 +1,4 @@
-"""JPEG, decoded with TurboJPEG: it reports damage that it passes over, which Pillow keeps to itself."""
+"""Decoding JPEG with TurboJPEG, which reports damage that Pillow silently ignores."""
 
 import re
 from math import ceil
@@ -9,7 +9,7 @@ from PIL import Image, ImageFile
 from .color import COLOR_SPACES
 
 # TurboJPEG's warnings about files that are whole: a byte or two before the end of a JPEG, which some cameras leave
-# there (more are what is left of a damaged image); stray bytes in its header; an unknown color subsampling.
+# there (more than two are the rest of a damaged image); stray bytes in its header; an unknown color subsampling.
 _ACCEPTED_WARNINGS = re.compile(
     r": [12] extraneous bytes before marker 0xd9$"
     r"|extraneous bytes before marker 0x(c[02]|d[bd]|e.|fe)$"
@@ -20,7 +20,7 @@ _ACCEPTED_WARNINGS = re.compile(
 def decode_jpeg(file: ImageFile.ImageFile, content: bytes, min_side: int) -> Image.Image:
     """Decode a JPEG, a large one at a half, a quarter or an eighth of its size.
 
-    TurboJPEG can reduce by any eighths, but is fast at these alone.
+    TurboJPEG can scale to any number of eighths, but only these are fast.
 
     :param file: the JPEG or MPO as Pillow has opened it.
     :param content: the same file.

@@ -1,7 +1,7 @@
 """The description of a network that another release of Keras saved, rewritten so that this one can load it.
 
-Keras 3 reads most models that Keras 2 and earlier releases of Keras 3 saved. The rest fail on a few
-things in their description, which are rewritten here; the weights stay as they are.
+Keras 3 reads most models that Keras 2 and earlier releases of Keras 3 saved. The others fail on a
+few things in their description, which are rewritten here; the weights stay as they are.
 """
 
 import json
@@ -39,7 +39,7 @@ def write_modern_copy(model_file: Path, copy: Path) -> bool:
     :param model_file: an ``.h5`` with a ``model_config``.
     :param copy: the file to write, if the description has to be changed.
     :return: whether it was written.
-    :raises Exception: of any kind; the description is not one that Keras wrote.
+    :raises Exception: of any kind; Keras did not write this description.
     """
     with h5py.File(model_file) as old:
         config = read_description(old)

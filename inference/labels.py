@@ -1,9 +1,9 @@
 """``class_indices.npy``, read without running what is inside it.
 
 The file is a NumPy object array around one dict ``{label: index}``, which NumPy stores as a pickle,
-and a pickle may name any function to be called when it is read. Here every name that NumPy writes stands
-for a substitute of our own and every other name is refused, so nothing that the file asks for
-is ever imported or called (https://docs.python.org/3/library/pickle.html#restricting-globals).
+and a pickle may name any function to be called when it is read. Here every name that NumPy writes is
+replaced by a substitute of our own and every other name is refused, so nothing that the file asks
+for is ever imported or called (https://docs.python.org/3/library/pickle.html#restricting-globals).
 """
 
 import io
@@ -22,7 +22,7 @@ MAX_LABEL_LENGTH = 255  # characters; the name of a folder of photos can be that
 MAX_SCALAR_SIZE = 1024  # bytes of a label that is a NumPy string, four for each character
 MAX_INNER_TUPLES = 8  # NumPy writes two, which are shapes
 
-# Marks that change the direction of the text after them, the percentage behind the label included
+# Marks that change the direction of the text after them, the percentage after the label included
 # (https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters).
 _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -109,7 +109,10 @@ def _read_object_array(file: BinaryIO) -> object:
 
 
 def _check_opcodes(pickled: bytes) -> None:
-    """:raises _RefusedError: reading the pickle would take far more memory or stack than its length."""
+    """Look through the pickle for what would make reading it expensive.
+
+    :raises _RefusedError: reading it would take far more memory or stack than its length.
+    """
     inner_tuples, after_tuple = 0, False
     for opcode, argument, _position in pickletools.genops(pickled):
         # The C unpickler allocates its memo up to the largest number that is named here.

@@ -1,4 +1,4 @@
-"""A checked model pair -> a classifier. Only here is TensorFlow imported, and only when it is needed."""
+"""A checked model pair -> a classifier. The app imports TensorFlow only here, and only when it is needed."""
 
 import os
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def load_classifier(pair: Pair, precision: str) -> "Classifier":
-    """Load a pair in a process that trains nothing.
+    """Load a pair, in a process that does not train.
 
     :param precision: of the network, as ``Classifier`` takes it.
     :raises PairError: Keras cannot load the model, the two files do not belong together, or one was replaced meanwhile.
@@ -23,4 +23,4 @@ def load_classifier(pair: Pair, precision: str) -> "Classifier":
     try:
         return Classifier(pair, precision)
     finally:
-        pair.check_unchanged()  # after a failure too: half of one file and half of another is its likely reason
+        pair.check_unchanged()  # after a failure, too: a file that was half replaced is its likely reason

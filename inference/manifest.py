@@ -1,8 +1,8 @@
 """``pair.json``: which ``.h5`` and which ``.npy`` were saved together.
 
 Two files cannot be renamed in one step, so a process that starts while training replaces the pair could load the new
-network with the old labels and name every photo wrongly. The manifest, written before either file is renamed, makes
-that state visible.
+network with the old labels and give every bird a wrong name. The manifest, written before either file is renamed,
+makes that state detectable.
 """
 
 import logging
@@ -42,7 +42,7 @@ def describe_pair(model_file: Path, labels_file: Path) -> PairManifest:
 
 
 def write_manifest(folder: Path, manifest: PairManifest) -> None:
-    """Write ``pair.json`` into a folder, in place of the one that is there; a reader never sees half of it."""
+    """Write ``pair.json`` into a folder, replacing an old one as a whole: a reader never sees half of it."""
     path = folder / MANIFEST_FILE
     new = path.with_suffix(".new.json")
     new.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
@@ -52,12 +52,12 @@ def write_manifest(folder: Path, manifest: PairManifest) -> None:
 def check_manifest(model_file: Path, model_sha256: str, labels_file: Path) -> None:
     """Refuse labels that were not saved with this model, if there is a manifest that says so.
 
-    A manifest that is missing, cannot be read, or belongs to another model proves nothing: the pair may be the owner's
-    own, put in beside an old manifest. The last two are logged in one line each.
+    A manifest that is missing, cannot be read, or belongs to another model proves nothing: the operator may have put
+    another pair beside an old manifest. The last two are logged in one line each.
 
-    :param model_file: the ``.h5``; the manifest lies in the same folder.
+    :param model_file: the ``.h5``; the manifest is in the same folder.
     :param model_sha256: of the ``.h5``.
-    :raises PairError: the manifest belongs to this model, and the labels are others than it names.
+    :raises PairError: the manifest belongs to this model, but names other labels.
     """
     path = model_file.parent / MANIFEST_FILE
     manifest = _read_manifest(path)
@@ -78,7 +78,7 @@ def check_manifest(model_file: Path, model_sha256: str, labels_file: Path) -> No
 
 
 def _read_manifest(path: Path) -> PairManifest | None:
-    """None if there is no manifest, or if the file is not one."""
+    """The manifest in a file; None if there is none, or if it cannot be read as one."""
     if not path.exists():
         return None
     try:

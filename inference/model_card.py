@@ -1,7 +1,7 @@
-"""``model_card.json``: what training measured of a model. Its schema stands here, for the writer and the reader alike.
+"""``model_card.json``: what training measured about a model. The schema here serves the writer and the reader.
 
-The Python names are those of the field; where the file has other keys, ``name=`` gives them. The fields with a default
-are not shown by the site: a card without them still has metrics.
+Where the file has other keys than the Python names, ``name=`` gives them. The site does not show the fields with a
+default, so a card without them still has metrics.
 """
 
 import json
@@ -42,7 +42,7 @@ class CardIdentity(msgspec.Struct):
 
 
 class Accuracy(msgspec.Struct):
-    """Shares of photos whose species is the first answer, and among the five likeliest."""
+    """Shares of photos whose species is the most likely answer, and among the five most likely."""
 
     top1: Share
     top5: Share
@@ -98,7 +98,7 @@ class CalibrationBin(msgspec.Struct):
 
 
 class Calibration(msgspec.Struct, kw_only=True):
-    """How far confidence can be believed.
+    """How well confidence matches accuracy.
 
     :param temperature: what the logits were divided by.
     :param error: expected calibration error of each split.
@@ -145,7 +145,7 @@ class CardFile(msgspec.Struct, kw_only=True):
     :param coverage_accuracy: the coverage-accuracy curve.
     :param recipe: the numbers and options of the training.
     :param best_epoch: the one whose weights were saved.
-    :param history: what each epoch measured; stages count from 0 here. Null is what was not a finite number.
+    :param history: what each epoch measured; stages count from 0 here. A number that was not finite is null.
     """
 
     model: ModelFile
@@ -186,14 +186,14 @@ class SpeciesMetrics:
 
 @dataclass(frozen=True)
 class ModelMetrics:
-    """What the site shows of a model.
+    """What the site shows about a model.
 
     :param date: of the training, ISO 8601.
     :param evaluation_split: the split that ``top1``, ``top5`` and ``calibration_error`` were measured on.
     :param evaluation_photos: number of photos in it.
     :param training_photos: number of photos that the network learned from.
     :param top1: share of photos whose species is the first answer, 0 to 1.
-    :param top5: share of photos whose species is among the five likeliest, 0 to 1.
+    :param top5: share of photos whose species is among the five most likely, 0 to 1.
     :param calibration_error: expected calibration error, 0 to 1.
     :param unsure_below: the confidence below which an answer is as likely wrong as right, 0 to 1.
     """
@@ -211,7 +211,7 @@ class ModelMetrics:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What the site knows of its model from the card.
+    """What the site knows about its model from the card.
 
     :param sha256: of the ``.h5`` that the card belongs to.
     :param metrics: None if the card has none, or none in the form that training writes.
@@ -227,9 +227,9 @@ def encode_card(card: CardFile) -> bytes:
 
 
 def load_model_card(model_file: Path, model_sha256: str | None) -> ModelCard | None:
-    """The card that lies beside a model. What is wrong with it is logged in one line and never raised.
+    """Read the card beside a model. What is wrong with it is logged in one line and never raised.
 
-    :param model_file: the ``.h5``; the card lies in the same folder.
+    :param model_file: the ``.h5``; the card is in the same folder.
     :param model_sha256: of the ``.h5``; None if that file is not on this machine: the card's own is then trusted.
     :return: None if there is no card, or if it belongs to another model.
     """

@@ -1,6 +1,6 @@
 """The ``.h5``, checked without TensorFlow: is it a whole Keras model, and would loading it do any harm?
 
-``python -m inference.model_file PATH`` is the process in which that is found out.
+``python -m inference.model_file PATH`` is the process that checks it.
 """
 
 import contextlib
@@ -18,10 +18,10 @@ import numpy as np
 from .confinement import confine_process, minimal_environment
 from .errors import PairError
 
-MAX_DESCRIPTION = 16 * 2**20  # characters of JSON; InceptionV3 takes 0.3 million, and no network many times that
+MAX_DESCRIPTION = 16 * 2**20  # characters of JSON; InceptionV3 takes 0.3 million, and no network takes this many
 MAX_ITEMS = 50_000  # layers and weights; the deepest of keras.applications have about 5,000
 MAX_WEIGHTS = 2**30  # numbers, 4 GiB as float32; the largest of keras.applications has 350 million
-MEMORY_LIMIT = 768 * 2**20  # bytes that the check may take: so much JSON can become half a gigabyte
+MEMORY_LIMIT = 768 * 2**20  # bytes that the check may take: MAX_DESCRIPTION of JSON can become half a gigabyte
 PROCESSOR_LIMIT = 5  # seconds of processor time for it; an InceptionV3 takes 0.3
 CHECK_TIMEOUT = 60  # seconds on the clock, on a machine that is busy with other things
 
@@ -114,7 +114,10 @@ def read_description(file: h5py.File) -> object:
 
 
 def _check_layers(config: object) -> None:
-    """:raises _RefusedError: a layer keeps a state, for which Keras allocates as much memory as the layer says."""
+    """Look for layers that keep a state, for which Keras allocates as much memory as the layer says.
+
+    :raises _RefusedError: there is one.
+    """
     pending = [config]
     while pending:
         node = pending.pop()

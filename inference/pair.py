@@ -14,7 +14,7 @@ FileVersion = tuple[int, int, int]  # changes when a file is replaced or written
 
 @dataclass(frozen=True)
 class Pair:
-    """A model pair that has been checked as far as that is possible without TensorFlow.
+    """A model pair that has passed every check that needs no TensorFlow.
 
     :param model_file: the ``.h5``, a whole Keras model.
     :param labels_file: the ``.npy`` with its ``{label: index}``.
@@ -30,14 +30,17 @@ class Pair:
     versions: tuple[FileVersion | None, FileVersion | None]
 
     def check_unchanged(self) -> None:
-        """:raises PairError: a file is no longer the one that was checked."""
+        """Make sure that both files are still those that were checked.
+
+        :raises PairError: one of them was replaced or changed.
+        """
         for path, version in zip((self.model_file, self.labels_file), self.versions, strict=True):
             if _version(path) != version:
                 raise PairError(f"{path} was replaced while it was being loaded; start again.")
 
 
 def check_pair(model_file: Path, labels_file: Path) -> Pair:
-    """Check the two files before the seconds that TensorFlow's import takes.
+    """Check the two files without TensorFlow, whose import takes seconds.
 
     :param model_file: the ``.h5``, a whole Keras model, as Keras 2 or 3 saved it.
     :param labels_file: the ``.npy`` with its ``{label: index}``.

@@ -21,7 +21,7 @@ THUMBNAIL_SIZE = 400  # pixels, the longer side at most
 THUMBNAIL_QUALITY = 85  # JPEG quality
 
 # A larger image is first averaged down to between one and two times this: LANCZOS then gives nearly what it
-# gives of the whole. Pillow's documentation of ``reducing_gap`` calls it indistinguishable from 3 on; what it
+# gives for the whole image. Pillow's documentation of ``reducing_gap`` calls it indistinguishable from 3 on; what it
 # changes and what it saves is measured by benchmarks/reduced_decode.py
 _KEPT_SIDE = 3 * IMAGE_SIZE
 _STRIP = 2**20  # pixels that are converted at a time
@@ -82,7 +82,7 @@ def open_photo(file: str | Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Pho
         raise TooCostlyError from error
     # On a damaged file, decoders raise exceptions of any kind: there is no list of them.
     except Exception as error:
-        # Libraries that run out of memory report it each in its own words.
+        # Each library has its own words for running out of memory.
         raise (TooCostlyError if "memory" in str(error).lower() else DamagedError) from error
 
 
@@ -97,7 +97,7 @@ def _decode(content: bytes, max_pixels: int) -> Photo:
         image = to_srgb(reduced, file.info.get("icc_profile"))
     if orientation in TRANSPOSE_BY_ORIENTATION:
         image = image.transpose(TRANSPOSE_BY_ORIENTATION[orientation])
-        size = size[::-1] if orientation >= 5 else size  # the camera lay on its side
+        size = size[::-1] if orientation >= 5 else size  # the camera was held sideways
     image.info = {}  # a JPEG comment or a color profile would be written into the thumbnail
     return Photo(image, size, taken)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 _MEMBERSHIP = Path("/proc/self/cgroup")
 _GROUPS = Path("/sys/fs/cgroup")
-_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of x86 processors that multiply in bfloat16
+_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of x86 processors with instructions for bfloat16
 
 
 def usable_cores() -> int:

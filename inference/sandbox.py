@@ -1,4 +1,4 @@
-"""Photos from strangers are decoded in a process of their own, which may take so much memory and time and no more.
+"""Photos from strangers are decoded in a separate process, with limits on memory and time.
 
 If a decoder crashes, loops or takes too much memory, that process ends, and the app goes on. One photo is decoded at a
 time, so the limits hold for the app as a whole.
@@ -29,7 +29,7 @@ from .confinement import minimal_environment
 from .errors import DamagedError, PhotoError, TooCostlyError
 
 READ_TIMEOUT = 20  # seconds on the clock for one photo, on a machine that is busy with other things
-WATCH_INTERVAL = 1  # seconds between two looks at that clock
+WATCH_INTERVAL = 1  # seconds between two checks of that time
 
 # glibc would return the memory of every large array, only for the kernel to clear it for the next photo: a fifth of
 # the processor time of a 12-megapixel JPEG. What is kept must be less than RECYCLE_GROWTH.
@@ -38,7 +38,7 @@ _KEEP_FREED_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(32 * 2**20),
 }
 _PIXELS_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 3)
-# Killed by the watchdog or for want of memory, or out of processor time; Windows has no such signals.
+# Killed by the watchdog or by the kernel, or out of processor time; Windows has no such signals.
 _TOO_COSTLY = [-getattr(signal, name) for name in ("SIGKILL", "SIGPROF") if hasattr(signal, name)]
 
 
@@ -110,7 +110,7 @@ class Sandbox:
         """Let go of the decoder process after a fork: two processes that share its pipes would mix their photos."""
         if self.process is not None:
             # This process must not hold the pipes, or the decoder would not see when its owner ends; nor may it send
-            # again what the owner was just sending. Closing them could do so, and wait for a thread that is not here.
+            # again what the owner was just sending. Closing them could do that, or wait for a thread that is not here.
             nowhere = os.open(os.devnull, os.O_RDWR)
             for pipe in _pipes(self.process):
                 if not pipe.closed:
@@ -138,7 +138,7 @@ class Sandbox:
         return self.process
 
     def _request(self, content: BinaryIO, *, is_path: bool) -> Reading:
-        """The decoder's answer; it is asked once more if the process had ended without a fault of the photo."""
+        """The decoder's reply. If the process had ended, but not because of this photo, a new one is asked."""
         with self._lock:
             process = self._running_process()
             self._deadline = time.monotonic() + READ_TIMEOUT
@@ -167,7 +167,7 @@ class Sandbox:
         """Replace the decoder process, which has ended.
 
         :raises PhotoError: the photo ended it.
-        :raises RuntimeError: it failed for a reason of its own.
+        :raises RuntimeError: it ended for another reason.
         """
         status = ended.wait()
         process = self._running_process()
@@ -199,7 +199,7 @@ def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
 def _close_pipes(ended: subprocess.Popen[bytes]) -> None:
     requests, replies = _pipes(ended)
     replies.close()
-    with contextlib.suppress(OSError):  # closing sends what it has not read
+    with contextlib.suppress(OSError):  # closing tries to send what is still buffered
         requests.close()
 
 
@@ -207,7 +207,7 @@ def _ask(process: subprocess.Popen[bytes], content: BinaryIO, is_path: bool) -> 
     """Send a request; the reply to it, or None if the process has ended.
 
     :raises PhotoError: the file cannot be used as a photo.
-    :raises RuntimeError: the decoder failed for a reason of its own.
+    :raises RuntimeError: the decoder has a bug.
     """
     size = content.seek(0, io.SEEK_END)
     content.seek(0)

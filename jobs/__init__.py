@@ -7,12 +7,12 @@ Neither side imports the other: the client imports no TensorFlow, the worker not
 TASK = "identify"  # name of the only Celery task
 QUEUE = "birds"  # name of the queue at the broker
 
-MAX_TRIES = 2  # per job: a photo that kills the process that works on it must not kill all of them
+MAX_TRIES = 2  # of each job: a photo that kills the process working on it must not kill all of them
 TIME_LIMIT = 20  # seconds that one try may take; then the pool process that works on it is killed
 #: Seconds after which the broker gives a job to another worker if the first has not acknowledged it. Longer than a try,
-#: or every slow job is done twice.
+#: or every slow job would be done twice.
 REDELIVERY = TIME_LIMIT + 5
-LONGEST_WAIT = 120  # seconds in the queue; a job that no worker has begun by then is dropped
+LONGEST_WAIT = 120  # seconds in the queue; a job that no worker has started by then is dropped
 ANSWER_LIFETIME = 3600  # seconds for which an answer is kept for a client that was given a job ID
 
 # Reasons for an UnavailableError, as /healthz gives them.

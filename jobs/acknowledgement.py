@@ -54,7 +54,7 @@ class JobTask(Task[..., Any]):
     :param store: of the jobs.
     """
 
-    Request = JobRequest  # type: ignore[assignment]  # a class will do as well as its name
+    Request = JobRequest  # type: ignore[assignment]  # Celery takes a class as well as its name
 
     def __init__(self, store: JobStore) -> None:
         self.store = store
@@ -76,7 +76,7 @@ class JobTask(Task[..., Any]):
 
 @contextmanager
 def try_job(store: JobStore, job_id: str) -> Iterator[None]:
-    """Count a try of a job, and decide what happens when the block raises an exception.
+    """Count a try of a job, run the block, and decide what happens when it raises an exception.
 
     :raises Ignore: nobody waits for the answer, or there is one already; the block is not run.
     :raises Reject: this try failed, or Redis does not answer; the job is given back.
@@ -93,18 +93,19 @@ def try_job(store: JobStore, job_id: str) -> Iterator[None]:
 
 
 def _begin(store: JobStore, job_id: str) -> int:
-    """Begin a job.
+    """Begin a try of a job.
 
-    :return: which try this is.
+    :return: its number, from 1.
+    :raises Exception: those of ``try_job``.
     """
     try:
         tries = store.begin(job_id)
     except UnavailableError as error:
-        time.sleep(PAUSE)  # the broker gives the job out again at once, and Redis may need a while
+        time.sleep(PAUSE)  # the broker hands the job out again at once, and Redis may need a while
         raise Reject(error.reason, requeue=True) from error
     if not tries:
         raise Ignore
     if tries > MAX_TRIES:
-        log.error("A job was begun %d times, and each time its process ended. It is not tried again.", MAX_TRIES)
+        log.error("A job was tried %d times, and each time its process ended. It is not tried again.", MAX_TRIES)
         raise JobFailedError
     return tries

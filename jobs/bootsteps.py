@@ -1,4 +1,4 @@
-"""What a worker does besides Celery's own steps when it starts and stops.
+"""What a worker does in addition to Celery's own steps when it starts and stops.
 
 Celery creates these objects itself, and passes them its ``WorkController`` or its consumer.
 """
@@ -41,7 +41,8 @@ class ServeHealth(bootsteps.StartStopStep):
     requires = ("celery.worker.components:Pool",)
 
     def start(self, worker: Any) -> None:
-        """
+        """Start the HTTP server.
+
         :raises SystemExit: the port cannot be used.
         """
         process = _process(worker.app)
@@ -60,7 +61,8 @@ class AwaitModel(bootsteps.StartStopStep):
     requires = (ServeHealth,)
 
     def start(self, worker: Any) -> None:
-        """
+        """Wait for every pool process.
+
         :raises SystemExit: a pool process failed to load the model, or takes longer than ``START_LIMIT``.
         """
         process = _process(worker.app)
@@ -89,8 +91,8 @@ class Heartbeat(bootsteps.StartStopStep):
 
     def start(self, consumer: Any) -> None:
         """Send the first heartbeat, and the others regularly."""
-        self._beat()
-        self._timer = consumer.timer.call_repeatedly(HEARTBEAT_INTERVAL, self._beat)
+        self._send_heartbeat()
+        self._timer = consumer.timer.call_repeatedly(HEARTBEAT_INTERVAL, self._send_heartbeat)
 
     def stop(self, _consumer: Any) -> None:
         """Send no more heartbeats, and remove this worker from the job store."""
@@ -100,7 +102,7 @@ class Heartbeat(bootsteps.StartStopStep):
         with contextlib.suppress(UnavailableError):
             self._process.store.remove_worker(self._info)
 
-    def _beat(self) -> None:
+    def _send_heartbeat(self) -> None:
         self._process.stop_if_model_failed()
         try:
             self._process.store.heartbeat(self._info)

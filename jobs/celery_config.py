@@ -9,7 +9,7 @@ from celery import Celery
 from . import ANSWER_LIFETIME, QUEUE, REDELIVERY, TIME_LIMIT
 
 CONNECT_TIMEOUT = 1  # seconds
-ANSWER_TIMEOUT = 2  # seconds that a broker may take to accept a job
+BROKER_TIMEOUT = 2  # seconds that a broker may take to accept a job
 START_LIMIT = 300  # seconds that a pool process may take to load the model
 SQS_WAIT = 5  # seconds that one request to Amazon SQS waits for a message; also until a failed job is tried again
 
@@ -36,7 +36,7 @@ _SETTINGS = {
     "broker_heartbeat": 10,  # seconds; AMQP only. The other side is gone after two without one
     "broker_connection_timeout": CONNECT_TIMEOUT,
     "redis_socket_connect_timeout": CONNECT_TIMEOUT,
-    "redis_socket_timeout": ANSWER_TIMEOUT,
+    "redis_socket_timeout": BROKER_TIMEOUT,
     "result_expires": ANSWER_LIFETIME,
     "result_backend_thread_safe": True,
 }
@@ -47,7 +47,7 @@ _WORKER_SETTINGS = {
 }
 
 _REDIS_OPTIONS = {
-    # Keys of our own: another Celery app in the same database gives up on jobs after a different time.
+    # Keys of our own: another Celery app in the same database may redeliver jobs after a different time.
     "unacked_key": "{birds}:unacked",
     "unacked_index_key": "{birds}:unacked_index",
     "unacked_mutex_key": "{birds}:unacked_mutex",
@@ -56,7 +56,7 @@ _REDIS_OPTIONS = {
     "unacked_restore_interval": 1,  # seconds; by default Celery looks for lost jobs only every 100 seconds
     "unacked_restore_throttle": 1,
     "socket_connect_timeout": CONNECT_TIMEOUT,
-    "socket_timeout": 2 * ANSWER_TIMEOUT,
+    "socket_timeout": 2 * BROKER_TIMEOUT,
     "socket_keepalive": True,
     # The pixels are text already; base64 once more would make a message a third larger.
     "body_encoding": None,
@@ -69,10 +69,10 @@ _SQS_OPTIONS = {
     "polling_interval": 0,  # seconds between two such requests
     "body_encoding": None,
     "sqs_base64_encoding": False,
-    "client-config": _SQS_CLIENT | {"read_timeout": SQS_WAIT + ANSWER_TIMEOUT},
+    "client-config": _SQS_CLIENT | {"read_timeout": SQS_WAIT + BROKER_TIMEOUT},
 }
 
-# Somebody looks at an empty page meanwhile: one more try, for a connection that a restart of the broker has broken.
+# A person is waiting, so there is only one more try, for a connection that a restart of the broker has broken.
 _RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 _WEB_SETTINGS = {
     "broker_pool_limit": 32,
@@ -81,11 +81,11 @@ _WEB_SETTINGS = {
     "task_publish_retry_policy": _RETRY_ONCE,
     "result_backend_transport_options": {"retry_policy": _RETRY_ONCE},
 }
-_WEB_REDIS_OPTIONS = {"socket_timeout": ANSWER_TIMEOUT}
-_WEB_AMQP_OPTIONS = {"read_timeout": ANSWER_TIMEOUT, "write_timeout": ANSWER_TIMEOUT}
-_WEB_SQS_OPTIONS = {"client-config": _SQS_CLIENT | {"read_timeout": ANSWER_TIMEOUT}}
+_WEB_REDIS_OPTIONS = {"socket_timeout": BROKER_TIMEOUT}
+_WEB_AMQP_OPTIONS = {"read_timeout": BROKER_TIMEOUT, "write_timeout": BROKER_TIMEOUT}
+_WEB_SQS_OPTIONS = {"client-config": _SQS_CLIENT | {"read_timeout": BROKER_TIMEOUT}}
 
-# By the scheme of the broker's address: options of every process, and those that a web process has besides.
+# By the scheme of the broker's address: options of every process, and additional ones of a web process.
 _TRANSPORT_OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "redis": (_REDIS_OPTIONS, _WEB_REDIS_OPTIONS),
     "rediss": (_REDIS_OPTIONS, _WEB_REDIS_OPTIONS),

@@ -16,7 +16,7 @@ from redis import RedisError
 from inference import Identification
 
 from . import NO_BROKER, NO_REDIS, QUEUE, TASK
-from .celery_config import ANSWER_TIMEOUT, CONNECT_TIMEOUT, celery_app
+from .celery_config import BROKER_TIMEOUT, CONNECT_TIMEOUT, celery_app
 from .errors import JobFailedError, JobLostError, UnavailableError
 from .messages import BadMessageError, decode_identification, encode_pixels
 from .pending import PendingJob, Position
@@ -31,7 +31,7 @@ class RemoteClassifier:
 
     :ivar labels: of the pair on this machine. An answer carries the labels of the worker's pair.
     :ivar batch_size: how many photos ``classify_batch`` takes.
-    :ivar concurrency: how many calls may run at the same time: one for each job that may wait, and one that is begun.
+    :ivar concurrency: how many calls may run at the same time: one for each job that may wait, and one in progress.
     :ivar is_remote: photos leave this process.
     :param queue_url: the address of a Celery broker.
     :param result_url: the address of a Redis.
@@ -76,7 +76,7 @@ class RemoteClassifier:
         :raises BusyError: too many jobs wait.
         :raises UnavailableError: there is no worker, or the broker or the Redis does not answer.
         """
-        job_id = secrets.token_urlsafe(16)  # 128 bits, which nobody guesses
+        job_id = secrets.token_urlsafe(16)  # 128 bits, which nobody can guess
         result = self._send(job_id, encode_pixels(pixels))
         try:
             result.get(timeout=self._result_wait if wait is None else wait, propagate=False)
@@ -104,7 +104,7 @@ class RemoteClassifier:
             self._store.add(job_id, self._max_waiting)
             with _broker_answers():
                 return self._celery.send_task(
-                    TASK, (encoded_pixels,), task_id=job_id, argsrepr="pixels", confirm_timeout=ANSWER_TIMEOUT
+                    TASK, (encoded_pixels,), task_id=job_id, argsrepr="pixels", confirm_timeout=BROKER_TIMEOUT
                 )
         except UnavailableError:
             self.drop(job_id)
@@ -141,7 +141,7 @@ class RemoteClassifier:
         return thumbnail, identification or self._store.position(job_id)
 
     def drop(self, job_id: str) -> None:
-        """Drop a job for whose answer nobody waits. If Redis does not answer, the job expires there by itself."""
+        """Drop a job that nobody waits for. If Redis does not answer, the job expires there anyway."""
         with contextlib.suppress(UnavailableError):
             self._store.drop(job_id)
 
@@ -159,8 +159,9 @@ class RemoteClassifier:
 
 @contextlib.contextmanager
 def _broker_answers() -> Iterator[None]:
-    """
-    :raises UnavailableError: the broker does not answer; each kind of broker raises exceptions of its own.
+    """Turn every exception of the block into one: each kind of broker raises exceptions of its own.
+
+    :raises UnavailableError: the broker does not answer.
     """
     try:
         yield

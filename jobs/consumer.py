@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Consumer(CeleryConsumer):
-    """Celery's consumer, but it tries to reach a broker that is gone every second, where Celery's waits ever longer.
+    """Celery's consumer, except that it tries every second to reach a broker that is gone, not ever more rarely.
 
     Workers do not talk to each other: without mingle and gossip the start is a second faster.
     """
@@ -22,8 +22,8 @@ class Consumer(CeleryConsumer):
     hub: Any  # the event loop, or None
 
     def __init__(self, on_task_request: Any, *, worker_options: dict[str, Any], **options: Any) -> None:
-        alone = {"without_mingle": True, "without_gossip": True}
-        super().__init__(on_task_request, worker_options=worker_options | alone, **options)
+        no_gossip = {"without_mingle": True, "without_gossip": True}
+        super().__init__(on_task_request, worker_options=worker_options | no_gossip, **options)
 
     def ensure_connected(self, conn: Connection) -> Connection:
         """Connect to the broker, however long it takes until it answers.

@@ -7,7 +7,7 @@ class BusyError(Exception):
     """The queue is full, or so long that the photo would wait too long.
 
     :param waiting: photos in the queue.
-    :param mean_service_time: seconds that each takes.
+    :param mean_service_time: seconds that each of them takes.
     :ivar retry_after: seconds after which it is worth trying again.
     """
 

@@ -1,4 +1,4 @@
-"""The HTTP server in which a worker answers ``/healthz``, for a load balancer or a deployment."""
+"""The HTTP server with which a worker answers ``/healthz``, for a load balancer or a deployment."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""The Lua scripts of the job store. Redis runs each as one step, so that no other client comes in between.
+"""The Lua scripts of the job store. Redis runs each as one step, so that no other client can interfere.
 
 All times are of Redis's clock, in seconds. ``store.py`` describes the keys.
 """
@@ -39,7 +39,7 @@ ADD = (
 
 #: Takes a job out of the queue for a worker.
 #: KEYS waiting, job; ARGV ID of the job, longest wait.
-#: Returns which try this is; 0 if the job is unknown, answered, or was not begun in time.
+#: Returns which try this is; 0 if the job is unknown, done, or was not started in time.
 BEGIN = (
     _NOW
     + """
@@ -80,5 +80,5 @@ POSITION = (
     """
 )
 
-#: KEYS workers; ARGV what the worker says of itself.
+#: KEYS workers; ARGV what the worker says about itself.
 HEARTBEAT = _NOW + "redis.call('ZADD', KEYS[1], now, ARGV[1])"

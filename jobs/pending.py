@@ -17,7 +17,7 @@ class PendingJob:
 class Position:
     """The position of a job in the queue.
 
-    :param ahead: how many jobs will be begun before it; None if a worker has begun it.
+    :param ahead: how many jobs will be started before it; None if a worker has started it.
     :param seconds: the estimated time until it is answered.
     """
 

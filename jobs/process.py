@@ -55,7 +55,7 @@ class WorkerProcess:
     classifier: "Classifier" = field(init=False)
 
     def __post_init__(self) -> None:
-        # Shared memory, by which a pool process tells the main process how its start went.
+        # Shared memory, in which a pool process tells the main process whether it has loaded the model.
         self._loaded = multiprocessing.Semaphore(0)
         self._failure = multiprocessing.Array(ctypes.c_char, MAX_FAILURE)
 
@@ -82,7 +82,7 @@ class WorkerProcess:
         except Exception as error:
             reason = str(error) if isinstance(error, PairError) else f"{type(error).__name__}: {error}"
             self._failure.value = reason.encode()[: MAX_FAILURE - 1]
-            os._exit(settings.CANNOT_START)  # an exception would only be logged, and Celery go on without a model
+            os._exit(settings.CANNOT_START)  # Celery would only log an exception, and go on without a model
         self._loaded.release()
 
     # --- In the main process
@@ -92,7 +92,7 @@ class WorkerProcess:
 
         :param seconds: how long at most.
         :return: whether it has.
-        :raises SystemExit: a pool process failed to.
+        :raises SystemExit: a pool process could not load it.
         """
         if self._loaded.acquire(timeout=seconds):
             return True

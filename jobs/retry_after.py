@@ -4,7 +4,7 @@ from math import ceil
 
 INITIAL_SERVICE_TIME = 0.1  # seconds that a photo is assumed to take until some have been answered
 SERVICE_TIME_WINDOW = 20  # photos over which the mean service time is averaged
-UNAVAILABLE = 5  # seconds: a broker, a Redis or a worker that is restarted is back after about as many
+UNAVAILABLE = 5  # seconds: about how long a broker, a Redis or a worker takes to restart
 DISK_FULL = 60  # seconds: an operator has to make room
 
 

@@ -1,7 +1,7 @@
-"""The job store in Redis, which web processes and workers share: which jobs wait, what each one's status is, who works.
+"""The job store in Redis, which web processes and workers share: waiting jobs, the state of each job, and the workers.
 
-A broker cannot say at which position of its queue a job is, and counts its jobs too late to turn away the last of a
-thousand that come at once. All times are of Redis's clock, so the clocks of the machines need not agree.
+A broker cannot say at which position of its queue a job is, and its count comes too late to refuse the last of a
+thousand jobs that arrive at once. All times are of Redis's clock, so the clocks of the machines need not agree.
 """
 
 import json
@@ -35,8 +35,8 @@ FETCHED_LIFETIME = 5  # seconds for which a job stays in the store after its ans
 LOST_AFTER = LONGEST_WAIT + 2 * MAX_TRIES * TIME_LIMIT
 
 # The keys. The braces put them into one hash slot, so that a script may name several. Keys and fields have kept their
-# first names, "line" and "pace" among them, so that processes of several releases can share a store.
-WAITING = "{birds}:line"  # sorted set: IDs of the jobs that no worker has begun, by the time at which they were added
+# original names, "line" and "pace" among them, so that processes of several releases can share a store.
+WAITING = "{birds}:line"  # sorted set: IDs of the jobs that no worker has started, by the time at which they were added
 SERVICE_TIME = "{birds}:pace"  # hash: "seconds", the mean for a photo, all workers together; "last", when one was done
 WORKERS = "{birds}:workers"  # sorted set: each worker as JSON, by the time of its last heartbeat
 #: Hash, one for each job ID: the time at which it "entered" the queue, the number of its "tries", whether it is "done",
@@ -46,7 +46,7 @@ JOB = "{birds}:job:"
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """What a worker says of itself.
+    """What a worker says about itself.
 
     :param name: unique.
     :param model: the SHA-256 of its model file.
@@ -62,9 +62,9 @@ class WorkerInfo:
 class QueueState:
     """The queue at one moment.
 
-    :param waiting: how many jobs no worker has begun.
+    :param waiting: how many jobs no worker has started.
     :param mean_service_time: seconds that a photo takes, all workers together.
-    :param workers: those whose heartbeat was seen lately.
+    :param workers: those with a heartbeat within ``HEARTBEAT_TIMEOUT``.
     """
 
     waiting: int
@@ -86,7 +86,8 @@ class QueueState:
 
 @contextmanager
 def _redis_answers() -> Iterator[None]:
-    """
+    """Turn the errors of redis-py in the block into one.
+
     :raises UnavailableError: Redis does not answer.
     """
     try:
@@ -137,7 +138,7 @@ class JobStore:
 
     @_redis_answers()
     def begin(self, job_id: str) -> int:
-        """Take a job out of the queue because a worker begins it.
+        """Take a job out of the queue because a worker begins a try of it.
 
         :return: which try this is, from 1; 0 if nobody waits for the answer.
         """
@@ -185,7 +186,7 @@ class JobStore:
 
     @_redis_answers()
     def mark_fetched(self, job_id: str) -> None:
-        """Let a job go soon, because its answer was fetched. The worker may still have to mark it as done."""
+        """Let a job expire soon, because its answer was fetched. The worker may still have to mark it as done."""
         with self._redis.pipeline() as pipeline:
             pipeline.hset(JOB + job_id, "answered", 1)
             pipeline.expire(JOB + job_id, FETCHED_LIFETIME)
@@ -193,7 +194,7 @@ class JobStore:
 
     @_redis_answers()
     def drop(self, job_id: str) -> None:
-        """Remove a job for whose answer nobody waits. No worker begins it any more."""
+        """Remove a job that nobody waits for, so that no worker starts it."""
         with self._redis.pipeline() as pipeline:
             pipeline.zrem(WAITING, job_id)
             pipeline.delete(JOB + job_id)
@@ -203,7 +204,7 @@ class JobStore:
 
     @_redis_answers()
     def heartbeat(self, worker: WorkerInfo) -> None:
-        """Note that a worker takes jobs at this moment."""
+        """Record that a worker is taking jobs at this moment."""
         self._heartbeat([WORKERS], [json.dumps(asdict(worker))])
 
     @_redis_answers()
@@ -221,6 +222,6 @@ def _queue_state(waiting: int, mean_service_time: bytes | None, workers: list[by
 
 
 def _worker_info(text: bytes) -> WorkerInfo:
-    """Read what a worker said of itself. It may be of another release and say more."""
+    """Read what a worker said about itself. It may be of another release and say more."""
     worker = json.loads(text)
     return WorkerInfo(worker["name"], worker["model"], worker["labels"])

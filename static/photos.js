@@ -1,9 +1,9 @@
-// Sends photos as soon as they are chosen, dropped or pasted, and shows a card for each. Without this the form works too.
+// Sends photos as soon as they are chosen, dropped or pasted, and shows a card for each. The form works without this script, too.
 
 import { shrunk } from "./shrink.js";
 import { follow, replaced } from "./waiting.js";
 
-const AT_ONCE = 2; // photos: one is looked at while the next one is on its way
+const AT_ONCE = 2; // photos: the server identifies one while the next one is on its way
 const TRIES = 10; // for a photo that the app is too busy for
 const FORM = 4096; // bytes of a form around its photo, at most
 const NEWS = 20; // sentences kept for screen readers
@@ -34,7 +34,7 @@ document.addEventListener("paste", (event) => {
   if (event.clipboardData.files.length) take(event.clipboardData.files);
 });
 document.addEventListener("dragover", (event) => {
-  event.preventDefault(); // the browser would show the photo in the place of the page
+  event.preventDefault(); // the browser would show the photo instead of the page
   target.classList.add("over");
 });
 document.addEventListener("dragleave", (event) => {
@@ -72,10 +72,10 @@ async function sendWaiting() {
 
 function newCard(photo) {
   const card = document.querySelector("#sending").content.firstElementChild.cloneNode(true);
-  const picture = card.querySelector("img");
-  picture.addEventListener("error", () => picture.remove()); // a format that this browser does not show
-  picture.src = URL.createObjectURL(photo);
-  picture.alt += `: ${photo.name}`;
+  const image = card.querySelector("img");
+  image.addEventListener("error", () => image.remove()); // a format that this browser does not show
+  image.src = URL.createObjectURL(photo);
+  image.alt += `: ${photo.name}`;
   card.setAttribute("aria-label", photo.name);
   card.querySelector(".name").textContent = photo.name;
   cards.append(card);
@@ -93,9 +93,9 @@ async function identify({ photo, card }) {
 
 async function isTooLarge(photo, card) {
   if (photo.size > limit) return true;
-  const picture = card.querySelector("img");
-  await picture?.decode().catch(() => {}); // the server says what is wrong with it
-  return picture?.naturalWidth * picture?.naturalHeight > (pixelsOf[photo.type] ?? Number(form.dataset.pixels));
+  const image = card.querySelector("img");
+  await image?.decode().catch(() => {}); // the server says what is wrong with it
+  return image?.naturalWidth * image?.naturalHeight > (pixelsOf[photo.type] ?? Number(form.dataset.pixels));
 }
 
 async function reduced(photo, card) {
@@ -125,7 +125,7 @@ async function resultCard(photo, name, card) {
   }
 }
 
-// The server's card for a photo that is too large to be sent: it is asked as by a proxy that keeps the photo.
+// The server's card for a photo that is too large to be sent, requested as by a proxy that does not pass the photo on.
 async function refusal(card) {
   const next = cardIn(await post(null, card, { "X-Body-Too-Large": "1" }));
   if (!next) throw new Error("The photo is too large to be sent.");
@@ -143,7 +143,7 @@ function formWith(photo, name) {
 function post(body, card, headers = {}) {
   const bar = card.querySelector("progress");
   return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
+    const request = new XMLHttpRequest(); // fetch does not report how much has been sent
     request.upload.addEventListener("progress", ({ loaded, total }) => {
       bar.value = loaded / total;
       state(card, loaded < total ? "On its way." : "Being looked at.");
@@ -177,22 +177,22 @@ function element(tag, name, text = "") {
 }
 
 function show(card, next) {
-  const picture = card.querySelector("img");
-  if (next.querySelector("img")) URL.revokeObjectURL(picture?.src);
-  else if (picture) next.prepend(picture);
+  const image = card.querySelector("img");
+  if (next.querySelector("img")) URL.revokeObjectURL(image?.src);
+  else if (image) next.prepend(image);
   replaced(card, next);
   if (!next.matches("[data-pending]")) return shown(next);
   announce(`${nameOf(card)}: ${next.querySelector(".species").textContent}`);
   follow(next, shown);
 }
 
-// An answer has come: it is announced, and the list has one row more.
+// Announces an answer, and adds it to the list.
 function shown(card) {
   const species = card.querySelector(".candidates a")?.textContent;
   const isUnsure = card.querySelector(".unsure");
   if (species) {
-    const percent = card.querySelector(".candidates .percent").textContent;
-    announce(`${nameOf(card)} ${isUnsure ? "Not sure, perhaps " : ""}${species}, ${percent}`);
+    const percent = Math.round(100 * card.querySelector(".candidates meter").value); // short, because it is read aloud
+    announce(`${nameOf(card)} ${isUnsure ? "Not sure, perhaps " : ""}${species}, ${percent} %`);
   }
   const title = species && !isUnsure && cards.children.length === 1 ? `${species} – ` : "";
   document.title = `${title}Which bird is it?`;
@@ -203,7 +203,7 @@ function shown(card) {
   link.href = URL.createObjectURL(new Blob([[cards.dataset.csvHeader, ...answers.map(csvRow), ""].join("\r\n")], { type: "text/csv" }));
 }
 
-// The server writes the row, but for the name of the file, which it forgets.
+// The server writes the row except for the name of the file, which it does not keep.
 function csvRow(card) {
   const name = nameOf(card);
   const cell = /[",\r\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;

@@ -32,7 +32,7 @@ function exifOf(bytes) {
       if (isExif && end <= bytes.length) return upright(bytes.slice(start, end));
     }
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error; // damaged: the image is good without it
+    if (!(error instanceof RangeError)) throw error; // damaged EXIF data: the image is usable without them
   }
   return new Uint8Array();
 }

@@ -1,4 +1,4 @@
-// Replaces the card of a pending photo by what the server says of it, until that is the answer.
+// Asks the server for the card of a pending photo again and again, and shows it, until there is an answer.
 
 const SHORTEST = 0.5; // seconds between two requests, at first
 const LONGEST = 5; // seconds between them when it takes long
@@ -15,7 +15,7 @@ export async function follow(card, whenAnswered) {
       next.dataset.taken ||= card.dataset.taken; // the server does not keep the date with the job
       card = replaced(card, next);
     } catch {
-      // No network at the moment: what is shown is still true.
+      // No network at the moment: keep what is shown.
     }
   }
   whenAnswered(card);
@@ -29,7 +29,7 @@ async function cardOf(answer) {
 export function replaced(card, next) {
   const name = card.querySelector(".name");
   if (name) next.querySelector(".said").prepend(name.cloneNode(true));
-  if (next.textContent === card.textContent) return card; // what stays the same is not announced again
+  if (next.textContent === card.textContent) return card; // the same text is not announced again
   next.setAttribute("aria-label", card.getAttribute("aria-label"));
   const focused = card.contains(document.activeElement) ? document.activeElement : null;
   card.replaceWith(next);

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 # Read when Keras and TensorFlow are imported.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no GPU is no error
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # a missing GPU is not an error
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # as the app does: take GPU memory as it is needed
 
 import keras
@@ -36,7 +36,7 @@ log = logging.getLogger("training")
 def main() -> None:
     options = parse_options()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for library in ("absl", "tensorflow"):  # they warn about .h5, and that one network is traced for several sizes
+    for library in ("absl", "tensorflow"):  # they warn about .h5, and about one network being traced for several sizes
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
         sys.exit(train_pair(options))
@@ -149,7 +149,7 @@ def output_folder(folder: Path) -> Path:
 
 
 def fingerprint(dataset: Dataset, weights: Path, recipe_options: dict[str, object]) -> str:
-    """A hash of all that decides how a training goes: a checkpoint of another training is of no use."""
+    """A hash of everything that determines a training, because a checkpoint of another training cannot be continued."""
     photos = {
         name: [("/".join(path.parts[-2:]), path.stat().st_size) for path in split.paths]
         for name, split in dataset.splits.items()

@@ -14,7 +14,7 @@ from inference.photo import Photo, open_photo
 
 from .data import SEED, Split
 
-# The keys stand in model_card.json and in the fingerprint of a checkpoint. Lengths in pixels are those at IMAGE_SIZE.
+# The keys appear in model_card.json and in the fingerprint of a checkpoint. Lengths in pixels are those at IMAGE_SIZE.
 AUGMENTATION: dict[str, Any] = {
     "crop_area": (0.35, 1.0),  # share of the image that a crop keeps
     "aspect": (3 / 4, 4 / 3),  # width to height of what is shown, relative to the image's own
@@ -91,7 +91,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
 
 
 def one_hot(targets: npt.NDArray[np.int32], classes: int) -> npt.NDArray[np.float32]:
-    """``float32[n, classes]`` of ``int[n]``."""
+    """One-hot targets: ``int[n]`` -> ``float32[n, classes]``."""
     hot = np.zeros((len(targets), classes), dtype="float32")
     hot[np.arange(len(targets)), targets] = 1
     return hot
@@ -124,7 +124,7 @@ def cropped(image: Image.Image, size: int, rng: random.Random) -> Image.Image:
 
 
 def shown_small(image: Image.Image, size: int, rng: random.Random) -> Image.Image:
-    """The whole image somewhere in a larger frame, whose rest is its own edges or reflections, out of focus."""
+    """The whole image somewhere in a larger frame, which is filled with its edges or reflections, out of focus."""
     smallest = max(AUGMENTATION["smallest"], AUGMENTATION["smallest_pixels"] / size)
     side, aspect = size * rng.uniform(min(1.0, smallest), 1.0), rng.uniform(*AUGMENTATION["aspect"])
     width, height = (min(size, round(side * stretch**0.5)) for stretch in (aspect, 1 / aspect))

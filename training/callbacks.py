@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type annotations
     """Keeps the best weights, and writes a checkpoint at the end of each epoch.
 
-    It comes before ``SwapEMAWeights`` in the list of callbacks: when a test ends, the averaged weights are
-    still in the network.
+    It must come before ``SwapEMAWeights`` in the list of callbacks: when a test ends, the averaged weights are
+    then still in the network.
 
     :param patience: epochs without a better score after which the stage ends.
     """
@@ -46,7 +46,7 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
 
 
 class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type annotations
-    """One bar over all stages, with the time left, and a line for each epoch; an epoch counts by its pixels.
+    """One bar over all stages, with the time left, and a line for each epoch. A step counts by its pixels.
 
     :param steps: in an epoch.
     """

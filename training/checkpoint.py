@@ -54,7 +54,7 @@ class State:
         return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
 
-_BROKEN = (OSError, KeyError, ValueError, RuntimeError)  # what h5py raises over a damaged file
+_BROKEN = (OSError, KeyError, ValueError, RuntimeError)  # what h5py raises for a damaged file
 
 
 class CheckpointError(ValueError):

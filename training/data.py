@@ -21,7 +21,7 @@ from .near_duplicates import difference_hash, duplicate_groups, near_duplicates
 SPLITS = ("train", "validation", "test")
 HELD_OUT = 0.1  # share of a label's photos for validation, and again for test, if the folder is not split
 MIN_PHOTOS = 5  # of a label, in train or in a folder that is not split; too few to learn from otherwise
-SEED = 0  # of the splitting
+SEED = 0  # of the splitting, and of all randomness in training
 FAULTS_SHOWN = 20  # of each kind, in the table
 _NAMES = ", ".join(f"*{extension}" for extension in FORMATS)
 
@@ -125,7 +125,7 @@ def read_dataset(data: Path) -> Dataset:
 
 
 def labels_without_photos(class_indices: dict[str, int], splits: dict[str, Split]) -> list[Fault]:
-    """The labels of which validation or test holds no photo."""
+    """The labels without a photo in validation or test."""
     return [
         Fault(f"no photo in {name}", label, f"its metrics on {name} will be missing", "trained on anyway")
         for name, split in splits.items()
@@ -135,7 +135,7 @@ def labels_without_photos(class_indices: dict[str, int], splits: dict[str, Split
 
 
 def find_photos(data: Path) -> tuple[list[LabeledPhoto], list[Fault]]:
-    """List the photo files in the folder, and what else is in the folders of the labels.
+    """List the photo files in the folder, and the faults: what else is in the folders of the labels.
 
     :raises DataError: there are none, or it is not a folder of labels.
     """
@@ -174,7 +174,10 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def check_labels(data: Path, labels: list[str], faults: list[Fault]) -> None:
-    """:raises DataError: there are fewer than two labels, or the app would not accept one."""
+    """Check what is left to train on.
+
+    :raises DataError: there are fewer than two labels, or the app would not accept one.
+    """
     if len(labels) < 2:
         left_out = f" ({len(faults)} faults: {faults[0].where}: {faults[0].why}, …)" if faults else ""
         raise DataError(
@@ -256,7 +259,7 @@ def leave_out_small_labels(photos: list[LabeledPhoto]) -> tuple[list[LabeledPhot
 def split_photos(photos: list[LabeledPhoto]) -> list[LabeledPhoto]:
     """Give photos without a split one: of each label 80 % to train, 10 % to validation, 10 % to test.
 
-    The same photos are always split in the same way, and near-duplicates come into the same split.
+    The same photos are always split in the same way, and near-duplicates go into the same split.
     """
     if all(photo.split for photo in photos):
         return photos

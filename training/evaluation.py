@@ -17,7 +17,7 @@ _BISECTIONS = 50
 
 
 def top_k(probabilities: Floats, targets: Ints, k: int) -> float:
-    """Share of photos, 0 to 1, whose label is among the ``k`` likeliest.
+    """Share of photos, 0 to 1, whose label is among the ``k`` most likely.
 
     :param probabilities: ``float[photos, classes]``.
     :param targets: ``int[photos]``.
@@ -48,9 +48,9 @@ def calibration_error(probabilities: Floats, targets: Ints) -> float:
 
 
 def fit_temperature(probabilities: Floats, targets: Ints) -> float:
-    """The temperature to divide the logits by so that the labels become likeliest (Guo et al. 2017, section 4.2).
+    """The temperature to divide logits by: it maximizes the likelihood of the labels (Guo et al. 2017, section 4.2).
 
-    :param probabilities: softmax of the logits. Its logarithm is the logits but for a constant, which softmax ignores.
+    :param probabilities: softmax of the logits. Its logarithm is the logits up to a constant, which softmax ignores.
     :return: more than 1 for an overconfident network.
     """
     logits = np.log(np.maximum(probabilities.astype("float64"), 1e-30))

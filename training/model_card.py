@@ -1,4 +1,4 @@
-"""What training measured of a model, for programs to read; the schema stands in ``inference/model_card.py``."""
+"""What training measured about a model, for programs to read; the schema is in ``inference/model_card.py``."""
 
 import platform
 import sys
@@ -39,7 +39,7 @@ def build_card(
     probabilities: dict[str, Floats],
     uncalibrated: Floats,
 ) -> schema.CardFile:
-    """Everything that was measured.
+    """The model card: everything that was measured.
 
     :param model: the saved network.
     :param state: of the finished training; it has a best epoch.
@@ -116,7 +116,7 @@ def versions() -> dict[str, str]:
 
 
 def write_card(path: Path, card: schema.CardFile) -> None:
-    """Write the file in place of the one that is there; a reader never sees half of it."""
+    """Write the file, replacing an old one as a whole: a reader never sees half of it."""
     new = path.with_suffix(".new.json")
     new.write_bytes(schema.encode_card(card))
     new.replace(path)

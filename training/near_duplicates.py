@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-MAX_HASH_DISTANCE = 4  # bits of 64 in which the hashes of two copies of a photo differ at most
-_PAIRS_AT_A_TIME = 2**24  # hashes compared in one step; takes 130 MB
+MAX_HASH_DISTANCE = 4  # bits of 64: the hashes of two copies of a photo differ in no more
+_PAIRS_AT_A_TIME = 2**24  # pairs of hashes compared in one step; takes 130 MB
 
 
 def difference_hash(image: Image.Image) -> int:

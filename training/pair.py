@@ -29,10 +29,10 @@ def save_pair(network: "keras.Model", class_indices: dict[str, int], model: Path
 
 
 def replace_pair(new_model: Path, new_labels: Path, model: Path, labels: Path) -> None:
-    """Put two new files in the place of the old ones.
+    """Replace the two files of a pair with new ones.
 
     The manifest comes first: until the ``.h5`` is renamed, it belongs to another model and is ignored; from then until
-    the ``.npy`` is renamed, it names other labels, and whoever loads the pair is refused. The ``.npy`` comes last.
+    the ``.npy`` is renamed, it names other labels, and loading the pair is refused. The ``.npy`` comes last.
     """
     write_manifest(model.parent, describe_pair(new_model, new_labels))
     new_model.replace(model)

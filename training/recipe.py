@@ -21,8 +21,8 @@ BATCH_SIZE = 32  # photos a step
 LABEL_SMOOTHING = 0.1
 WEIGHT_DECAY = 0.02  # AdamW
 WARM_UP = 0.1  # share of a stage's steps in which the learning rate rises
-CLASS_WEIGHT = 0.5  # power of how much rarer than the mean a label is; 0 weights photos equally, 1 labels
-AVERAGED_EPOCHS = 1.0  # the weights that are evaluated and saved are a running mean over about so many
+CLASS_WEIGHT = 0.5  # exponent of a label's rarity: 0 weights all photos equally, 1 all labels
+AVERAGED_EPOCHS = 1.0  # the weights that are evaluated and saved are a running mean over about this many
 PATIENCE = 6  # epochs without a better score on validation before a stage ends
 
 HEAD_EPOCHS = 3
@@ -47,7 +47,7 @@ def stages(weights: str, epochs: int) -> list[Stage]:
     growing = tuple(SIZES[math.ceil(len(SIZES) * epoch / epochs) - 1] for epoch in range(1, epochs + 1))
     if weights == "none":
         return [Stage("everything from scratch", None, growing, SCRATCH_LEARNING_RATE)]
-    # In a weights file the last modules may be missing (they then start random) or made for another kind of pooling,
+    # In a weights file the last modules may be missing (then they start random) or made for another kind of pooling,
     # so they are trained with the head.
     frozen_through = "mixed10" if weights == "imagenet" else "mixed8"
     return [
@@ -57,7 +57,7 @@ def stages(weights: str, epochs: int) -> list[Stage]:
 
 
 def described() -> dict[str, object]:
-    """The numbers of the recipe; they stand in the model card and in the fingerprint of a checkpoint."""
+    """The numbers of the recipe, for the model card and the fingerprint of a checkpoint."""
     return {
         "head_epochs": HEAD_EPOCHS,
         "head_size": HEAD_SIZE,

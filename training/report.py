@@ -1,4 +1,4 @@
-"""The report: one page for people, with everything in it."""
+"""Writes the report: one page for people, which needs no other file."""
 
 import base64
 import io
@@ -48,10 +48,10 @@ class ConfusedSpecies:
 
 
 def write_report(path: Path, card: CardFile, dataset: Dataset, probabilities: Floats, *, with_photos: bool) -> None:
-    """Write the page in place of the one that is there; a reader never sees half of it.
+    """Write the page, replacing an old one as a whole: a reader never sees half of it.
 
     :param probabilities: ``float[photos, classes]`` of the split that the card's metrics were measured on.
-    :param with_photos: show two photos of each confused pair. The page then carries copies of them.
+    :param with_photos: show two photos of each confused pair. The page then contains copies of them.
     """
     templates = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True

@@ -10,7 +10,7 @@ class Stage:
     """One stage of training.
 
     :param name: for people.
-    :param frozen_through: the last layer of InceptionV3 that does not learn; None: all learn.
+    :param frozen_through: the last layer of InceptionV3 that does not learn; None if all learn.
     :param sizes: pixels of the images' sides, for each epoch.
     :param learning_rate: at its peak.
     """
@@ -26,7 +26,7 @@ class Stage:
         return len(self.sizes)
 
     def size_ends(self) -> Iterator[tuple[int, int]]:
-        """Each size of images in turn, and the number of epochs of the stage after which it ends."""
+        """Each image size in turn, and the number of epochs of the stage after which its turn ends."""
         end = 0
         for size, epochs in groupby(self.sizes):
             end += len(list(epochs))

@@ -1,4 +1,4 @@
-"""Everything that knows HTTP. ``init_app`` puts it together; ``startup.start`` brings it to life."""
+"""Everything that knows HTTP. ``init_app`` sets up an application; ``startup.start`` loads its model."""
 
 from flask import Flask
 
@@ -6,7 +6,7 @@ from . import api, cards, errors, health, pages, security, startup, telemetry, u
 
 
 def init_app(app: Flask) -> None:
-    """Make a Flask application answer everything but its first page."""
+    """Set up everything on a Flask application except its first page."""
     app.request_class = uploads.UploadRequest
     telemetry.init_app(app)
     startup.init_app(app)

@@ -18,9 +18,9 @@ from jobs.errors import BusyError
 from jobs.pending import PendingJob
 from jobs.retry_after import INITIAL_SERVICE_TIME, SERVICE_TIME_WINDOW
 
-LONGEST_WAIT = 20  # seconds in the queue; after that a person is sent away rather than kept waiting
+LONGEST_WAIT = 20  # seconds in the queue; a photo whose turn has not come by then is refused
 SWEEP_INTERVAL = 0.1  # seconds between two searches of a full queue for clients that have disconnected
-OVERLOAD = 100  # refusals within a second: so many that some clients cannot have waited for their Retry-After
+OVERLOAD = 100  # refusals within a second; at that rate some clients cannot have waited for their Retry-After
 
 Classify = Callable[[NDArray[np.uint8]], Identification | PendingJob]
 Item = TypeVar("Item")
@@ -32,7 +32,7 @@ class DisconnectedError(Exception):
 
 
 class OverloadDetector:
-    """Tells whether so many photos are refused that clients cannot all be waiting as told by ``Retry-After``."""
+    """Detects an overload: photos are refused so often that clients cannot all be waiting as ``Retry-After`` says."""
 
     def __init__(self) -> None:
         self._refusals: deque[float] = deque(maxlen=OVERLOAD)  # times of the latest ones
@@ -49,8 +49,8 @@ class Prediction:
     """A photo that has been identified.
 
     :param reading: its thumbnail, and when it was taken.
-    :param seconds: what it took to ``wait`` in the queue, to ``decode`` the photo, to make the ``thumbnail``, and in
-        the ``network``. The way to a network in another process and back counts as waiting.
+    :param seconds: the time that it took to ``wait`` in the queue, to ``decode`` the photo, to make the ``thumbnail``,
+        and to run the ``network``. The transfer to a network in another process and back counts as waiting.
     """
 
     identification: Identification
@@ -68,7 +68,7 @@ class PendingPrediction:
     """A photo whose answer a worker has not given yet.
 
     :param job_id: under which the answer can be looked up.
-    :param reading: what can be shown meanwhile.
+    :param reading: its thumbnail, to show meanwhile, and when it was taken.
     """
 
     job_id: str
@@ -90,7 +90,7 @@ class _Ticket:
 
 
 class AdmissionQueue:
-    """Photos are read one at a time; the next one is read while the network works on the one before.
+    """The queue. Photos are read one at a time; the next one is read while the network works on the one before.
 
     :param read: reads a file; raises ``PhotoError`` for a bad one.
     :param classify: ``uint8[224, 224, 3]`` -> ``Identification``, or a ``PendingJob`` if the answer takes longer.
@@ -103,8 +103,8 @@ class AdmissionQueue:
     ) -> None:
         self.max_waiting = max_waiting
         self._read, self._classify = read, classify
-        # One thread for each stage: an executor's queue is first come, first served, which a lock is not. And with two
-        # photos read, the network's thread goes on to the next one without waiting for any request's thread.
+        # One thread for each stage: an executor's queue is first come, first served, which a lock is not. And once two
+        # photos have been read, the network's thread goes on to the second without waiting for any request's thread.
         self._reader = ThreadPoolExecutor(1, "reader")
         self._network = ThreadPoolExecutor(concurrency, "network")
         self._tickets: list[_Ticket] = []
@@ -118,7 +118,10 @@ class AdmissionQueue:
         return len(self._tickets)
 
     def check(self) -> None:
-        """:raises BusyError: the queue is full."""
+        """Raise an error if no photo would be admitted now.
+
+        :raises BusyError: the queue is full.
+        """
         with self._lock:
             self._sweep()
             if len(self._tickets) > self.max_waiting:
@@ -164,14 +167,14 @@ class AdmissionQueue:
     def _run(
         self, ticket: _Ticket, stage: ThreadPoolExecutor, step: Callable[[Item], Result], item: Item
     ) -> tuple[Result, float]:
-        """Run ``step(item)`` when its turn comes at a stage; the result, and the seconds that it took."""
+        """Run ``step(item)`` at a stage when its turn comes; return the result, and the seconds that it took."""
 
         def timed_step() -> tuple[Result, float]:
             if ticket.is_disconnected():
                 raise DisconnectedError
-            begun = time.monotonic()
+            started = time.monotonic()
             result = step(item)
-            seconds = time.monotonic() - begun
+            seconds = time.monotonic() - started
             ticket.deadline += seconds
             return result, seconds
 

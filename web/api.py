@@ -21,7 +21,7 @@ from .rate_limit import count_photo
 from .services import current_services
 from .uploads import received_body
 
-LATEST_LOOK_UP = 5  # seconds after which it is worth looking for a worker's answer again, at the latest
+MAX_RETRY_AFTER = 5  # seconds; a client that waits for a worker's answer is never told to wait longer
 
 OPENAPI: dict[str, Any] = json.loads(Path(__file__).with_name("openapi.json").read_text(encoding="utf-8"))
 
@@ -31,7 +31,7 @@ api = Blueprint("api", __name__, url_prefix="/api")
 @api.post("/v1/identifications")
 @count_photo
 def identify() -> Response:
-    """Name the bird in a photo, which is sent in a form or as the whole body."""
+    """Name the bird in a photo, which is sent in a form or as the body itself."""
     top = _requested_candidates()
     photo = received_body()
     is_async = "respond-async" in _preferences()
@@ -93,7 +93,7 @@ def index() -> str:
 def identification_json(identification: Identification, seconds: float, top: int) -> dict[str, object]:
     """An answer as JSON.
 
-    :param seconds: what it took.
+    :param seconds: the time that the answer took.
     :param top: how many candidates it lists.
     """
     return {
@@ -135,7 +135,10 @@ def _preferences() -> HeaderSet:
 
 
 def _requested_candidates() -> int:
-    """:raises BadRequest: ``?top=`` is not a number of candidates that an answer can have."""
+    """How many candidates the client asks for with ``?top=``.
+
+    :raises BadRequest: no answer has that number of candidates.
+    """
     top = request.args.get("top", str(CANDIDATES))
     if top not in map(str, range(1, CANDIDATES + 1)):
         raise BadRequest(f"top must be a whole number from 1 to {CANDIDATES}.")
@@ -158,5 +161,5 @@ def _pending_response(job_id: str, found: Position | Identification) -> Response
     response.status_code = 202
     response.cache_control.no_store = True
     response.location = url_for("api.identification", job=job_id, top=request.args.get("top"))
-    response.retry_after = min(seconds, LATEST_LOOK_UP)
+    response.retry_after = min(seconds, MAX_RETRY_AFTER)
     return response

@@ -24,7 +24,7 @@ class ResultCard:
     :param name: of the file; empty if only one photo was sent.
     :param thumbnail: a JPEG.
     :param taken: when the photo was taken, if the file says so.
-    :param seconds: what the answer took.
+    :param seconds: the time that the answer took.
     :param job_id: under which a worker's answer is looked up.
     :param position: in the queue, as long as there is no answer.
     :param sentence: why there will be no answer.
@@ -53,7 +53,7 @@ class ResultCard:
 
     @property
     def csv_answer(self) -> str:
-        """The rest of its row in the CSV list, behind ``file`` and ``taken``, as CSV text."""
+        """The rest of its row in the CSV list, after ``file`` and ``taken``, as CSV text."""
         return csv_export.as_line(self._answer_cells)
 
     @property
@@ -84,7 +84,7 @@ def as_base64(content: bytes) -> str:
 
 
 def look_up_url(label: str) -> str:
-    """Where a person can read about a species."""
+    """The address of a page about a species."""
     return LOOK_UP + quote(label, safe="")
 
 

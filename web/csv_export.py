@@ -12,7 +12,7 @@ TIME_FORMAT = "%Y-%m-%d %H:%M:%S"  # what spreadsheets recognise as a time
 def header(top: int = CANDIDATES) -> list[str]:
     """The names of the columns.
 
-    :param top: how many species each photo gets.
+    :param top: how many species are listed for each photo.
     """
     others = [f"{column}_{rank}" for rank in range(2, top + 1) for column in ("species", "confidence")]
     return ["file", "taken", "species", "confidence", *others, "error"]
@@ -45,7 +45,7 @@ def as_csv(rows: list[list[str]]) -> str:
 
 
 def as_line(cells: list[str]) -> str:
-    """Some cells of a row as CSV text, without the line end, which an HTML attribute would not keep."""
+    """Some cells of a row as CSV text, without the line ending, which an HTML attribute would not keep."""
     return as_csv([cells]).removesuffix("\r\n")
 
 

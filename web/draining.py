@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from flask import request
 
 DRAIN_LIMIT = 2**30  # bytes that are read before the sender is answered
-DRAIN_SECONDS = 30  # then the connection is no longer read: a sender that drips must not keep a thread
+DRAIN_SECONDS = 30  # then the connection is no longer read: a sender that trickles bytes must not keep a thread
 DRAIN_BLOCK = 2**16  # bytes
 
 
 def drain_request() -> None:
-    """Read and forget what the client still has to send, up to ``DRAIN_LIMIT`` and ``DRAIN_SECONDS``.
+    """Read and discard what the client still has to send, up to ``DRAIN_LIMIT`` and ``DRAIN_SECONDS``.
 
     If a server answers and closes the connection while a browser is still sending, the browser shows "connection reset"
     instead of the answer.
@@ -22,7 +22,7 @@ def drain_request() -> None:
     if request.content_length is None:
         # A chunked body has used up the stream that was limited to MAX_CONTENT_LENGTH.
         vars(request).pop("stream", None)
-    # It ends at the limit, or with this server's exception for a client that has disconnected.
+    # It ends at the limit, or with an exception, which depends on the server, if the client disconnects.
     with _reading_ends_after(DRAIN_SECONDS), contextlib.suppress(Exception):
         while request.stream.read(DRAIN_BLOCK):
             pass
@@ -30,12 +30,12 @@ def drain_request() -> None:
 
 @contextlib.contextmanager
 def _reading_ends_after(seconds: float) -> Iterator[None]:
-    """Let every read from the client end when the time is over, however slowly it sends."""
+    """End all reading from the client after this time, however slowly it sends."""
     connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
     if connection is None or not (request.content_length or "chunked" in request.headers.get("Transfer-Encoding", "")):
         yield
         return
-    # A time limit of the socket is one for each read, and a client that sends a byte a second never exceeds it.
+    # A timeout of the socket applies to each read, and a client that sends a byte a second never exceeds it.
     timer = threading.Timer(seconds, _stop_reading, [connection])
     timer.daemon = True
     timer.start()

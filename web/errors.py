@@ -26,16 +26,17 @@ from .cards import ResultCard
 from .draining import drain_request
 from .services import current_services, has_services
 from .telemetry import record_outcome
-from .uploads import MENDABLE
+from .uploads import SENDER_ERRORS
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for an answer that nobody waited for; it appears only in logs
+#: Why a photo gets no answer.
 EXPECTED = (BusyError, UnavailableError, JobLostError, JobFailedError, PhotoError)
 
 
 def init_app(app: Flask) -> None:
-    """Handle every exception that a view may raise, but for RequestEntityTooLarge (``application.http_413``)."""
+    """Handle every exception that a view may raise, except RequestEntityTooLarge (``application.http_413``)."""
     for error in EXPECTED:
-        app.register_error_handler(error, _no_answer)
+        app.register_error_handler(error, _not_identified)
     app.register_error_handler(DisconnectedError, _disconnected)
     app.register_error_handler(RateLimitExceeded, _rate_limit_exceeded)
     app.register_error_handler(HTTPException, render_error)
@@ -55,7 +56,7 @@ def as_http(error: Exception) -> HTTPException:
         case UnavailableError():
             log_unavailable(error)
             return ServiceUnavailable(sentence, retry_after=retry_after.UNAVAILABLE)
-        case JobLostError() if request.method == "POST":  # by workers of another release, which may be replaced soon
+        case JobLostError() if request.method == "POST":  # another release's worker answered; it may be replaced soon
             return ServiceUnavailable(sentence, retry_after=retry_after.UNAVAILABLE)
         case JobLostError():
             return Gone(sentence)
@@ -89,8 +90,11 @@ def _outcome(error: Exception) -> str:
     return "refused"
 
 
-def _no_answer(error: Exception) -> Response:
-    """Say why a photo gets no answer."""
+def _not_identified(error: Exception) -> Response:
+    """Say why a photo gets no answer.
+
+    :param error: one of ``EXPECTED``.
+    """
     # In an overload every refused client comes back at once, and takes processor time from the photos in the queue.
     if isinstance(error, BusyError) and (delay := current_services().refusal_delay()):
         drain_request()
@@ -123,13 +127,13 @@ def too_large(error: RequestEntityTooLarge) -> Response:
 
 
 def render_error(error: HTTPException) -> Response:
-    """The answer to any other error."""
+    """Count the photo, if one was posted, and answer with any other error."""
     record_failure(error)
     return _render(error)
 
 
 def _render(error: HTTPException) -> Response:
-    """A problem (RFC 9457) from the API, a result card for the page's script, or a page."""
+    """A problem (RFC 9457) from the API, a result card for the page's script, a flashed message, or a page."""
     drain_request()
     response = Response.force_type(error.get_response())
     if request.path.startswith("/api/"):
@@ -138,7 +142,7 @@ def _render(error: HTTPException) -> Response:
         response.content_type = "application/problem+json"
     elif request.blueprint == "cards":
         response.set_data(render_template("card.html", card=ResultCard(sentence=error.description or "")))
-    elif request.endpoint == "index" and isinstance(error, MENDABLE):
+    elif request.endpoint == "index" and isinstance(error, SENDER_ERRORS):
         flash(error.description or "")
         return redirect(url_for("index"))
     elif request.endpoint == "index" and request.method == "POST" and has_services():

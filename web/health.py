@@ -1,4 +1,4 @@
-"""Whether a photo would be answered, for programs: a load balancer, a deployment."""
+"""``/healthz``: whether a photo would be identified now, for load balancers and deployments."""
 
 from flask import Blueprint, current_app, jsonify
 from werkzeug.wrappers import Response
@@ -16,7 +16,7 @@ blueprint = Blueprint("health", __name__)
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """The mode, the model, and how many photos wait; status 503 and a reason if none would be answered."""
+    """The mode, the model, and how many photos wait; status 503 and a reason if none would be identified."""
     about, status = check_health(current_services()) if is_ready() else ({"reason": "The model is being loaded."}, 503)
     response = jsonify(about)
     response.status_code = status
@@ -25,7 +25,7 @@ def healthz() -> Response:
 
 
 def check_health(services: Services) -> tuple[dict[str, object], int]:
-    """What the process and its queue say of themselves, and the HTTP status for it."""
+    """The state of the process and its queue, and the HTTP status for it."""
     about: dict[str, object] = {
         "mode": "queue" if services.classifier.is_remote else "one process",
         "labels": len(services.classifier.labels),

@@ -38,7 +38,7 @@ def identify_photos(photos: list[FileStorage]) -> list[ResultCard]:
         try:
             if busy:
                 raise busy
-            # Once a worker has been waited for in vain, the other photos are not waited for.
+            # Once a worker's answer has not come in time, the other photos' answers are not waited for.
             card = identify_photo(photo, wait=not any(card.job_id for card in cards))
         except (HTTPException, *EXPECTED) as error:
             record_failure(error)

@@ -40,18 +40,21 @@ class LocalClassifier:
         return [*self._network.classify_batch(pixels)]
 
     def check(self) -> None:
-        """The network is always there."""
+        """Raise nothing: the network is always there."""
 
     def look_up(self, job_id: str) -> tuple[bytes, Identification | Position]:
-        """:raises UnknownJobError: there are no jobs."""
+        """Find nothing.
+
+        :raises UnknownJobError: always; there are no jobs.
+        """
         raise UnknownJobError(job_id)
 
     def keep_thumbnail(self, job_id: str, jpeg: bytes) -> None:
-        """There are no jobs."""
+        """Do nothing: there are no jobs."""
 
     def drop(self, job_id: str) -> None:
-        """There are no jobs."""
+        """Do nothing: there are no jobs."""
 
     def state(self) -> "QueueState | None":
-        """There is no queue of jobs."""
+        """None: there is no queue of jobs."""
         return None

@@ -1,4 +1,4 @@
-"""What the pages and the API say of the model: its species, its metrics, and when it is not sure."""
+"""What the pages and the API say about the model: its species, its metrics, and when it is not sure."""
 
 import logging
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """The model that the site speaks of.
+    """What the site knows about its model.
 
     :param sha256: of its ``.h5``; empty if neither the file nor a model card is on this machine.
     :param metrics: what training measured; None if there is no model card of this model.
     :param report: the page that training wrote; None if there is none of this model.
-    :param operators_threshold: the operator's choice of a confidence below which no answer is sure, if there is one.
+    :param operators_threshold: ``BIRD_UNSURE_BELOW``, a confidence, if the operator has set it.
     """
 
     sha256: str
@@ -34,7 +34,7 @@ class ModelInfo:
         return self.metrics.unsure_below if self.metrics else 0.0
 
     def is_unsure(self, identification: Identification) -> bool:
-        """Tell whether the first candidate may only be shown as one of several."""
+        """Whether the page must say that it is not sure, and show the candidates as equals."""
         # A threshold that was measured with this model says nothing about another one, which a worker may have.
         applies = self.operators_threshold is not None or identification.model == self.sha256
         return applies and identification.confidence < self.unsure_below

@@ -1,4 +1,4 @@
-"""The pages behind the first one, and the result cards that the page's script asks for."""
+"""All pages but the first, and the result cards that the page's script asks for."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ from .services import current_services, has_services
 from .telemetry import stage
 from .uploads import MAX_PHOTOS, received_photo
 
-LATEST_REFRESH = 10  # seconds after which the page of a pending job is loaded again, at the latest
+MAX_REFRESH = 10  # seconds; without a script, the page of a pending job is loaded again after no more than this
 
 pages = Blueprint("pages", __name__)
 cards = Blueprint("cards", __name__, url_prefix="/cards")
@@ -27,7 +27,7 @@ cards = Blueprint("cards", __name__, url_prefix="/cards")
 def identification(job: str) -> Response:
     """The page of a pending job: the answer, or its position in the queue."""
     card = card_of_job(job)
-    refresh = card.position and min(card.position.seconds, LATEST_REFRESH)
+    refresh = card.position and min(card.position.seconds, MAX_REFRESH)
     return private_page("index.html", card.status, cards=[card], refresh=refresh)
 
 
@@ -65,7 +65,7 @@ def about() -> str:
 
 @pages.get("/report")
 def report() -> Response:
-    """The report that training wrote of the model."""
+    """The report that training wrote about the model."""
     page = current_services().model_info.report
     if page is None:
         abort(404)
@@ -74,7 +74,7 @@ def report() -> Response:
 
 
 def private_page(template: str, status: int = 200, **context: Any) -> Response:
-    """A page with somebody's photo on it, which nobody may keep a copy of."""
+    """A page with somebody's photo on it, which no cache may keep."""
     with stage("template"):
         page = make_response(render_template(template, **context), status)
     page.cache_control.no_store = True
@@ -95,7 +95,7 @@ def init_app(app: Flask) -> None:
 
 
 def _context() -> dict[str, Any]:
-    """What every page may show; nothing of the model while it is being loaded."""
+    """The variables of every template; none while the model is being loaded."""
     if not has_services():
         return {}
     services = current_services()

@@ -56,7 +56,10 @@ def look_up(job_id: str) -> tuple[bytes, Identification | Position]:
 
 
 def drop_job_if_disconnected(job_id: str, is_disconnected: Callable[[], bool]) -> None:
-    """:raises DisconnectedError: the client has disconnected, so that nobody would look the answer up."""
+    """Drop a pending job whose answer nobody would look up.
+
+    :raises DisconnectedError: the client has disconnected, and the job has been dropped.
+    """
     if is_disconnected():
         current_services().classifier.drop(job_id)
         raise DisconnectedError
@@ -65,8 +68,8 @@ def drop_job_if_disconnected(job_id: str, is_disconnected: Callable[[], bool]) -
 def disconnect_checker() -> Callable[[], bool]:
     """A function that tells, in any thread, whether the client of this request has disconnected.
 
-    A client that has closed its sending side counts as disconnected, as it does with nginx. It can be told on Linux
-    alone, under Flask's own server and gunicorn.
+    A client that has closed its sending side counts as disconnected, as it does with nginx. This can be told only on
+    Linux, under Flask's own server or gunicorn; elsewhere no client ever counts as disconnected.
     """
     environ = request.environ if has_request_context() else {}
     socket = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")

@@ -15,9 +15,9 @@ from .services import current_services
 
 
 def rate_limit_key(address: str) -> str:
-    """The client that an address belongs to: with IPv6, one may use every address of its network.
+    """The key under which a client is counted. With IPv6, a client may use every address of its network.
 
-    :param address: an IP address, or whatever a proxy forwards in its place.
+    :param address: an IP address, or whatever else a proxy forwards as one.
     :return: the IPv4 address, or the /64 network (the smallest that a site gets by RFC 6177) of the IPv6 address.
     """
     try:
@@ -45,7 +45,7 @@ _further_photos = _limit(cost=lambda: int(g.further_photos))
 
 
 def count_further_photos(number: int) -> None:
-    """Count the photos of a form but for the first, which ``count_photo`` has counted.
+    """Count the photos of a form except the first, which ``count_photo`` has counted.
 
     :raises RateLimitExceeded: they are more than the client may send.
     """
@@ -62,7 +62,7 @@ def seconds_until_reset() -> int:
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Count the photos of each client; with a queue in its Redis, for all web processes together.
+    """Count the photos of each client: in memory, or with a queue in its Redis, for all web processes together.
 
     :raises SettingError: ``rate_limit`` is not a limit.
     """
@@ -80,5 +80,5 @@ def init_app(app: Flask, settings: Settings) -> None:
         from jobs.store import REDIS_TIMEOUTS  # redis is not needed where there is no queue
 
         app.config["RATELIMIT_STORAGE_OPTIONS"] = REDIS_TIMEOUTS
-    app.config["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"] = True  # a Redis that is gone must not turn people away
+    app.config["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"] = True  # nobody must be refused because Redis does not answer
     limiter.init_app(app)

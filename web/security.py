@@ -1,4 +1,4 @@
-"""What every answer forbids the browser, and whose cookies travel over HTTPS alone."""
+"""Security headers, and cookies that never leave HTTPS once they were set over it."""
 
 from flask import Flask, g, request
 from flask.sessions import SecureCookieSessionInterface
@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 
 class SecureOverHTTPSCookies(SecureCookieSessionInterface):
-    """A cookie that is set over HTTPS is never sent without it."""
+    """Cookies that were set over HTTPS are never sent without it."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
         """Whether the cookie has the attribute ``Secure``."""

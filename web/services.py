@@ -1,4 +1,4 @@
-"""What a process owns: the classifier (local or remote), the admission queue, the sandbox, the model's metrics."""
+"""What a process owns: the classifier (local or remote), the admission queue, the sandbox, the model information."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from .model_info import ModelInfo, read_model_info
 if TYPE_CHECKING:
     from jobs.store import QueueState  # redis is not needed in a single process
 
-OVERLOAD_DELAY = 0.05  # seconds before a refusal while clients do not wait as told: each costs processor time
+OVERLOAD_DELAY = 0.05  # seconds by which a refusal is delayed in an overload, because each costs processor time
 
 Pixels = NDArray[np.uint8]
 
@@ -47,7 +47,7 @@ class PhotoClassifier(Protocol):
         """Name the species in several images, ``uint8[n, 224, 224, 3]``."""
 
     def check(self) -> None:
-        """Raise what ``classify`` would raise if nobody could identify a photo now."""
+        """Raise what ``classify`` would raise, if no photo can be identified now."""
 
     def look_up(self, job_id: str) -> tuple[bytes, Identification | Position]:
         """The thumbnail of a pending job, and its answer or its position in the queue."""
@@ -63,7 +63,7 @@ class PhotoClassifier(Protocol):
 
 
 def load_classifier(settings: Settings) -> tuple[PhotoClassifier, str | None]:
-    """The one place where it is decided whether the network runs in this process or in workers.
+    """Decide whether the network runs in this process or in workers; nothing else in the app does.
 
     :return: the classifier, and the SHA-256 of the ``.h5``; None if that file is not on this machine.
     :raises PairError: the model pair cannot be used.
@@ -93,7 +93,7 @@ def _sha256_if_there(model_file: Path) -> str | None:
 
 @dataclass(frozen=True)
 class Services:
-    """Everything that answers need, made once when the process starts.
+    """Everything that requests need, created once when the process starts.
 
     :param overload_delay: seconds before a refusal in an overload.
     """
@@ -107,7 +107,8 @@ class Services:
     overload: OverloadDetector = field(default_factory=OverloadDetector)
 
     def check_admission(self) -> None:
-        """
+        """Refuse a photo that could not be identified, before it is received.
+
         :raises BusyError: too many photos are waiting.
         :raises UnavailableError: no worker would identify a photo.
         """
@@ -130,7 +131,7 @@ class Services:
 def build_services(settings: Settings, sandbox: Sandbox) -> Services:
     """Load the model or connect to the queue.
 
-    :param sandbox: started already, so that it gets ready meanwhile.
+    :param sandbox: already started, so that it gets ready while the model is being loaded.
     :raises PairError: the model pair cannot be used.
     """
     classifier, model_sha256 = load_classifier(settings)

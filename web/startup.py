@@ -1,4 +1,4 @@
-"""The start of the web process: settings checked, model loaded and warm before anybody is answered."""
+"""The start of the web process: check the settings, load the model and warm it up before any request is answered."""
 
 import atexit
 import contextlib
@@ -31,10 +31,10 @@ from .cards import card_of_prediction
 from .errors import log_unavailable
 from .services import Services, build_services
 
-OPEN_FILES = 2**16  # that this process may have, if the system lets it
+OPEN_FILES = 2**16  # that this process may have, if the system allows it
 STARTING = "The app is being started. Please try again in a few seconds."
-EARLY_REQUESTS = 16  # that may wait for the model: half of the fewest threads that gunicorn has here
-WARM_UP_ANSWERS = 5  # after these, an answer takes as long as the next one
+EARLY_REQUESTS = 16  # that may wait for the model: half of gunicorn's threads when BIRD_MAX_WAITING is 0
+WARM_UP_ANSWERS = 5  # after these, answers get no faster
 SECRET_LENGTH = 16  # characters that a key should have at least: 64 bits, if they are random hexadecimal digits
 
 
@@ -50,11 +50,12 @@ class Readiness:
         return self._ready.is_set()
 
     def announce(self) -> None:
-        """Let everybody in."""
+        """Let all requests in."""
         self._ready.set()
 
     def wait(self) -> None:
-        """
+        """Wait until the model is warm.
+
         :raises ServiceUnavailable: too many requests wait already; threads must be left to answer ``/healthz``.
         """
         if not self.is_loading or not self._early_requests.acquire(blocking=False):
@@ -70,12 +71,12 @@ def _readiness(app: Flask) -> Readiness:
 
 
 def is_ready() -> bool:
-    """Whether the application of this request has loaded its model."""
+    """Whether the application of this request has loaded its model and warmed it up."""
     return bool(_readiness(current_app))
 
 
 def init_app(app: Flask) -> None:
-    """Let no request in, but for ``/healthz``, before the model is warm."""
+    """Let no request except ``/healthz`` in before the model is warm."""
     app.extensions["bird_readiness"] = Readiness()
 
     @app.before_request
@@ -85,7 +86,7 @@ def init_app(app: Flask) -> None:
 
 
 def start(app: Flask) -> None:
-    """Check the settings, sweep the uploads folder and load the model, or end with one line that says why not.
+    """Check the settings, clear the uploads folder and load the model, or end with one line that says why not.
 
     Under gunicorn the model is loaded while the first requests come in: they wait for it, and ``/healthz`` says so.
     """
@@ -104,8 +105,8 @@ def start(app: Flask) -> None:
     sandbox.start()  # it gets ready while the model is being loaded
     _readiness(app).is_loading = True
     if is_under_gunicorn():
-        # If the process were told to stop meanwhile, it would take apart what the other thread is building, and crash
-        # or hang.
+        # If the process were told to stop meanwhile, Python would tear down what the other thread is building, and the
+        # process would crash or hang.
         atexit.register(lambda: bool(_readiness(app)) or os._exit(0))
         threading.Thread(target=_load, args=(app, checked, sandbox), name="load", daemon=True).start()
     else:
@@ -120,7 +121,7 @@ def apply_settings(app: Flask, checked: Settings) -> None:
     app.config["SECRET_KEY"] = checked.secret_key
     app.config["UPLOADS"] = str(checked.uploads)
     if checked.proxies:
-        # The last so many proxies are believed who the client is, and whether it speaks HTTPS.
+        # This many proxies are trusted to say who the client is, and whether it uses HTTPS.
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # Flask's documented way to add a middleware
             app.wsgi_app, x_for=checked.proxies, x_proto=checked.proxies
         )
@@ -149,7 +150,7 @@ def _load(app: Flask, checked: Settings, sandbox: Sandbox) -> None:
 
 
 def _warm_up(app: Flask, services: Services) -> None:
-    """Answer a blank photo: whatever is done only once is done before the first person waits for it."""
+    """Answer a blank photo, so that nobody waits for what is done only once."""
     blank = Photo(Image.new("RGB", (MIN_SIDE, MIN_SIDE)), (MIN_SIDE, MIN_SIDE)).thumbnail()
     with app.test_request_context():
         for _ in range(WARM_UP_ANSWERS):
@@ -186,7 +187,7 @@ def is_command() -> bool:
 
 
 def is_reloaders_parent(*, is_main: bool) -> bool:
-    """Whether Flask's reloader is about to import the app again in a process that answers the requests.
+    """Whether this process only watches the files: Flask's reloader imports the app again in a child, which serves.
 
     :param is_main: whether ``application.py`` was started as a script.
     """
@@ -213,9 +214,9 @@ def _refuse_to_fork() -> None:
 
 
 def _check_for_production(app: Flask, checked: Settings) -> None:
-    """Warn of what does no harm on a laptop.
+    """Warn about settings that do no harm on a laptop but do in production.
 
-    :raises SettingError: visitors would see the inside of the app.
+    :raises SettingError: Flask's debugger would be open to visitors.
     """
     if app.debug:
         raise SettingError("FLASK_DEBUG is on, which shows visitors the inside of the app. Leave it out.")
@@ -229,7 +230,7 @@ def _check_for_production(app: Flask, checked: Settings) -> None:
 
 
 def _allow_open_files() -> None:
-    """Raise the limit of open files as far as this process may: each request may hold ``uploads.MAX_PHOTOS``."""
+    """Raise the limit on open files as high as the system allows: each request may hold ``uploads.MAX_PHOTOS``."""
     if sys.platform == "win32":
         return
     import resource

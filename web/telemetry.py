@@ -1,4 +1,4 @@
-"""What is measured of each request: Prometheus metrics, one log line, and the ``Server-Timing`` header."""
+"""What is recorded of each request: Prometheus metrics, one log line, and the ``Server-Timing`` header."""
 
 import contextlib
 import logging
@@ -25,12 +25,13 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tupl
 #: Headers that only a proxy adds to a request; no client behind it can remove them.
 FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP")
 
+#: What may happen to a photo; docs/operating.md explains each.
 OUTCOMES = ("identified", "later", "refused", "limited", "busy", "unavailable", "gone", "failed")
 
 #: Upper bounds in seconds: from a millisecond, in which small photos are decoded, to the longest wait.
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # all series begin with the process, whose start has a metric of its own
+disable_created_metrics()  # type: ignore[no-untyped-call]  # every series begins with the process, whose start is a metric of its own
 
 photos = Counter("bird_photos", "Photos by outcome", ["outcome"])
 stage_seconds = Histogram("bird_stage_seconds", "Time that each stage of an answer took", ["stage"], buckets=BUCKETS)
@@ -80,11 +81,11 @@ def record_stage(name: str, seconds: float) -> None:
 @contextlib.contextmanager
 def stage(name: str) -> Iterator[None]:
     """Measure the time that the block takes, as a stage of this request."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     try:
         yield
     finally:
-        record_stage(name, time.perf_counter() - begun)
+        record_stage(name, time.perf_counter() - started)
 
 
 def _outcomes() -> list[str]:
@@ -114,7 +115,7 @@ def _log_exception(app: Flask, exc_info: ExcInfo) -> None:
 
 def _begin() -> None:
     g.request_id = secrets.token_hex(8)
-    g.begun = time.perf_counter()
+    g.started = time.perf_counter()
 
 
 def _add_request_id(record: logging.LogRecord) -> bool:
@@ -128,7 +129,7 @@ def _log_request(response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule else "-"
     outcomes = _outcomes()
     outcome = "mixed" if len(set(outcomes)) > 1 else next(iter(outcomes), "-")
-    total = time.perf_counter() - g.begun
+    total = time.perf_counter() - g.started
     ms = {name: round(1000 * seconds, 1) for name, seconds in {"total": total, **_stages()}.items()}
     current_app.logger.info(
         "%s %s %d %s %s",

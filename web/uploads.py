@@ -1,4 +1,4 @@
-"""Uploaded photos: where they lie while they are identified, and which of them are accepted."""
+"""Uploaded photos: where they are kept while they are identified, and which of them are accepted."""
 
 import contextlib
 import shutil
@@ -29,9 +29,9 @@ from .telemetry import stage
 MAX_PHOTOS = 20  # in one form
 FIELD = "bird_image"
 SUFFIX = ".upload"
-BROKEN_UPLOAD = "The upload broke off or is malformed. Please send it again."
-#: A header by which a proxy (.platform/nginx) says that the body was too large for it, so that it does not pass it on.
-#: The page's script asks in the same way for the answer to a photo that it cannot make small enough to send.
+BROKEN_UPLOAD = "The upload was interrupted or is malformed. Please send it again."
+#: The header with which a proxy (.platform/nginx) says that it does not pass the body on, because it is too large.
+#: The page's script sends it, too, to get the answer to a photo that it cannot make small enough to send.
 TOO_LARGE = "X-Body-Too-Large"
 
 _EXTENSIONS = [f"'{extension}'" for extension in FORMATS]
@@ -42,10 +42,10 @@ UNSUPPORTED_FILE_TYPE = (
 
 
 class UploadRequest(Request):
-    """A request whose photos lie in the uploads folder, under random names, until it has been answered.
+    """A request whose photos are kept in the uploads folder, under random names, until it has been answered.
 
-    They are written there once, as they come in. They stay readable even if another process that starts sweeps the
-    folder meanwhile. Files beyond ``MAX_PHOTOS`` are left to Werkzeug, which keeps small ones in memory, so that a
+    They are written there once, as they arrive. They stay readable even if another process starts meanwhile and
+    empties the folder. Files beyond ``MAX_PHOTOS`` are left to Werkzeug, which keeps small ones in memory, so that a
     hundred of them do not take a hundred open files.
     """
 
@@ -63,7 +63,7 @@ class UploadRequest(Request):
         return upload
 
     def body(self) -> IO[bytes]:
-        """The whole body, which is not a form, as a file in the uploads folder."""
+        """Receive the body, which is a photo and not a form, into a file in the uploads folder."""
         upload = self._get_file_stream()
         shutil.copyfileobj(self.stream, upload)
         upload.flush()
@@ -73,7 +73,7 @@ class UploadRequest(Request):
         """Delete the photos."""
         super().close()
         for upload in self._uploads:
-            with contextlib.suppress(OSError):  # it was swept; or the disk is full, and its last bytes are lost
+            with contextlib.suppress(OSError):  # it was deleted; or the disk is full, and its last bytes are lost
                 upload.close()
 
 
@@ -81,8 +81,8 @@ class RefusedError(BadRequest):
     """The request holds no photo, or too many; the description is a sentence for the person who sent it."""
 
 
-#: What a person can mend by sending another photo: the form says so.
-MENDABLE = (RefusedError, RequestEntityTooLarge, UnsupportedMediaType, UnprocessableEntity)
+#: What the sender has done wrong: the form is shown again, with a sentence that says what to do.
+SENDER_ERRORS = (RefusedError, RequestEntityTooLarge, UnsupportedMediaType, UnprocessableEntity)
 
 
 def received_photos() -> list[FileStorage]:
@@ -158,16 +158,19 @@ def open_upload(photo: FileStorage) -> BinaryIO:
 
 
 def _check_announced_size() -> None:
-    """:raises RequestEntityTooLarge: the photo was too large to reach the app, which answers as if it had."""
+    """Answer as if the photo had arrived, if a proxy or the page's script says that it was too large to be sent.
+
+    :raises RequestEntityTooLarge: it says so.
+    """
     if TOO_LARGE in request.headers:
         raise RequestEntityTooLarge
 
 
 @contextlib.contextmanager
 def _receiving() -> Iterator[None]:
-    """The block reads the body of the request.
+    """Turn what goes wrong while the block reads the body of the request into HTTP errors.
 
-    :raises BadRequest: the body is not what its headers announce, or it broke off.
+    :raises BadRequest: the body is not what its headers announce, or it was interrupted.
     :raises ServiceUnavailable: it cannot be stored, which is not the client's mistake.
     """
     try:
@@ -203,7 +206,10 @@ def prepare_folder(folder: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """:raises OSError: no photo can be stored in the uploads folder: it is gone, read-only, or the disk is full."""
+    """Try to store something in the uploads folder.
+
+    :raises OSError: no photo can be stored there: it is gone, read-only, or the disk is full.
+    """
     with tempfile.NamedTemporaryFile(dir=folder, prefix="", suffix=SUFFIX) as probe:
         probe.write(b"\0")
         probe.flush()

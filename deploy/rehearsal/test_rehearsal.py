@@ -134,18 +134,18 @@ def test_slow_clients_hold_no_thread(site, goldfinch):
         sent = drip(clients, request, rate=1000, seconds=5)
         assert 3000 < sent < len(request)
         assert requests_in(site) == 0
-        begun = time.monotonic()
+        started = time.monotonic()
         assert is_answered(send(site.address, goldfinch))
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - started < 5
         clients[0].sendall(request[sent:])
         assert "Predicted : " in read_to_end(clients[0])
 
 
 def test_idle_connections_block_nobody(site, goldfinch):
     with connections(site.address, 200):
-        begun = time.monotonic()
+        started = time.monotonic()
         assert is_answered(send(site.address, goldfinch))
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - started < 5
 
 
 def test_clients_that_read_slowly_hold_no_thread(site, goldfinch):
@@ -204,9 +204,9 @@ def test_sigterm_while_the_model_is_loading_stops_the_app(instance, after):
     instance.start()
     wait_until(lambda: answers(APP_PORT))
     time.sleep(after)
-    begun = time.monotonic()
+    started = time.monotonic()
     assert instance.service.stop() == 0
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - started < 10
 
 
 def test_while_the_app_does_not_answer_nginx_says_so(instance):

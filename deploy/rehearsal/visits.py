@@ -48,10 +48,10 @@ def connections(address: str, count: int) -> Iterator[list[socket.socket]]:
 
     :param address: an http:// URL with a port.
     """
-    place = urlsplit(address)
+    parts = urlsplit(address)
     with contextlib.ExitStack() as stack:
         yield [
-            stack.enter_context(socket.create_connection((place.hostname or "", place.port or 80), timeout=60))
+            stack.enter_context(socket.create_connection((parts.hostname or "", parts.port or 80), timeout=60))
             for _ in range(count)
         ]
 
@@ -70,8 +70,8 @@ def drip(clients: list[socket.socket], request: bytes, *, rate: int, seconds: fl
     :param seconds: how long.
     :return: how many bytes have been sent over each.
     """
-    sent, begun = 0, time.monotonic()
-    while time.monotonic() - begun < seconds and sent < len(request):
+    sent, started = 0, time.monotonic()
+    while time.monotonic() - started < seconds and sent < len(request):
         for client in clients:
             client.sendall(request[sent : sent + rate // 10])
         sent += rate // 10

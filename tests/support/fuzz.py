@@ -14,7 +14,6 @@ from pathlib import Path
 from . import servers
 from .drawings import draw_goldfinch, encoded
 from .photographs import animated, display_p3, exif, interlaced, sixteen_bit
-from .servers import KERAS2 as KERAS2
 from .servers import SMALL_NETWORK
 
 SAMPLED_EVERY = 20  # files: how often memory is measured

@@ -189,14 +189,14 @@ def good() -> Iterator[tuple[str, str, bytes]]:
     yield "JPEG", "bird.jpg", encoded(image, "JPEG")
     yield "JPEG, progressive", "bird.jpeg", encoded(image, "JPEG", progressive=True)
     yield "JPEG, CMYK", "bird.jpg", encoded(image.convert("CMYK"), "JPEG", quality=95)
-    yield "JPEG, grey", "bird.jpg", encoded(image.convert("L"), "JPEG")
+    yield "JPEG, gray", "bird.jpg", encoded(image.convert("L"), "JPEG")
     yield "JPEG with a byte of padding", "bird.jpg", padded(encoded(image, "JPEG"))
     yield (
         "JPEG with stray bytes in its head",
         "bird.jpg",
         encoded(image, "JPEG").replace(b"\xff\xdb", b"\0\0\0\xff\xdb", 1),
     )
-    yield "JPEG whose colours are sampled unusually", "bird.jpg", unusually_sampled()
+    yield "JPEG whose colors are sampled unusually", "bird.jpg", unusually_sampled()
     yield "JPEG, further picture behind it (MPO)", "bird.jpg", animated("MPO", 2)
     yield "JPEG of 12 megapixels", "bird.jpg", encoded(image.resize((4000, 3000)), "JPEG")
     yield "JPEG of 48 megapixels", "bird.jpg", encoded(image.resize((8064, 6048)), "JPEG")
@@ -206,8 +206,8 @@ def good() -> Iterator[tuple[str, str, bytes]]:
     yield "PNG", "bird.png", encoded(image, "PNG")
     yield "PNG, palette", "bird.png", encoded(image.quantize(200), "PNG")
     yield "PNG, alpha", "bird.png", encoded(transparent("RGB"), "PNG")
-    yield "PNG, grey with alpha", "bird.png", encoded(transparent("L"), "PNG")
-    yield "PNG, 16 bits, grey", "bird.png", sixteen_bit(0)
+    yield "PNG, gray with alpha", "bird.png", encoded(transparent("L"), "PNG")
+    yield "PNG, 16 bits, gray", "bird.png", sixteen_bit(0)
     yield "PNG, 16 bits, RGB", "bird.png", sixteen_bit(2)
     yield "PNG, 16 bits, RGBA", "bird.png", sixteen_bit(6)
     yield "PNG, interlaced", "bird.png", interlaced()

@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.support import brokers, servers
-from tests.support.fuzz import SMALL_NETWORK
+from tests.support.servers import SMALL_NETWORK
 
 #: Python runs this as sitecustomize.py when it starts.
 REFUSE_OTHER_PACKAGES = """

@@ -164,8 +164,8 @@ def test_a_command_that_is_killed_leaves_a_complete_list_and_resume_continues_it
     with open(path, "ab") as file:
         file.write(b'"trip/day1/IMG_')  # what a machine may leave that is switched off amid a row
     resumed = end(start(trip.parent, "trip", "--csv", str(path), "--resume", FLASK_DEBUG="1"))
+    assert resumed.status == 1, resumed.errors
     assert path.read_bytes() == whole[1].read_bytes()
-    assert resumed.status == 1
     assert len(resumed.output.splitlines()) == PHOTOS + len(SECOND_DAY) - len(begun) + 1
 
 

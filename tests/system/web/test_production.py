@@ -1,4 +1,4 @@
-"""Under gunicorn: the start, what is checked at it, the cookies, and the log."""
+"""Under gunicorn, behind a proxy: what the app answers while it starts, the log, the cookies."""
 
 import contextlib
 import http.client
@@ -11,67 +11,107 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.support import servers
+from tests.support.clients import MIB, send_form
+from tests.support.pages import sentence_on
+from tests.support.servers import Answer
+
+STARTING = "The app is being started. Please try again in a few seconds."
+
+
+@dataclass
+class Start:
+    """What visitors got while the app started.
+
+    :ivar health: what ``/healthz`` answered: the status, the JSON, and the seconds that it took.
+    :ivar pages: the status of each page, and whether the app was ready by then.
+    :ivar types: the statuses of the pages, with their content types.
+    :ivar uploads: the answers to uploads that were sent when too many visitors were waiting already, by path.
+    """
+
+    health: list[tuple[int, dict[str, object], float]] = field(default_factory=list)
+    pages: list[tuple[int, bool]] = field(default_factory=list)
+    types: set[tuple[int, str]] = field(default_factory=set)
+    uploads: dict[str, Answer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Web:
-    """The app under gunicorn.
-
-    :param health: what it said of its health while it started, with the status and the seconds that it took to say so.
-    :param pages: the statuses of what 70 people and programs asked for meanwhile, and whether the app was ready then.
-    :param types: these statuses, and the types of what came.
-    """
+    """The app under gunicorn, and its log file."""
 
     address: str
     log: Path
-    health: list[tuple[int, dict[str, object], float]]
-    pages: list[tuple[int, bool]]
-    types: set[tuple[int, str]]
+    start: Start
 
     def logged(self, request: str | None) -> list[dict[str, object]]:
-        """What it logged of a request."""
+        """The log lines of a request."""
         return [line for line in self.lines() if line.get("request") == request]
 
     def lines(self) -> list[dict[str, object]]:
-        """All that it logged."""
+        """All log lines."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 
 def health_of(address: str) -> tuple[int, dict[str, object], float]:
-    """The status, what it says, and the seconds that it took."""
-    asked = time.monotonic()
+    """What ``/healthz`` answers: the status, the JSON, and the seconds that it took."""
+    begun = time.monotonic()
     try:
         with urllib.request.urlopen(f"{address}/healthz", timeout=60) as answer:
-            return answer.status, json.load(answer), time.monotonic() - asked
+            return answer.status, json.load(answer), time.monotonic() - begun
     except urllib.error.HTTPError as error:
-        return error.code, json.load(error), time.monotonic() - asked
+        with error:
+            return error.code, json.load(error), time.monotonic() - begun
+
+
+def visit(address: str, path: str, start: Start) -> None:
+    """Ask for a page."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=servers.START_LIMIT)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    start.pages.append((answer.status, health_of(address)[0] == 200))
+    start.types.add((answer.status, answer.headers["Content-Type"]))
+    connection.close()
+
+
+def upload(address: str, path: str, start: Start) -> None:
+    """Send a form that is too large, as soon as no further visitor may wait for the model."""
+    servers.until(lambda: start.pages)
+    start.uploads[path], connection = send_form(address, 12 * MIB, path=path)
+    connection.close()
+
+
+def watch_start(address: str) -> Start:
+    """Visit an app that is being started, until it is ready."""
+    start = Start()
+    visits = [(visit, path) for path in 35 * ["/about", "/api/v1/species"]]  # more than there are threads
+    uploads = [(upload, path) for path in ("/", "/cards", "/api/v1/identifications")]
+    visitors = [threading.Thread(target=act, args=[address, path, start]) for act, path in visits + uploads]
+    deadline = time.monotonic() + servers.START_LIMIT
+    while not (start.health and start.health[-1][0] == 200) and time.monotonic() < deadline:
+        with contextlib.suppress(ConnectionError, urllib.error.URLError):
+            start.health.append(health_of(address))
+            if len(start.health) == 1:
+                for visitor in visitors:
+                    visitor.start()
+        time.sleep(0.1)
+    for visitor in visitors:
+        visitor.join()
+    return start
 
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    """gunicorn behind a proxy, watched while it starts."""
+    """The app under gunicorn behind a proxy, watched while it starts."""
     folder = tmp_path_factory.mktemp("production")
     port = servers.free_port()
     address = f"http://127.0.0.1:{port}"
     environment = servers.environment(port, folder / "uploads", BIRD_PROXIES="1", BIRD_RATE_LIMIT="")
-    health, pages, types = [], [], set()
-
-    def ask_for(path: str) -> None:
-        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=servers.START_LIMIT)
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        pages.append((answer.status, health_of(address)[0] == 200))
-        types.add((answer.status, answer.headers["Content-Type"]))
-
-    paths = 35 * ["/about", "/api/v1/species"]  # more than there are threads
-    people = [threading.Thread(target=ask_for, args=[path]) for path in paths]
-    with open(folder / "log", "w") as log, open(folder / "errors", "w") as errors:  # TensorFlow's, in its own form
+    with open(folder / "log", "w") as log, open(folder / "errors", "w") as errors:  # TensorFlow's lines are no JSON
         process = subprocess.Popen(
             servers.GUNICORN,
             cwd=servers.ROOT,
@@ -80,24 +120,14 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
             stderr=errors,
         )
     try:
-        deadline = time.monotonic() + servers.START_LIMIT
-        while not (health and health[-1][0] == 200) and time.monotonic() < deadline:
-            with contextlib.suppress(ConnectionError, urllib.error.URLError):
-                health.append(health_of(address))
-                if len(health) == 1:
-                    for person in people:
-                        person.start()
-            time.sleep(0.1)
-        for person in people:
-            person.join()
-        yield Web(address, folder / "log", health, pages, types)
+        yield Web(address, folder / "log", watch_start(address))
     finally:
         process.terminate()
         process.wait(timeout=40)
 
 
-def test_health_is_503_until_the_model_is_ready_and_is_said_at_once(web):
-    *before, (status, about, _seconds) = web.health
+def test_healthz_says_503_at_once_until_the_model_is_ready(web):
+    *before, (status, about, _seconds) = web.start.health
     assert status == 200
     assert about["labels"] == 121
     assert len(before) > 3
@@ -105,10 +135,19 @@ def test_health_is_503_until_the_model_is_ready_and_is_said_at_once(web):
     assert sorted(seconds for *_, seconds in before)[len(before) // 2] < 3  # a load balancer waits for 5
 
 
-def test_pages_that_are_asked_for_meanwhile_wait_for_the_model_but_for_those_that_would_take_all_threads(web):
-    assert Counter(web.pages) == {(200, True): 16, (503, False): 54}
+def test_pages_wait_for_the_model_except_those_that_would_take_all_threads(web):
+    assert Counter(web.start.pages) == {(200, True): 16, (503, False): 54}
     page = "text/html; charset=utf-8"
-    assert web.types == {(200, page), (200, "application/json"), (503, page), (503, "application/problem+json")}
+    assert web.start.types == {(200, page), (200, "application/json"), (503, page), (503, "application/problem+json")}
+
+
+def test_an_upload_that_is_refused_during_the_start_is_read_to_its_end_so_that_its_sender_gets_the_answer(web):
+    answers = web.start.uploads
+    assert {answer.status for answer in answers.values()} == {503}
+    assert {answer.headers["Retry-After"] for answer in answers.values()} == {"5"}
+    assert json.loads(answers["/api/v1/identifications"].page)["detail"] == STARTING
+    assert sentence_on(answers["/"].page) == sentence_on(answers["/cards"].page) == STARTING
+    assert answers["/cards"].page.lstrip().startswith("<article")
 
 
 def test_each_request_is_a_line_of_json_without_names_or_addresses(web, goldfinch):
@@ -122,15 +161,16 @@ def test_each_request_is_a_line_of_json_without_names_or_addresses(web, goldfinc
     assert not any("127.0.0.1" in json.dumps(line) for line in web.logged(answer.headers["X-Request-ID"]))
 
 
-def test_what_is_refused_is_logged_so(web):
-    answer = servers.send_photo(web.address, b"no picture", "bird.jpg")
+def test_a_refused_photo_is_logged_as_refused(web):
+    answer = servers.send_photo(web.address, b"no image", "bird.jpg")
     [line] = web.logged(answer.headers["X-Request-ID"])
     assert (line["status"], line["outcome"]) == (302, "refused")
 
 
-def test_of_a_path_that_leads_to_a_photo_the_route_alone_is_logged(web):
+def test_only_the_route_is_logged_of_a_path_that_leads_to_a_photo(web):
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(f"{web.address}/identifications/3d2f0c1e")
+    error.value.close()
     [line] = web.logged(error.value.headers["X-Request-ID"])
     assert (line["route"], line["status"]) == ("/identifications/<job>", 404)
     assert "3d2f0c1e" not in web.log.read_text()
@@ -146,16 +186,17 @@ def test_every_line_of_the_app_and_of_gunicorn_is_json(web):
     assert "secret" not in web.log.read_text()
 
 
-def test_a_key_that_was_made_up_is_warned_of(web):
+def test_a_secret_key_that_was_made_up_is_warned_of(web):
     [warning] = [line for line in web.logged(None) if (line["level"], line["name"]) == ("WARNING", "application")]
     assert warning["message"].startswith("BIRD_SECRET_KEY is not set")
 
 
 @pytest.mark.parametrize(("scheme", "is_secure"), [("https", True), ("http", False)])
-def test_a_cookie_that_came_over_https_stays_there(web, scheme, is_secure):
+def test_a_cookie_that_is_set_over_https_is_sent_over_https_alone(web, scheme, is_secure):
     connection = http.client.HTTPConnection(web.address.removeprefix("http://"))
     connection.request("POST", "/", b"", {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": scheme})
     cookie = connection.getresponse().headers["Set-Cookie"]
+    connection.close()
     assert ("; Secure" in cookie) == is_secure
     assert "; HttpOnly" in cookie
 
@@ -170,21 +211,5 @@ def test_the_app_answers_for_a_proxy_that_has_refused_a_body(web):
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(request)
     assert error.value.code == 413
-    assert json.load(error.value)["detail"] == "Uploaded file too large."
-
-
-def test_debug_mode_does_not_start(uploads):
-    ended = servers.start_and_fail(uploads, port=servers.free_port(), command=servers.GUNICORN, FLASK_DEBUG="1")
-    assert ended.returncode == 4
-    assert ended.stderr == (
-        "application: FLASK_DEBUG is on, which shows visitors the inside of the app. Leave it out.\n"
-    )
-
-
-def test_a_model_that_cannot_be_loaded_ends_gunicorn_with_one_line(uploads):
-    ended = servers.start_and_fail(
-        uploads, port=servers.free_port(), command=servers.GUNICORN, BIRD_MODEL="/nowhere/birds.h5"
-    )
-    assert ended.returncode == 4
-    assert ended.stderr.startswith("application: /nowhere/birds.h5 is missing.")
-    assert ended.stderr.count("\n") == 1
+    with error.value:
+        assert json.load(error.value)["detail"] == "Uploaded file too large."

@@ -10,8 +10,6 @@ from tests.support.browsing import PREDICTED, photo_field, serious_faults
 from tests.support.servers import SMALL_NETWORK
 
 
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/", "/species", "/species?q=tern", "/about", "/api", "/nothing"])
 def test_everybody_can_use_every_page_in_the_light_and_in_the_dark_on_a_small_phone(open_page, path, scheme):
