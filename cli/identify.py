@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 from flask import current_app
+from flask.cli import with_appcontext
 from tqdm import tqdm
 
 import settings
@@ -41,6 +42,7 @@ ALL_IDENTIFIED, SOME_FAILED, BROKEN_OFF, INTERRUPTED = 0, 1, 3, 130
     help="How many photos are read at the same time.",
 )
 @click.pass_context
+@with_appcontext
 def command(
     context: click.Context,
     paths: tuple[Path, ...],

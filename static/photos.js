@@ -118,7 +118,7 @@ async function resultCard(photo, name, card) {
     if (next && !pause) return next;
     const sentence = next?.querySelector(".message").textContent ?? "The server could not answer. Please try again later.";
     if (!pause || tries === TRIES) throw new Error(sentence);
-    const said = `${sentence} The page will try again.`;
+    const said = `${sentence} The page will do so by itself.`;
     state(card, said);
     if (tries === 1) announce(`${name}: ${said}`);
     await new Promise((resolve) => setTimeout(resolve, 1000 * pause));

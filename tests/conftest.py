@@ -34,7 +34,8 @@ LONGEST = [
     "system/training/test_training",
     "system/web/test_load",
     "system/web/test_files",
-    "system/web/test_browser",
+    "system/web/browser/test_obstacles",
+    "system/web/browser/test_sending",
 ]
 #: Tests that measure time or memory, by the beginnings of their names: the other process must run none meanwhile.
 ALONE = (

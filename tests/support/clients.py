@@ -1,5 +1,6 @@
 """Clients that send more, less or more slowly than they should."""
 
+import contextlib
 import http.client
 import socket
 from urllib.parse import urlsplit
@@ -11,23 +12,23 @@ MIB = 2**20
 BLOCK = 50_000  # bytes of a chunk
 
 
-def send_form(
-    address: str, size: int, *, path: str = "/", chunked: bool = False
-) -> tuple[Answer, http.client.HTTPConnection]:
-    """Send a whole form before reading the answer, as a browser does.
+def connected(address: str) -> contextlib.closing[http.client.HTTPConnection]:
+    """A connection to a server, which is closed when the block ends."""
+    return contextlib.closing(http.client.HTTPConnection(urlsplit(address).netloc, timeout=60))
+
+
+def send_form(connection: http.client.HTTPConnection, size: int, *, path: str = "/", chunked: bool = False) -> Answer:
+    """Send a whole form before reading the answer, as a browser does; no redirect is followed.
 
     :param size: bytes of the file in it, which is not a photo.
     :param chunked: send it without saying how long it is.
-    :return: the answer, no redirect followed; and the connection, which is still open if the server has kept it so.
     """
     body = form(b"x" * size, "bird.jpg")
     chunks = (body[start : start + BLOCK] for start in range(0, len(body), BLOCK))
     length = {} if chunked else {"Content-Length": str(len(body))}
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
     connection.request("POST", path, chunks if chunked else body, FORM_HEADERS | length, encode_chunked=chunked)
     answer = connection.getresponse()
-    page = answer.read().decode()
-    return Answer(answer.status, answer.headers, page), connection
+    return Answer(answer.status, answer.headers, answer.read().decode())
 
 
 def browser_like_post(address: str, size: int, *, chunked: bool = False) -> tuple[int, str]:
@@ -36,12 +37,11 @@ def browser_like_post(address: str, size: int, *, chunked: bool = False) -> tupl
     :param size: bytes of the file in the form, which is not a photo.
     :return: the status, and the message on the page that the answer leads to.
     """
-    answer, connection = send_form(address, size, chunked=chunked)
-    cookie = answer.headers["Set-Cookie"].partition(";")[0]
-    connection.request("GET", answer.headers["Location"], headers={"Cookie": cookie})
-    page = connection.getresponse().read().decode()
-    connection.close()
-    return answer.status, sentence_on(page)
+    with connected(address) as connection:
+        answer = send_form(connection, size, chunked=chunked)
+        cookie = answer.headers["Set-Cookie"].partition(";")[0]
+        connection.request("GET", answer.headers["Location"], headers={"Cookie": cookie})
+        return answer.status, sentence_on(connection.getresponse().read().decode())
 
 
 def begin_upload(address: str, *, headers: str, body: bytes = b"", path: str = "/") -> socket.socket:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from flask import Flask
+from jinja2 import FileSystemBytecodeCache
 
 import settings
 from inference import CANDIDATES, Candidate, Identification
@@ -139,6 +140,8 @@ def new_application(uploads_folder: Path, **environment: str) -> ModuleType:
         for name, value in {"BIRD_UPLOADS": str(uploads_folder), **environment}.items():
             patch.setenv(name, value)
         spec.loader.exec_module(module)
+    # Compiling the templates anew for each test would take longer than all the rest.
+    module.application.jinja_env.bytecode_cache = FileSystemBytecodeCache()
     checked = settings.from_config(module.application.config)
     uploads.prepare_folder(checked.uploads)
     startup.apply_settings(module.application, checked)

@@ -19,9 +19,9 @@ from PIL import Image
 from inference import CARD_FILE, LABELS_FILE, MODEL_FILE, REPORT_FILE
 from inference.digest import sha256
 from inference.errors import PairError
+from inference.loader import load_classifier
 from inference.manifest import MANIFEST_FILE
 from inference.model_card import load_model_card
-from inference.loader import load_classifier
 from inference.pair import check_pair
 from inference.photo import Photo, open_photo
 from tests.support.drawings import draw_goldfinch

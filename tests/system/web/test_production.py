@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import servers
-from tests.support.clients import MIB, send_form
+from tests.support.clients import MIB, connected, send_form
 from tests.support.pages import sentence_on
 from tests.support.servers import Answer
 
@@ -81,8 +81,8 @@ def visit(address: str, path: str, start: Start) -> None:
 def upload(address: str, path: str, start: Start) -> None:
     """Send a form that is too large, as soon as no further visitor may wait for the model."""
     servers.until(lambda: start.pages)
-    start.uploads[path], connection = send_form(address, 12 * MIB, path=path)
-    connection.close()
+    with contextlib.suppress(ConnectionError), connected(address) as connection:
+        start.uploads[path] = send_form(connection, 12 * MIB, path=path)
 
 
 def watch_start(address: str) -> Start:
@@ -143,6 +143,7 @@ def test_pages_wait_for_the_model_except_those_that_would_take_all_threads(web):
 
 def test_an_upload_that_is_refused_during_the_start_is_read_to_its_end_so_that_its_sender_gets_the_answer(web):
     answers = web.start.uploads
+    assert len(answers) == 3
     assert {answer.status for answer in answers.values()} == {503}
     assert {answer.headers["Retry-After"] for answer in answers.values()} == {"5"}
     assert json.loads(answers["/api/v1/identifications"].page)["detail"] == STARTING

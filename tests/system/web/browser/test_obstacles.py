@@ -125,7 +125,7 @@ def test_a_photo_that_is_sent_while_the_app_is_being_started_is_sent_again(open_
             early.submit(lambda: statuses.append(requests.get(address, timeout=60).status_code))
         until(lambda: 503 in statuses)
         photo_field(page).set_input_files(bird)
-        sentence = "The app is being started. Please try again in a few seconds. The page will try again."
+        sentence = "The app is being started. Please try again in a few seconds. The page will do so by itself."
         expect(state_of(page)).to_have_text(sentence)
         expect(page.get_by_role("log")).to_contain_text(f"goldfinch.jpg: {sentence}")
         expect(page.get_by_text(PREDICTED)).to_be_visible()
@@ -161,7 +161,9 @@ def test_a_503_without_a_card_is_tried_again_when_its_retry_after_is_over(open_p
     page = open_page()
     sent = put_proxy_before(page, 503, 503, retry_after="1")
     photo_field(page).set_input_files(bird)
-    expect(state_of(page)).to_have_text("The server could not answer. Please try again later. The page will try again.")
+    expect(state_of(page)).to_have_text(
+        "The server could not answer. Please try again later. The page will do so by itself."
+    )
     expect(page.get_by_text(PREDICTED)).to_be_visible()
     assert len(sent) == 3
 
