@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 from typing import BinaryIO
 
-from flask import Flask, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from flask.helpers import get_debug_flag
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -21,9 +21,10 @@ from web.identify import identify_photo, identify_photos
 from web.pages import private_page
 from web.prediction import predict
 from web.rate_limit import count_photo
+from web.services import current_services
 from web.uploads import received_photos
 
-application = Flask(__name__)
+application = startup.Application(__name__)
 application.config.from_mapping(settings.DEFAULTS)
 application.config.from_prefixed_env("BIRD")
 application.config["DEBUG"] = get_debug_flag()  # Flask's own switch; there is no BIRD_DEBUG
@@ -55,10 +56,12 @@ def classify_image(file: str | Path | BinaryIO) -> tuple[Identification, str]:
     :raises TimeoutError: a worker's answer takes longer.
     :raises Exception: whatever else ``web.prediction.predict`` raises.
     """
+    startup.start_once(application)
     with application.app_context(), _opened(file) as opened:
         prediction = predict(opened)
-    if isinstance(prediction, PendingPrediction):
-        raise TimeoutError("no worker has answered in time")
+        if isinstance(prediction, PendingPrediction):
+            current_services().classifier.drop(prediction.job_id)
+            raise TimeoutError("no worker has answered in time")
     return prediction.identification, as_base64(prediction.reading.thumbnail)
 
 

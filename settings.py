@@ -153,7 +153,7 @@ def _rate_limit(limit: Any, proxies: int) -> str:
     if limit is None:
         # Behind a proxy that BIRD_PROXIES does not count, all clients have one address and would share one limit.
         return RATE_LIMIT_BEHIND_PROXIES if proxies else ""
-    return str(limit)
+    return str(limit) if limit else ""
 
 
 def _unsure_below(confidence: Any) -> float | None:

@@ -19,6 +19,7 @@ from inference.processor import usable_cores
 from jobs.errors import UnavailableError
 from settings import SettingError
 from web.services import load_classifier
+from web.startup import allow_open_files
 
 from .answer_file import AnswerFile, NotAnAnswerFileError
 from .outcomes import Outcome, printable, terminal_safe
@@ -68,6 +69,7 @@ def command(
         click.echo(f"identify: {error}", err=True)
         context.exit(settings.CANNOT_START)
     _escape_what_stdout_cannot_encode()
+    allow_open_files()  # each process that reads photos takes some
     with open_answer_file(csv_file, top or CANDIDATES, resume) as answers:
         pool = ReaderPool(jobs, classifier, checked.max_pixels)
         context.exit(identify(files, failed, pool, answers, top=top, as_json=as_json))

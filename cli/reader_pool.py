@@ -47,11 +47,19 @@ class ReaderPool:
         self._sandboxes = [Sandbox(max_pixels) for _ in range(jobs)]
         self._idle: queue.SimpleQueue[Sandbox] = queue.SimpleQueue()
         self._stopping = threading.Event()
-        for sandbox in self._sandboxes:
-            sandbox.start()
-            self._idle.put(sandbox)
 
     def __enter__(self) -> "ReaderPool":
+        """Start the processes.
+
+        :raises OSError: the system allows no more of them, or no more open files.
+        """
+        try:
+            for sandbox in self._sandboxes:
+                sandbox.start()
+                self._idle.put(sandbox)
+        except OSError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_exception: object) -> None:

@@ -16,6 +16,7 @@ _NEEDED_VARIABLES = (
     *("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"),  # where libraries are
     *("PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "HOME", "APPDATA"),  # where packages are
     *("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
+    "HDF5_USE_FILE_LOCKING",  # operators turn it off where a network file system has no locks
     "SYSTEMROOT",  # Windows finds no random numbers without it
 )
 
@@ -35,8 +36,9 @@ def minimal_environment() -> dict[str, str]:
 def confine_process() -> None:
     """Give up, for the rest of this process, what reading a file does not need.
 
-    It cannot write to any file, connect to anything, look into another process (whose environment and memory hold
-    the secrets), or gain privileges. It can still read every file that its user may read. The number of processes
+    It cannot write anything into a file, connect to anything, look into another process (whose environment and memory
+    hold the secrets; where a container forbids namespaces, only the superuser's processes are protected), or gain
+    privileges. It can still read every file that its user may read. The number of processes
     is not limited: that limit counts all of the user's threads, and libheif starts one for each HEIC file.
 
     Call it before the process has a second thread: Linux creates a user namespace only for a single-threaded one.

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from celery import states
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from celery.result import AsyncResult
-from kombu.exceptions import OperationalError, SerializationError
+from kombu.exceptions import OperationalError
 from redis import RedisError
 
 from inference import Identification
@@ -18,7 +18,7 @@ from inference import Identification
 from . import NO_BROKER, NO_REDIS, QUEUE, TASK
 from .celery_config import BROKER_TIMEOUT, CONNECT_TIMEOUT, celery_app
 from .errors import JobFailedError, JobLostError, UnavailableError
-from .messages import BadMessageError, decode_identification, encode_pixels
+from .messages import decode_identification, encode_pixels
 from .pending import PendingJob, Position
 from .store import JobStore, QueueState
 
@@ -180,5 +180,7 @@ def _answer(result: AsyncResult[Any]) -> Identification | None:
         if state in states.PROPAGATE_STATES:
             raise JobFailedError
         return decode_identification(result.result) if state == states.SUCCESS else None
-    except (BadMessageError, SerializationError) as error:
+    except (JobFailedError, *_UNREACHABLE):
+        raise
+    except Exception as error:  # Celery, too, raises exceptions of many kinds over an answer that is not one
         raise JobLostError from error

@@ -85,7 +85,7 @@ function newCard(photo) {
 async function identify({ photo, card }) {
   try {
     const small = (await isTooLarge(photo, card)) ? await reduced(photo, card) : photo;
-    show(card, small ? await resultCard(small, photo.name, card) : await refusal(card));
+    show(card, small ? await resultCard(formWith(small, photo.name), photo.name, card) : await refusal(photo.name, card));
   } catch (error) {
     offerToSendAgain(photo, card, error.message);
   }
@@ -108,13 +108,13 @@ async function reduced(photo, card) {
   }
 }
 
-// The result card; the photo is sent again while the app is busy or being started. An error's message is for people.
-async function resultCard(photo, name, card) {
+// The result card; the request is sent again while the app is busy or being started. An error's message is for people.
+async function resultCard(body, name, card, headers = {}) {
   for (let tries = 1; ; tries++) {
-    const answer = await post(formWith(photo, name), card);
+    const answer = await post(body, card, headers);
     const pause = Number(answer.getResponseHeader("Retry-After"));
     const next = cardIn(answer);
-    if (!next && answer.status === 413) return refusal(card); // from a proxy
+    if (!next && answer.status === 413 && body) return refusal(name, card); // from a proxy
     if (next && !pause) return next;
     const sentence = next?.querySelector(".message").textContent ?? "The server could not answer. Please try again later.";
     if (!pause || tries === TRIES) throw new Error(sentence);
@@ -126,11 +126,7 @@ async function resultCard(photo, name, card) {
 }
 
 // The server's card for a photo that is too large to be sent, requested as by a proxy that does not pass the photo on.
-async function refusal(card) {
-  const next = cardIn(await post(null, card, { "X-Body-Too-Large": "1" }));
-  if (!next) throw new Error("The photo is too large to be sent.");
-  return next;
-}
+const refusal = (name, card) => resultCard(null, name, card, { "X-Body-Too-Large": "1" });
 
 const cardIn = (answer) => new DOMParser().parseFromString(answer.responseText, "text/html").querySelector(".card");
 
@@ -140,7 +136,7 @@ function formWith(photo, name) {
   return body;
 }
 
-function post(body, card, headers = {}) {
+function post(body, card, headers) {
   const bar = card.querySelector("progress");
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not report how much has been sent

@@ -5,11 +5,12 @@ const LONGEST = 5; // seconds between them when it takes long
 const TIMEOUT = 10; // seconds for the answer to a request
 
 export async function follow(card, whenAnswered) {
+  let retryAfter = 0;
   for (let pause = SHORTEST; card.matches("[data-pending]"); pause = Math.min(1.5 * pause, LONGEST)) {
-    await new Promise((resolve) => setTimeout(resolve, 1000 * pause));
+    await new Promise((resolve) => setTimeout(resolve, 1000 * Math.max(pause, retryAfter)));
     try {
       const answer = await fetch(card.dataset.job, { cache: "no-store", signal: AbortSignal.timeout(1000 * TIMEOUT) });
-      pause = Math.max(pause, Number(answer.headers.get("Retry-After")));
+      retryAfter = Number(answer.headers.get("Retry-After"));
       const next = answer.status === 503 ? null : await cardOf(answer);
       if (!next) continue;
       next.dataset.taken ||= card.dataset.taken; // the server does not keep the date with the job

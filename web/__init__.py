@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from . import api, cards, errors, health, pages, security, startup, telemetry, uploads
+from . import api, cards, draining, errors, health, pages, security, startup, telemetry, uploads
 
 
 def init_app(app: Flask) -> None:
@@ -10,6 +10,7 @@ def init_app(app: Flask) -> None:
     app.request_class = uploads.UploadRequest
     telemetry.init_app(app)
     startup.init_app(app)
+    draining.init_app(app)
     security.init_app(app)
     errors.init_app(app)
     cards.init_app(app)

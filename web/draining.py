@@ -1,15 +1,26 @@
-"""Reading what is left of a refused upload, so that its sender gets the answer."""
+"""Reading what a client still sends when it is answered, so that it gets the answer and keeps no thread."""
 
 import contextlib
 import socket
 import threading
 from collections.abc import Iterator
 
-from flask import request
+from flask import Flask, request
+from werkzeug.wrappers import Response
 
 DRAIN_LIMIT = 2**30  # bytes that are read before the sender is answered
 DRAIN_SECONDS = 30  # then the connection is no longer read: a sender that trickles bytes must not keep a thread
 DRAIN_BLOCK = 2**16  # bytes
+
+
+def init_app(app: Flask) -> None:
+    """Drain the bodies that no view reads; a server would read them after the answer, without a time limit."""
+
+    @app.after_request
+    def drain_unread_body(response: Response) -> Response:
+        if request.method != "POST":  # views read the body of a POST, and errors drain it
+            drain_request()
+        return response
 
 
 def drain_request() -> None:
@@ -19,6 +30,8 @@ def drain_request() -> None:
     instead of the answer.
     """
     request.max_content_length = DRAIN_LIMIT
+    if not _has_body():
+        return
     if request.content_length is None:
         # A chunked body has used up the stream that was limited to MAX_CONTENT_LENGTH.
         vars(request).pop("stream", None)
@@ -28,11 +41,15 @@ def drain_request() -> None:
             pass
 
 
+def _has_body() -> bool:
+    return bool(request.content_length) or "chunked" in request.headers.get("Transfer-Encoding", "")
+
+
 @contextlib.contextmanager
 def _reading_ends_after(seconds: float) -> Iterator[None]:
     """End all reading from the client after this time, however slowly it sends."""
     connection = request.environ.get("gunicorn.socket") or request.environ.get("werkzeug.socket")
-    if connection is None or not (request.content_length or "chunked" in request.headers.get("Transfer-Encoding", "")):
+    if connection is None:
         yield
         return
     # A timeout of the socket applies to each read, and a client that sends a byte a second never exceeds it.
@@ -47,4 +64,5 @@ def _reading_ends_after(seconds: float) -> Iterator[None]:
 
 def _stop_reading(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):  # the client has disconnected
-        connection.shutdown(socket.SHUT_RD)
+        # Not the method of an SSLSocket, after which the answer would be sent unencrypted.
+        socket.socket.shutdown(connection, socket.SHUT_RD)

@@ -5,13 +5,13 @@ import sys
 import time
 
 from flask import Flask, current_app, flash, redirect, render_template, request, url_for
-from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import (
     Gone,
     HTTPException,
     InternalServerError,
     RequestEntityTooLarge,
     ServiceUnavailable,
+    TooManyRequests,
     UnprocessableEntity,
 )
 from werkzeug.wrappers import Response
@@ -26,7 +26,7 @@ from .cards import ResultCard
 from .draining import drain_request
 from .services import current_services, has_services
 from .telemetry import record_outcome
-from .uploads import SENDER_ERRORS
+from .uploads import SENDER_ERRORS, BrokenUploadError
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for an answer that nobody waited for; it appears only in logs
 #: Why a photo gets no answer.
@@ -38,7 +38,7 @@ def init_app(app: Flask) -> None:
     for error in EXPECTED:
         app.register_error_handler(error, _not_identified)
     app.register_error_handler(DisconnectedError, _disconnected)
-    app.register_error_handler(RateLimitExceeded, _rate_limit_exceeded)
+    app.register_error_handler(TooManyRequests, _rate_limit_exceeded)
     app.register_error_handler(HTTPException, render_error)
 
 
@@ -83,7 +83,7 @@ def _outcome(error: Exception) -> str:
             return "busy"
         case UnavailableError() | ServiceUnavailable():
             return "unavailable"
-        case RateLimitExceeded():
+        case TooManyRequests():
             return "limited"
         case JobFailedError() | JobLostError() | InternalServerError():
             return "failed"
@@ -108,8 +108,8 @@ def _disconnected(_error: DisconnectedError) -> Response:
     return Response(status=CLIENT_CLOSED_REQUEST)
 
 
-def _rate_limit_exceeded(error: RateLimitExceeded) -> Response:
-    seconds = rate_limit.seconds_until_reset()
+def _rate_limit_exceeded(error: TooManyRequests) -> Response:
+    seconds = error.retry_after if isinstance(error.retry_after, int) else rate_limit.seconds_until_reset()
     error.retry_after = seconds
     error.description = (
         f"Too many uploads came from your address in a short time. Please try again in {retry_after.in_words(seconds)}."
@@ -134,7 +134,8 @@ def render_error(error: HTTPException) -> Response:
 
 def _render(error: HTTPException) -> Response:
     """A problem (RFC 9457) from the API, a result card for the page's script, a flashed message, or a page."""
-    drain_request()
+    if not isinstance(error, BrokenUploadError):
+        drain_request()
     response = Response.force_type(error.get_response())
     if request.path.startswith("/api/"):
         problem = {"type": "about:blank", "title": error.name, "status": error.code, "detail": error.description}

@@ -7,6 +7,7 @@ from werkzeug.exceptions import HTTPException
 
 from inference import Identification
 from jobs.errors import BusyError, JobFailedError, JobLostError
+from jobs.pending import Position
 
 from .admission import PendingPrediction
 from .cards import ResultCard, card_of_prediction
@@ -26,7 +27,7 @@ def identify_photo(photo: FileStorage, *, wait: bool = True) -> ResultCard:
     if isinstance(prediction, PendingPrediction):
         job_id, reading = prediction.job_id, prediction.reading
         current_services().classifier.keep_thumbnail(job_id, reading.thumbnail)
-        return replace(card_of_job(job_id), taken=reading.taken)
+        return replace(_card(job_id, *look_up(job_id)), taken=reading.taken)
     return card_of_prediction(prediction)
 
 
@@ -51,9 +52,12 @@ def identify_photos(photos: list[FileStorage]) -> list[ResultCard]:
 def card_of_job(job_id: str) -> ResultCard:
     """The answer of a worker, the position in the queue, or why there will be no answer."""
     try:
-        thumbnail, found = look_up(job_id)
+        return _card(job_id, *look_up(job_id))
     except (JobFailedError, JobLostError) as error:
         return replace(_failed(error), job_id=job_id)
+
+
+def _card(job_id: str, thumbnail: bytes, found: Identification | Position) -> ResultCard:
     if isinstance(found, Identification):
         return ResultCard(thumbnail=thumbnail, identification=found, seconds=found.seconds, job_id=job_id)
     return ResultCard(thumbnail=thumbnail, job_id=job_id, position=found)

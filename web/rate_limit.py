@@ -6,8 +6,9 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
 from flask import Flask, g, request
-from flask_limiter import Limiter, RouteLimit
+from flask_limiter import Limiter, RequestLimit, RouteLimit
 from limits import parse_many
+from werkzeug.exceptions import TooManyRequests
 
 from settings import SettingError, Settings
 
@@ -44,21 +45,41 @@ count_photo = _limit(cost=1)
 _further_photos = _limit(cost=lambda: int(g.further_photos))
 
 
+def most_photos() -> int | None:
+    """How many photos a client may send at once; None if there is no limit."""
+    return min((limit.limit.amount for limit in limiter.current_limits), default=None)
+
+
 def count_further_photos(number: int) -> None:
     """Count the photos of a form except the first, which ``count_photo`` has counted.
 
-    :raises RateLimitExceeded: they are more than the client may send.
+    :raises TooManyRequests: they are more than the client may send now. None of them is counted then.
     """
-    if number:
-        g.further_photos = number
-        with _further_photos:
-            pass
+    if not number:
+        return
+    for limit in limiter.current_limits:
+        if _remaining(limit) < number:
+            raise TooManyRequests(retry_after=_seconds_until(limit.reset_at))
+    g.further_photos = number
+    with _further_photos:  # raises TooManyRequests, too, if another request has come between
+        pass
+
+
+def _remaining(limit: RequestLimit) -> float:
+    try:
+        return limit.remaining
+    except limiter.storage.base_exceptions:  # Redis does not answer, and the limiter is about to count in memory
+        return math.inf
 
 
 def seconds_until_reset() -> int:
     """Whole seconds until the client of this request, which has sent too much, may send again; at least 1."""
     limit = limiter.current_limit
-    return max(1, math.ceil(limit.reset_at - time.time())) if limit else 1
+    return _seconds_until(limit.reset_at) if limit else 1
+
+
+def _seconds_until(timestamp: float) -> int:
+    return max(1, math.ceil(timestamp - time.time()))
 
 
 def init_app(app: Flask, settings: Settings) -> None:

@@ -6,10 +6,11 @@ import io
 import os
 import sys
 import threading
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import click
 from flask import Flask, current_app, render_template, request
+from flask.cli import FlaskGroup
 from flask.helpers import get_debug_flag
 from PIL import Image
 from werkzeug.exceptions import ServiceUnavailable
@@ -39,12 +40,16 @@ SECRET_LENGTH = 16  # characters that a key should have at least: 64 bits, if th
 
 
 class Readiness:
-    """Whether the model is loaded and warm, and how many requests may wait for that."""
+    """Whether the model is loaded and warm.
 
-    def __init__(self) -> None:
+    :param early_requests: how many requests may wait for that.
+    """
+
+    def __init__(self, early_requests: int = EARLY_REQUESTS) -> None:
         self.is_loading = False
+        self.starting = threading.Lock()
         self._ready = threading.Event()
-        self._early_requests = threading.BoundedSemaphore(EARLY_REQUESTS)
+        self._early_requests = threading.BoundedSemaphore(early_requests)
 
     def __bool__(self) -> bool:
         return self._ready.is_set()
@@ -58,7 +63,7 @@ class Readiness:
 
         :raises ServiceUnavailable: too many requests wait already; threads must be left to answer ``/healthz``.
         """
-        if not self.is_loading or not self._early_requests.acquire(blocking=False):
+        if not self._early_requests.acquire(blocking=False):
             raise ServiceUnavailable(STARTING, retry_after=retry_after.UNAVAILABLE)
         try:
             self._ready.wait()
@@ -85,6 +90,28 @@ def init_app(app: Flask) -> None:
             _readiness(current_app).wait()
 
 
+class Application(Flask):
+    """A Flask application that starts with its first request if nothing has started it before.
+
+    Flask's command line imports an application for commands that need no model. It starts only if such a command sends
+    it a request, as a person may in ``flask shell``.
+    """
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Answer a request (WSGI)."""
+        start_once(self)
+        return super().__call__(environ, start_response)
+
+
+def start_once(app: Flask) -> None:
+    """Start an application unless that has been done."""
+    readiness = _readiness(app)
+    if not readiness:
+        with readiness.starting:
+            if not readiness.is_loading:
+                start(app)
+
+
 def start(app: Flask) -> None:
     """Check the settings, clear the uploads folder and load the model, or end with one line that says why not.
 
@@ -96,7 +123,7 @@ def start(app: Flask) -> None:
         if is_under_gunicorn():
             _check_for_production(app, checked)
             os.register_at_fork(before=_refuse_to_fork)
-        _allow_open_files()
+        allow_open_files()
         uploads.prepare_folder(checked.uploads)
         apply_settings(app, checked)
     except SettingError as error:
@@ -183,7 +210,9 @@ def is_under_gunicorn() -> bool:
 def is_command() -> bool:
     """Whether Flask's command line has imported the app for a command other than ``run``, which serves nothing."""
     context = click.get_current_context(silent=True)
-    return context is not None and context.info_name != "run"
+    if context is None or not isinstance(context.find_root().command, FlaskGroup):
+        return False  # another program's command line may import the app to serve it
+    return context.info_name != "run"
 
 
 def is_reloaders_parent(*, is_main: bool) -> bool:
@@ -191,6 +220,9 @@ def is_reloaders_parent(*, is_main: bool) -> bool:
 
     :param is_main: whether ``application.py`` was started as a script.
     """
+    context = click.get_current_context(silent=True)
+    if context is not None and context.params.get("reload") is False:
+        return False  # flask run --no-reload
     served_by_flask = is_main or "FLASK_RUN_FROM_CLI" in os.environ
     return served_by_flask and get_debug_flag() and not is_running_from_reloader()
 
@@ -229,7 +261,7 @@ def _check_for_production(app: Flask, checked: Settings) -> None:
         app.logger.warning("BIRD_SECRET_KEY is short enough to be guessed. Use at least %d characters.", SECRET_LENGTH)
 
 
-def _allow_open_files() -> None:
+def allow_open_files() -> None:
     """Raise the limit on open files as high as the system allows: each request may hold ``uploads.MAX_PHOTOS``."""
     if sys.platform == "win32":
         return

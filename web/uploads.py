@@ -1,6 +1,8 @@
 """Uploaded photos: where they are kept while they are identified, and which of them are accepted."""
 
 import contextlib
+import errno
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -8,10 +10,10 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
 from flask import Request, current_app, request
-from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import (
     BadRequest,
+    ClientDisconnected,
     RequestEntityTooLarge,
     ServiceUnavailable,
     UnprocessableEntity,
@@ -22,14 +24,15 @@ from inference.formats import FORMATS
 from jobs import retry_after
 from settings import SettingError
 
-from .rate_limit import count_further_photos
+from .rate_limit import count_further_photos, most_photos
 from .services import current_services
 from .telemetry import stage
 
 MAX_PHOTOS = 20  # in one form
 FIELD = "bird_image"
 SUFFIX = ".upload"
-BROKEN_UPLOAD = "The upload was interrupted or is malformed. Please send it again."
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+log = logging.getLogger(__name__)
 #: The header with which a proxy (.platform/nginx) says that it does not pass the body on, because it is too large.
 #: The page's script sends it, too, to get the answer to a photo that it cannot make small enough to send.
 TOO_LARGE = "X-Body-Too-Large"
@@ -77,6 +80,12 @@ class UploadRequest(Request):
                 upload.close()
 
 
+class BrokenUploadError(BadRequest):
+    """The body of the request is malformed, or was interrupted: there is nothing left to read."""
+
+    description = "The upload was interrupted or is malformed. Please send it again."
+
+
 class RefusedError(BadRequest):
     """The request holds no photo, or too many; the description is a sentence for the person who sent it."""
 
@@ -92,7 +101,7 @@ def received_photos() -> list[FileStorage]:
     :raises UnavailableError: no worker would identify them.
     :raises RefusedError: there is no photo, or there are too many.
     :raises RequestEntityTooLarge: the form is too large.
-    :raises RateLimitExceeded: the client has sent as many photos as it may.
+    :raises TooManyRequests: the client has sent as many photos as it may.
     """
     _check_announced_size()
     current_services().check_admission()  # before the work of receiving
@@ -103,8 +112,9 @@ def received_photos() -> list[FileStorage]:
     photos = [photo for photo in files.getlist(FIELD) if photo.filename]
     if not photos:
         raise RefusedError("No file selected to upload.")
-    if len(photos) > MAX_PHOTOS:
-        raise RefusedError(f"Please send {MAX_PHOTOS} photos at most at once.")
+    most = min(MAX_PHOTOS, most_photos() or MAX_PHOTOS)
+    if len(photos) > most:
+        raise RefusedError(f"Please send {most} photos at most at once.")
     count_further_photos(len(photos) - 1)
     return photos
 
@@ -170,22 +180,28 @@ def _check_announced_size() -> None:
 def _receiving() -> Iterator[None]:
     """Turn what goes wrong while the block reads the body of the request into HTTP errors.
 
-    :raises BadRequest: the body is not what its headers announce, or it was interrupted.
+    :raises BrokenUploadError: the body is not what its headers announce, or it was interrupted.
     :raises ServiceUnavailable: it cannot be stored, which is not the client's mistake.
     """
     try:
         with stage("receive"):
             yield
-    except ParseException as error:  # gunicorn's
-        raise BadRequest(BROKEN_UPLOAD) from error
-    except OSError as error:
-        # Flask's own server raises an OSError without an errno for a malformed chunk.
-        if error.errno is None or isinstance(error, ConnectionError | TimeoutError):
-            raise BadRequest(BROKEN_UPLOAD) from error
+    except ClientDisconnected as error:
+        raise BrokenUploadError from error
+    except Exception as error:
+        if _is_gunicorns(error):
+            raise BrokenUploadError from error
+        if not isinstance(error, OSError):
+            raise
         current_app.logger.error("BIRD_UPLOADS=%s: %s", current_services().settings.uploads, error.strerror)
         raise ServiceUnavailable(
             "There is no room for photos at the moment. Please try again later.", retry_after=retry_after.DISK_FULL
         ) from error
+
+
+def _is_gunicorns(error: Exception) -> bool:
+    """Whether gunicorn has raised it over a malformed body. gunicorn cannot be imported on Windows."""
+    return type(error).__module__ == "gunicorn.http.errors"
 
 
 def prepare_folder(folder: Path) -> None:
@@ -202,7 +218,10 @@ def prepare_folder(folder: Path) -> None:
     try:
         check_writable(folder)
     except OSError as error:
-        raise SettingError(f"BIRD_UPLOADS={folder} cannot be written to.") from error
+        if error.errno in DISK_FULL:  # the operator can make room while the app is running; /healthz says so
+            log.error("BIRD_UPLOADS=%s: %s", folder, error.strerror)
+            return
+        raise SettingError(f"BIRD_UPLOADS={folder} cannot be written to: {error.strerror}.") from error
 
 
 def check_writable(folder: Path) -> None:
@@ -210,6 +229,10 @@ def check_writable(folder: Path) -> None:
 
     :raises OSError: no photo can be stored there: it is gone, read-only, or the disk is full.
     """
-    with tempfile.NamedTemporaryFile(dir=folder, prefix="", suffix=SUFFIX) as probe:
+    probe = tempfile.NamedTemporaryFile(dir=folder, prefix="", suffix=SUFFIX)  # noqa: SIM115  closed below
+    try:
         probe.write(b"\0")
         probe.flush()
+    finally:
+        with contextlib.suppress(FileNotFoundError):  # another process that starts has just swept the folder
+            probe.close()

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from flask import Flask
+from flask.cli import FlaskGroup
 from jinja2 import FileSystemBytecodeCache
 
 import settings
@@ -136,7 +137,7 @@ def new_application(uploads_folder: Path, **environment: str) -> ModuleType:
     """
     spec = importlib.util.spec_from_file_location("application", ROOT / "application.py")
     module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch, click.Context(click.Command("a command that serves nothing")):
+    with pytest.MonkeyPatch.context() as patch, click.Context(FlaskGroup()):
         for name, value in {"BIRD_UPLOADS": str(uploads_folder), **environment}.items():
             patch.setenv(name, value)
         spec.loader.exec_module(module)
@@ -146,6 +147,14 @@ def new_application(uploads_folder: Path, **environment: str) -> ModuleType:
     uploads.prepare_folder(checked.uploads)
     startup.apply_settings(module.application, checked)
     return module
+
+
+def loading_application(uploads_folder: Path) -> Flask:
+    """An application whose model is still being loaded, and for which no request may wait."""
+    app: Flask = new_application(uploads_folder).application
+    readiness = app.extensions["bird_readiness"] = startup.Readiness(early_requests=0)
+    readiness.is_loading = True
+    return app
 
 
 def install(

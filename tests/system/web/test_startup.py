@@ -55,7 +55,54 @@ def test_a_process_may_open_as_many_files_as_the_system_lets_it(tmp_path):
         assert app.rlimit(psutil.RLIMIT_NOFILE) == (min(hard, OPEN_FILES), hard)
 
 
+# Imported by a command line
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        # A shell, or any other command of Flask's, has imported the app without starting it.
+        'from flask.cli import FlaskGroup; FlaskGroup()(["--app", "application", "shell"])',
+        # A server with a command line of its own imports it to serve it.
+        "import click\n@click.command()\ndef serve(): exec(open(0).read())\nserve([])",
+    ],
+)
+def test_an_app_that_a_command_has_imported_answers_too(uploads, goldfinch, tmp_path, program):
+    photo = tmp_path / "bird.jpg"
+    photo.write_bytes(goldfinch)
+    lines = [
+        "from application import application, classify_image",
+        f"print(classify_image({str(photo)!r})[0].label)",
+        "print(application.test_client().get('/').status_code)",
+    ]
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        input="\n".join(lines),
+        cwd=servers.ROOT,
+        env=servers.environment(5000, uploads, **SMALL_NETWORK),
+        capture_output=True,
+        text=True,
+        timeout=servers.START_LIMIT,
+    )
+    assert "bird" in ended.stdout, ended.stderr
+    assert "200" in ended.stdout
+
+
 # In debug mode
+
+
+def test_debug_mode_without_the_reloader_serves_the_app(tmp_path):
+    command = [sys.executable, "-m", "flask", "--app", "application", "run", "--no-reload"]
+    port = servers.free_port()
+    environment = servers.environment(
+        port, tmp_path / "uploads", FLASK_DEBUG="1", FLASK_RUN_PORT=str(port), **SMALL_NETWORK
+    )
+    process = subprocess.Popen(command, cwd=servers.ROOT, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        servers.wait_until_it_answers(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
 
 
 @pytest.mark.parametrize("command", [[*servers.FLASK], [sys.executable, "-m", "flask", "--app", "application", "run"]])

@@ -24,7 +24,7 @@ def test_one_process_is_healthy_and_says_which_model_it_has(client):
 
 
 def test_an_app_whose_model_is_being_loaded_is_not_healthy_yet(uploads):
-    answer = seam.new_application(uploads).application.test_client().get("/healthz")
+    answer = seam.loading_application(uploads).test_client().get("/healthz")
     assert (answer.status_code, answer.json) == (503, {"reason": "The model is being loaded."})
 
 

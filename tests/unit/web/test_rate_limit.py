@@ -69,8 +69,21 @@ def test_a_form_with_more_photos_than_are_left_is_refused_as_a_whole(make_client
 
     client = make_client(Watched(), env={"BIRD_RATE_LIMIT": "5 per hour"})
     warm_up = len(seen)
-    assert send(client, photo, 6).status_code == 429
-    assert len(seen) == warm_up
+    assert send(client, photo, 3).status_code == 200
+    assert send(client, photo, 3).status_code == 429
+    assert len(seen) == warm_up + 3
+
+
+def test_a_form_that_is_refused_uses_up_no_more_than_one_photo(make_client, photo):
+    client = make_client(env={"BIRD_RATE_LIMIT": "7 per hour"})
+    assert [send(client, photo, count).status_code for count in (3, 5, 3, 1)] == [200, 429, 200, 429]
+
+
+def test_a_form_with_more_photos_than_the_limit_can_never_allow_says_how_many_it_may_have(make_client, photo):
+    client = make_client(env={"BIRD_RATE_LIMIT": "5 per hour; 100 per day"})
+    refused = send(client, photo, 6)
+    assert refused.status_code == 302
+    assert sentence_on(client.get("/").text) == "Please send 5 photos at most at once."
 
 
 def test_looking_at_pages_does_not_count(make_client, photo):

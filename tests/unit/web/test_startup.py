@@ -21,7 +21,7 @@ STARTING = "The app is being started. Please try again in a few seconds."
 @pytest.fixture
 def starting(uploads):
     """An application whose model is still being loaded."""
-    return seam.new_application(uploads).application
+    return seam.loading_application(uploads)
 
 
 @pytest.mark.parametrize("path", ["/", "/about", "/cards", IDENTIFICATIONS])
