@@ -17,7 +17,8 @@ up: .venv/development
 		BIRD_QUEUE_URL=redis://127.0.0.1:$(REDIS_PORT)/0 BIRD_RESULT_URL= $(BIN)/honcho start -f Procfile.up
 
 # Everything that needs no TensorFlow, browser or server: less than a minute. Run it before each commit
-check: lint types unit
+check: lint
+	@$(MAKE) --no-print-directory -j2 types unit
 
 lint: .venv/development
 	$(BIN)/ruff check
@@ -28,7 +29,7 @@ types: .venv/development
 	$(BIN)/mypy
 
 unit: .venv/development
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest -p no:schemathesis -p no:hypothesispytest tests/unit  # plugins of system tests, slow to load
 
 # Run all tests
 test: .venv/development

@@ -27,8 +27,8 @@ from tests.support.api import (
     photo_form,
     problem_in,
 )
+from tests.support.drawings import draw_goldfinch, encoded
 from tests.support.pages import sentence_on
-from tests.support.photographs import slow_photo
 from tests.support.seam import COLORS, SHA256, ColorClassifier, ColorWorkers
 from tests.support.servers import leftovers
 from web.model_info import ModelInfo
@@ -164,7 +164,7 @@ def test_a_form_is_refused_with_the_sentence_of_the_page(client, uploads, form, 
 
 @pytest.mark.parametrize("part", ["none", "half", "other"])
 def test_bytes_that_are_not_a_whole_image_are_refused_with_the_sentence_of_the_page(client, uploads, goldfinch, part):
-    content = {"none": b"<html>", "half": goldfinch[: len(goldfinch) // 2], "other": slow_photo()[:1000]}[part]
+    content = {"none": b"<html>", "half": goldfinch[: len(goldfinch) // 2], "other": encoded(draw_goldfinch(), "PNG")[:1000]}[part]
     shown = sentence_on(client.post("/", data=photo_form(content), follow_redirects=True).text)
     answer = client.post(IDENTIFICATIONS, data=content, content_type="image/jpeg")
     assert problem_in(answer, 422) == shown
