@@ -164,7 +164,8 @@ def test_a_form_is_refused_with_the_sentence_of_the_page(client, uploads, form, 
 
 @pytest.mark.parametrize("part", ["none", "half", "other"])
 def test_bytes_that_are_not_a_whole_image_are_refused_with_the_sentence_of_the_page(client, uploads, goldfinch, part):
-    content = {"none": b"<html>", "half": goldfinch[: len(goldfinch) // 2], "other": encoded(draw_goldfinch(), "PNG")[:1000]}[part]
+    start_of_a_png = encoded(draw_goldfinch(), "PNG")[:1000]
+    content = {"none": b"<html>", "half": goldfinch[: len(goldfinch) // 2], "other": start_of_a_png}[part]
     shown = sentence_on(client.post("/", data=photo_form(content), follow_redirects=True).text)
     answer = client.post(IDENTIFICATIONS, data=content, content_type="image/jpeg")
     assert problem_in(answer, 422) == shown
