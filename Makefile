@@ -59,7 +59,7 @@ screenshot: .venv/development
 bundle: .venv/development
 	@$(BIN)/python -m deploy.bundle
 
-# Deploy that bundle to an empty folder, with nginx in front, and test it: three minutes. Needs nginx
+# Deploy that bundle to an empty folder, with nginx in front, and test it: about four minutes. Needs nginx
 rehearse: .venv/development
 	$(BIN)/python -m pytest -n 0 deploy
 

@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def fill(folder: Path, data: Path | None, count: int) -> None:
-    """Write so many 12-megapixel JPEGs to a folder."""
+    """Write 12-megapixel JPEGs to a folder."""
     paths = sorted(data.glob("*/*.jpg")) if data else []
     different = [enlarged(path) for path in paths[:: max(1, len(paths) // DIFFERENT)][:DIFFERENT]] or [phone_jpeg()]
     for number in range(count):
@@ -72,7 +72,7 @@ def reading(folder: Path) -> tuple[float, float]:
 
 
 def milliseconds_a_photo(folder: Path, jobs: int) -> tuple[float, float]:
-    """The milliseconds that the command takes for each photo amid its run: wall time, processor time."""
+    """The milliseconds that the command takes for each photo in the middle of its run: wall time, processor time."""
     command = [sys.executable, "-m", "flask", "--app", "application", "identify", folder, "--json", "--jobs", str(jobs)]
     count = len(list(folder.iterdir()))
     first, last = round(SETTLED * count), round((1 - SETTLED) * count)

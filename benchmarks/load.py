@@ -30,7 +30,7 @@ class Load:
         return self.answered / self.seconds
 
     def share_within(self, limit: float, status: int) -> float:
-        """The share of answers that took no more than so many milliseconds."""
+        """The share of answers that took no more than this many milliseconds."""
         times = self.milliseconds[status]
         return sum(each <= limit for each in times) / len(times) if times else 1.0
 

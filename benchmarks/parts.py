@@ -1,6 +1,6 @@
 """One part of an answer alone, in a process of its own: python -m benchmarks.parts PART [FILE]
 
-For each number on standard input, the part is run so many times, and the milliseconds of each run are printed as JSON.
+For each number on standard input, the part is run that many times, and the milliseconds of each run are printed as JSON.
 ``start`` is run once: it prints the seconds that every program takes that starts TensorFlow with this network.
 """
 
@@ -114,7 +114,7 @@ PARTS = {part.__name__: part for part in (predict, unfolded, network, classify, 
 def running(part: str, *arguments: str) -> Iterator[Callable[[int], list[float]]]:
     """Start the process of a part.
 
-    :return: a function that runs the part so many times, and returns the milliseconds of each run.
+    :return: a function that runs the part a given number of times, and returns the milliseconds of each run.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", __spec__.name, part, *arguments],
