@@ -146,7 +146,6 @@ def apply_settings(app: Flask, checked: Settings) -> None:
     :raises SettingError: ``rate_limit`` is not a limit.
     """
     app.config["SECRET_KEY"] = checked.secret_key
-    app.config["UPLOADS"] = str(checked.uploads)
     if checked.proxies:
         # This many proxies are trusted to say who the client is, and whether it uses HTTPS.
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # Flask's documented way to add a middleware

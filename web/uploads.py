@@ -60,7 +60,7 @@ class UploadRequest(Request):
         if len(self._uploads) == MAX_PHOTOS:
             return super()._get_file_stream(*arguments, **options)
         upload = tempfile.NamedTemporaryFile(  # noqa: SIM115  close() closes it
-            dir=current_app.config["UPLOADS"], prefix="", suffix=SUFFIX
+            dir=current_services().settings.uploads, prefix="", suffix=SUFFIX
         )
         self._uploads.append(upload)
         return upload
