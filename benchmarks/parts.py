@@ -1,6 +1,6 @@
 """One part of an answer alone, in a process of its own: python -m benchmarks.parts PART [FILE]
 
-For each number on standard input, the part is run that many times, and the milliseconds of each run are printed as JSON.
+For each number on standard input, the part is run that many times, and each run's milliseconds are printed as JSON.
 ``start`` is run once: it prints the seconds that every program takes that starts TensorFlow with this network.
 """
 
