@@ -29,9 +29,9 @@ def drain_request() -> None:
     If a server answers and closes the connection while a browser is still sending, the browser shows "connection reset"
     instead of the answer.
     """
-    request.max_content_length = DRAIN_LIMIT
     if not _has_body():
         return
+    request.max_content_length = DRAIN_LIMIT
     if request.content_length is None:
         # A chunked body has used up the stream that was limited to MAX_CONTENT_LENGTH.
         vars(request).pop("stream", None)
@@ -42,7 +42,7 @@ def drain_request() -> None:
 
 
 def _has_body() -> bool:
-    return bool(request.content_length) or "chunked" in request.headers.get("Transfer-Encoding", "")
+    return bool(request.content_length) or "chunked" in request.headers.get("Transfer-Encoding", "").lower()
 
 
 @contextlib.contextmanager

@@ -33,10 +33,11 @@ def check_health(services: Services) -> tuple[dict[str, object], int]:
     }
     try:
         uploads.check_writable(services.settings.uploads)
-        state = services.classifier.state()
     except OSError as error:
         current_app.logger.error("BIRD_UPLOADS=%s: %s", services.settings.uploads, error.strerror)
         return {**about, "reason": f"no photo can be stored: {error.strerror}"}, 503
+    try:
+        state = services.classifier.state()
     except UnavailableError as error:
         log_unavailable(error)
         return {**about, "reason": error.reason}, 503

@@ -32,7 +32,6 @@ MAX_PHOTOS = 20  # in one form
 FIELD = "bird_image"
 SUFFIX = ".upload"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-log = logging.getLogger(__name__)
 #: The header with which a proxy (.platform/nginx) says that it does not pass the body on, because it is too large.
 #: The page's script sends it, too, to get the answer to a photo that it cannot make small enough to send.
 TOO_LARGE = "X-Body-Too-Large"
@@ -42,6 +41,8 @@ UNSUPPORTED_FILE_TYPE = (
     "The file type you selected: '{extension}' is not supported. "
     f"Please select a {', '.join(_EXTENSIONS[:-1])}, or a {_EXTENSIONS[-1]} file."
 )
+
+log = logging.getLogger(__name__)
 
 
 class UploadRequest(Request):

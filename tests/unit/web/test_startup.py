@@ -118,3 +118,13 @@ def test_a_rate_limit_that_cannot_be_used_stops_the_start(uploads, limit):
     sentence = r"^BIRD_RATE_LIMIT must be a number of uploads in a time, such as 60 per minute, not '.*'\.$"
     with pytest.raises(SettingError, match=sentence):
         seam.new_application(uploads, BIRD_RATE_LIMIT=limit)
+
+
+@pytest.mark.parametrize("coding", ["chunked", "Chunked"])
+def test_a_chunked_body_is_drained_however_its_coding_is_spelt(starting, coding):
+    body = io.BytesIO(form(bytes(MIB), "bird.jpg"))
+    environ = {"wsgi.input_terminated": True}
+    headers = {**FORM_HEADERS, "Transfer-Encoding": coding}
+    answer = starting.test_client().post("/", input_stream=body, headers=headers, environ_overrides=environ)
+    assert answer.status_code == 503
+    assert body.read() == b""
