@@ -1,27 +1,20 @@
 """The network: loaded, checked, traced and warmed up. Pixels in, ``Identification`` out."""
 
 import logging
-import os
-import tempfile
 import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# Both are read when Keras and TensorFlow are imported.
-os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # a missing GPU is not an error
-
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from . import CANDIDATES, IMAGE_SIZE, Candidate, Identification
+from .backend import keras, tf
 from .errors import PairError
 from .folding import compute_in_bfloat16, fold_batch_normalization
-from .keras_config import write_modern_copy
+from .network import first_line, load_network
 from .processor import usable_cores
 
 if TYPE_CHECKING:
@@ -29,10 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_SIDE = 2048  # pixels of an image that a network takes; those of keras.applications take up to 600
 MAX_TENSOR = 2**28  # numbers between two layers, 1 GiB: what VGG16 makes of MAX_SIDE × MAX_SIDE pixels
 BATCH_SIZE = 8  # images; together they take a sixth less processor time than one by one; larger batches gain no more
-MAX_REASON = 300  # characters of an error message of Keras or TensorFlow
 
 
 class Classifier:
@@ -156,55 +147,6 @@ def let_gpu_memory_grow() -> None:
         tf.config.experimental.set_memory_growth(gpu, True)
 
 
-def load_network(path: Path) -> keras.Model:
-    """Load an image classifier, without its optimizer and without running code from the file.
-
-    :param path: an ``.h5`` that ``check_model_file`` has accepted.
-    :raises PairError: Keras cannot load it, or it does not turn one RGB image into one row of class scores.
-    """
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / "modern.h5"
-            model = load_lazily(copy if write_modern_copy(path, copy) else path)
-        inputs, scores = model.input_shape, model.output_shape
-    # Keras has no exception class of its own: whatever it raises here, the file is the reason.
-    except Exception as error:
-        raise PairError(f"{path} cannot be loaded by Keras {keras.__version__}: {first_line(error)}") from error
-    if not isinstance(inputs, tuple) or len(inputs) != 4 or inputs[3] != 3:
-        raise PairError(f"{path} does not take RGB pictures: its input is {inputs}, not (None, 224, 224, 3).")
-    if any(side is not None and not 0 < side <= MAX_SIDE for side in inputs[1:3]):
-        raise PairError(f"{path} takes pictures of {inputs[1]}×{inputs[2]} pixels, more than {MAX_SIDE} a side.")
-    if not isinstance(scores, tuple) or len(scores) != 2 or scores[1] is None:
-        raise PairError(
-            f"{path} does not give one score for each class: its output is {scores}. Save it with its head."
-        )
-    return model
-
-
-def load_lazily(path: Path) -> keras.Model:
-    """Load a network like ``keras.models.load_model``, but allocate its weights only if they match those in the file.
-
-    Keras allocates all the weights that the description asks for, however large, before it compares them with
-    those in the file. In this scope it allocates none.
-
-    :raises Exception: of any kind; the file is the reason.
-    """
-    scope = keras.StatelessScope(initialize_variables=False)
-    try:
-        with scope:
-            model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception:
-        keras.utils.clear_session()  # or the next scope that ends would allocate those weights
-        raise
-    with keras.StatelessScope():
-        pass  # when it ends, the weights are allocated
-    for variable in model.variables:
-        stored = scope.get_current_value(variable)
-        if stored is not None:
-            variable.assign(stored)
-    return model
-
-
 def check_tensors(graph: tf.Graph) -> None:
     """Refuse a network that would take too much memory.
 
@@ -214,12 +156,6 @@ def check_tensors(graph: tf.Graph) -> None:
         for tensor in operation.outputs:
             if (tensor.shape.num_elements() or 0) > MAX_TENSOR:
                 raise ValueError(f"{operation.name} makes {tensor.shape.num_elements()} numbers of it.")
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error message. It may quote the file, so control characters are left out."""
-    lines = ("".join(filter(str.isprintable, line)) for line in str(error).splitlines())
-    return next((line[:MAX_REASON] for line in lines if line.strip()), type(error).__name__)
 
 
 def traced(model: keras.Model, count: int = 1) -> Any:

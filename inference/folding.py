@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-import keras
-import tensorflow as tf
+from .backend import keras, tf
 
 
 def fold_batch_normalization(model: keras.Model) -> None:
