@@ -43,7 +43,7 @@ def write_modern_copy(model_file: Path, copy: Path) -> bool:
     """
     with h5py.File(model_file) as old:
         config = read_description(old)
-        modern = _modern(config)
+        modern = modern_config(config)
         if modern == config:
             return False
         with h5py.File(copy, "w") as new:
@@ -55,13 +55,13 @@ def write_modern_copy(model_file: Path, copy: Path) -> bool:
     return True
 
 
-def _modern(node: object) -> object:
+def modern_config(node: object) -> object:
     """A copy of a part of ``model_config``, with every layer in it rewritten."""
     if isinstance(node, list):
-        return [_modern(item) for item in node]
+        return [modern_config(item) for item in node]
     if not isinstance(node, dict):
         return node
-    layer = {key: _modern(value) for key, value in node.items()}
+    layer = {key: modern_config(value) for key, value in node.items()}
     config, kind = layer.get("config"), layer.get("class_name")
     if not isinstance(config, dict):
         return layer
