@@ -5,6 +5,7 @@ from pathlib import Path
 
 from .backend import keras
 from .errors import PairError
+from .graph import scores_shape
 from .keras_config import write_modern_copy
 from .keras_layers import OWN_LAYERS
 
@@ -22,7 +23,7 @@ def load_network(path: Path) -> keras.Model:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "modern.h5"
             model = load_lazily(copy if write_modern_copy(path, copy) else path)
-        inputs, scores = model.input_shape, model.output_shape
+        inputs, scores = model.input_shape, scores_shape(model)
     # Keras has no exception class of its own: whatever it raises here, the file is the reason.
     except Exception as error:
         raise PairError(f"{path} cannot be loaded by Keras {keras.__version__}: {first_line(error)}") from error

@@ -107,6 +107,7 @@ def test_the_species_and_the_model_keep_the_names_of_their_fields(make_client):
     assert checked(client.get(MODEL), MODEL, "GET").json == {
         "sha256": SHA256,
         "species": len(COLORS),
+        "input_range": "0-1",
         "unsure_below": 0.35,
         "figures": {
             "date": "2026-11-24",
