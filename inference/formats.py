@@ -1,6 +1,7 @@
 """The accepted image formats. To add one, add its extensions and its decoder here, and its limit and checks if any."""
 
 import io
+from pathlib import Path
 
 import pillow_heif
 from PIL import AvifImagePlugin, Image, WebPImagePlugin  # noqa: F401  importing it registers WebP with Pillow
@@ -8,8 +9,8 @@ from PIL import AvifImagePlugin, Image, WebPImagePlugin  # noqa: F401  importing
 from . import MIN_SIDE
 from .errors import DamagedError, TooManyPixelsError, TooThinError
 
-#: File name extensions that may be uploaded, each with the Pillow decoder that reads such files.
-#: No other decoder is ever tried, whatever the bytes look like.
+#: The usual extensions of the accepted formats, each with the Pillow decoder that reads such files.
+#: No other decoder is ever tried. The bytes of a file decide which one, whatever its name says.
 FORMATS = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -21,6 +22,20 @@ FORMATS = {
     ".avif": "AVIF",
 }
 DECODERS = sorted(set(FORMATS.values()))
+#: Other extensions of files of these formats: what browsers and cameras call them now and then.
+OTHER_EXTENSIONS = (
+    ".jfif",
+    ".jpe",
+    ".jif",
+    ".jfi",
+    ".pjpeg",
+    ".pjp",
+    ".jpg_large",
+    ".apng",
+    ".hif",
+    ".heics",
+    ".avifs",
+)
 
 #: Two decoders hold several copies of an image at a time: 15 and 11 bytes a pixel, where the others take up to 7.
 MAX_PIXELS_OF = {"WEBP": 24_000_000, "AVIF": 32_000_000}
@@ -30,14 +45,32 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # each further thread takes memory of i
 Image.preinit()  # registers GIF, JPEG and PNG
 Image.MAX_IMAGE_PIXELS = None  # check_size does this, with our own sentence
 
+_SIGNATURE = 16  # bytes, of which the decoders need no more to recognise their files
+
+
+def is_photo_file(path: Path) -> bool:
+    """Whether a file in a folder is to be read as a photo: its name says so, or its first bytes do.
+
+    A file that is merely named like a photo counts, so that whoever reads it can say what is wrong with it. Folders
+    and hidden files are left to the caller.
+
+    :raises OSError: its name says nothing, and it cannot be read.
+    """
+    if path.suffix.lower() in (*FORMATS, *OTHER_EXTENSIONS):
+        return True
+    if not path.is_file():  # opening a named pipe would wait for a writer
+        return False
+    with path.open("rb") as file:
+        return has_accepted_signature(file.read(_SIGNATURE))
+
 
 def has_accepted_signature(content: bytes) -> bool:
     """Whether a file begins like an image of an accepted format.
 
-    :param content: the file, or at least its first 16 bytes.
+    :param content: the file, or at least its first ``_SIGNATURE`` bytes.
     """
     accepts = [Image.OPEN[decoder][1] for decoder in DECODERS]
-    return any(accept is not None and accept(content[:16]) is True for accept in accepts)
+    return any(accept is not None and accept(content[:_SIGNATURE]) is True for accept in accepts)
 
 
 def check_before_opening(content: bytes, max_pixels: int) -> None:
