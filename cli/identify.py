@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import settings
 from inference import CANDIDATES
 from inference.errors import PairError
 from inference.formats import FORMATS
+from inference.names import species_names
 from inference.processor import usable_cores
 from jobs.errors import UnavailableError
 from settings import SettingError
@@ -72,7 +73,8 @@ def command(
     allow_open_files()  # each process that reads photos takes some
     with open_answer_file(csv_file, top or CANDIDATES, resume) as answers:
         pool = ReaderPool(jobs, classifier, checked.max_pixels)
-        context.exit(identify(files, failed, pool, answers, top=top, as_json=as_json))
+        names = species_names(classifier.labels)
+        context.exit(identify(files, failed, pool, answers, names, top=top, as_json=as_json))
 
 
 def identify(
@@ -80,6 +82,7 @@ def identify(
     failed: list[Outcome],
     pool: ReaderPool,
     answers: AnswerFile | None,
+    names: Mapping[str, str],
     *,
     top: int | None,
     as_json: bool,
@@ -88,6 +91,7 @@ def identify(
 
     :param failed: what has failed already; it is listed at the end.
     :param answers: the CSV file to add them to.
+    :param names: of the species for people, by their labels.
     :param top: how many species are listed for each photo; by default 1 in a line and ``CANDIDATES`` in JSON and CSV.
     :return: the exit code.
     """
@@ -103,7 +107,7 @@ def identify(
                 if outcome.error:
                     failed.append(outcome)
                 with tqdm.external_write_mode():
-                    click.echo(outcome.json(top or CANDIDATES) if as_json else outcome.line(top or 1))
+                    click.echo(outcome.json(top or CANDIDATES) if as_json else outcome.line(names, top or 1))
     except KeyboardInterrupt:
         click.echo(f"Interrupted.{to_resume}", err=True)
         return INTERRUPTED
@@ -176,7 +180,7 @@ def list_failed(failed: list[Outcome]) -> None:
     if failed:
         click.echo(f"Not identified: {len(failed)}", err=True)
         for outcome in failed:
-            click.echo(f"  {outcome.line()}", err=True)
+            click.echo(f"  {outcome.line({})}", err=True)
 
 
 def _escape_what_stdout_cannot_encode() -> None:
