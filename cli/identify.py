@@ -1,6 +1,7 @@
 """``flask --app application identify PATHS``: name the birds in files and folders of photos."""
 
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import settings
 from inference import CANDIDATES
 from inference.errors import PairError
 from inference.formats import FORMATS
+from inference.names import species_names
 from inference.processor import usable_cores
 from jobs.errors import UnavailableError
 from settings import SettingError
@@ -71,7 +73,8 @@ def command(
         ) as answers:  # before the network, which takes seconds
             classifier, _sha256 = load_classifier(checked)
             pool = ReaderPool(jobs, classifier, checked.max_pixels)
-            context.exit(identify(found, pool, answers, top=top, as_json=as_json))
+            names = species_names(classifier.labels)
+            context.exit(identify(found, pool, answers, names, top=top, as_json=as_json))
     except (SettingError, PairError) as error:
         click.echo(f"identify: {error}", err=True)
         context.exit(settings.CANNOT_START)
@@ -81,6 +84,7 @@ def identify(
     found: PhotoFiles,
     pool: ReaderPool,
     answers: AnswerFile | None,
+    names: Mapping[str, str],
     *,
     top: int | None,
     as_json: bool,
@@ -88,6 +92,7 @@ def identify(
     """Identify photos, and print what they show.
 
     :param answers: the CSV file to add them to.
+    :param names: of the species for people, by their labels.
     :param top: how many species are listed for each photo; by default 1 in a line and ``CANDIDATES`` in JSON and CSV.
     :return: the exit code.
     """
@@ -104,7 +109,7 @@ def identify(
                 if outcome.error:
                     failed.append(outcome)
                 with tqdm.external_write_mode():
-                    click.echo(outcome.json(top or CANDIDATES) if as_json else outcome.line(top or 1))
+                    click.echo(outcome.json(top or CANDIDATES) if as_json else outcome.line(names, top or 1))
     except KeyboardInterrupt:
         click.echo(f"Interrupted.{to_resume}", err=True)
         return INTERRUPTED
@@ -156,7 +161,7 @@ def list_failed(failed: list[Outcome]) -> None:
     if failed:
         click.echo(f"Not identified: {len(failed)}", err=True)
         for outcome in failed:
-            click.echo(f"  {outcome.line()}", err=True)
+            click.echo(f"  {outcome.line({})}", err=True)
 
 
 def _escape_what_stdout_cannot_encode() -> None:

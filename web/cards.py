@@ -83,9 +83,9 @@ def as_base64(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
 
 
-def look_up_url(label: str) -> str:
+def look_up_url(name: str) -> str:
     """The address of a page about a species."""
-    return LOOK_UP + quote(label, safe="")
+    return LOOK_UP + quote(name, safe="")
 
 
 def csv_list(cards: list[ResultCard]) -> str:

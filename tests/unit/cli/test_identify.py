@@ -16,6 +16,7 @@ from cli import identify, reader_pool
 from jobs.errors import UnavailableError
 from jobs.pending import PendingJob, Position
 from tests.support.photographs import NOT_A_PICTURE
+from tests.unit.cli import classifiers
 from tests.unit.cli.classifiers import BatchClassifier, Workers
 from web import csv_export
 
@@ -71,6 +72,15 @@ def test_there_is_a_line_for_each_photo_and_no_bar_where_nobody_looks(run, photo
     ended = run("b.png", "a.png", "b.png")
     assert ended.stdout == "b.png: blue 100.0 %\na.png: red 100.0 %\n"
     assert (ended.exit_code, ended.stderr) == (0, "")
+
+
+def test_a_line_has_the_name_of_a_species_whose_label_was_written_for_programs(run, photos, monkeypatch):
+    labels = ("001.Red_Bird", "002.Green_Bird", "003.Blue_Bird")
+    monkeypatch.setattr(classifiers, "COLORS", labels)
+    monkeypatch.setattr(BatchClassifier, "labels", labels)
+    photos({"a.png": "red"})
+    assert run("a.png").stdout == "a.png: Red Bird 100.0 %\n"
+    assert json.loads(run("a.png", "--json").stdout)["label"] == "001.Red_Bird"
 
 
 def test_as_many_species_as_are_wanted_are_on_the_line_and_in_the_list(run, photos):
