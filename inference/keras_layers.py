@@ -55,7 +55,15 @@ class ReverseChannels(keras.layers.Layer):  # type: ignore[misc]
         return inputs[..., ::-1]
 
 
-OWN_LAYERS = {layer.__name__: layer for layer in (LayerScale, CustomScaleLayer, ReverseChannels)}
+def hard_sigmoid_of_keras2(inputs: Any) -> Any:
+    """The activation ``hard_sigmoid`` of Keras 2. The one of Keras 3 rises from -3 to 3, not from -2.5 to 2.5."""
+    return keras.ops.clip(0.2 * inputs + 0.5, 0.0, 1.0)
+
+
+_OWN_LAYERS = {layer.__name__: layer for layer in (LayerScale, CustomScaleLayer, ReverseChannels)}
+
+# What loading a description that was rewritten needs, by its name there.
+CUSTOM_OBJECTS = {**_OWN_LAYERS, hard_sigmoid_of_keras2.__name__: hard_sigmoid_of_keras2}
 
 # Layers of others that are a layer of Keras by another name, or do nothing while a network is not trained.
 _ALIASES = {
@@ -66,7 +74,9 @@ _ALIASES = {
     "StochasticDepth": "Identity",
     "RandomHeight": "Identity",
     "RandomWidth": "Identity",
+    "ThresholdedReLU": "ReLU",
 }
+_RENAMED_SETTINGS = {"LeakyReLU": ("alpha", "negative_slope"), "ThresholdedReLU": ("theta", "threshold")}
 
 # Settings, unknown to Keras 3, that do not change an answer: what starts and restrains the weights, how they are
 # used, and sizes that follow from the input. Others may be left out if they have the value that changes nothing.
@@ -98,9 +108,12 @@ def prepare_layer(layer: Json) -> None:
     kind, cls = _layer_class(layer)
     if cls is None:
         raise UnsupportedLayerError(_reason(layer, operation))
-    layer["class_name"] = kind
     if "module" in layer:
-        layer["module"], layer["registered_name"] = (None, kind) if kind in OWN_LAYERS else ("keras.layers", None)
+        layer["module"], layer["registered_name"] = (None, kind) if kind in _OWN_LAYERS else ("keras.layers", None)
+    old, new = _RENAMED_SETTINGS.get(layer["class_name"], ("", ""))
+    if old in layer["config"]:
+        layer["config"][new] = layer["config"].pop(old)
+    layer["class_name"] = kind
     accepted = _accepted(cls)
     for key, value in list(layer["config"].items()):
         if key in accepted:
@@ -131,8 +144,8 @@ def _layer_class(layer: Json) -> tuple[str, type | None]:
     """The class of a layer and its name here; None if it is neither one of Keras nor of this module."""
     name = str(layer.get("registered_name") or layer["class_name"])
     kind = name.rpartition(">")[2]
-    if kind in OWN_LAYERS:
-        return kind, OWN_LAYERS[kind]
+    if kind in _OWN_LAYERS:
+        return kind, _OWN_LAYERS[kind]
     is_of_keras = ">" not in name and str(layer.get("module") or "keras.layers").startswith("keras.")
     if kind in _ALIASES or is_of_keras:
         kind = _ALIASES.get(kind, kind)
