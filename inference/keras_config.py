@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 
 from .keras_graph import MODELS, Json, modern_graph
-from .keras_layers import CUSTOM_OBJECTS, hard_sigmoid_of_keras2, prepare_layer
+from .keras_layers import CUSTOM_OBJECTS, prepare_layer
 from .keras_operations import replace_operations
 from .model_file import read_description
 
@@ -68,14 +68,11 @@ def _modernize(layer: Json, is_keras2: bool) -> None:
         layer["class_name"] = "Functional"  # a subclass of Model, which adds how it is trained
     if layer["class_name"] not in MODELS:
         _simplify_settings(config)
-        if is_keras2:
-            for key, value in config.items():
-                if value == "hard_sigmoid":
-                    config[key] = hard_sigmoid_of_keras2.__name__
-        if isinstance(config.get("layer"), dict):  # of a wrapper
-            _modernize(config["layer"], is_keras2)
-            _say_where_class_is(config["layer"])
-        prepare_layer(layer)
+        for inner in (config.get("layer"), config.get("activation")):  # of a wrapper, and instead of a function
+            if isinstance(inner, dict) and inner["class_name"] != "function":
+                _modernize(inner, is_keras2)
+                _say_where_class_is(inner)
+        prepare_layer(layer, is_keras2)
     else:
         modern_graph(layer)
         graph = layer["config"]
@@ -87,6 +84,9 @@ def _modernize(layer: Json, is_keras2: bool) -> None:
     if is_keras2:
         for key in _OF_A_CLASS:
             layer.pop(key, None)
+    axis = layer["config"].get("axis", 0)
+    if "module" not in layer and (axis is None or (isinstance(axis, list) and len(axis) > 1)):
+        _say_where_class_is(layer)  # without that, Keras 3 takes the layer's default axis
 
 
 def _say_where_class_is(layer: Json) -> None:

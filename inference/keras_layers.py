@@ -76,6 +76,7 @@ _ALIASES = {
     "RandomWidth": "Identity",
     "ThresholdedReLU": "ReLU",
 }
+_ACTIVATIONS = {"softmax_v2": "softmax", "log_softmax_v2": "log_softmax"}  # as TensorFlow 1 and 2.0 call some
 _RENAMED_SETTINGS = {"LeakyReLU": ("alpha", "negative_slope"), "ThresholdedReLU": ("theta", "threshold")}
 
 # Settings, unknown to Keras 3, that do not change an answer: what starts and restrains the weights, how they are
@@ -94,10 +95,11 @@ _RUN_CODE = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer
 MAX_QUOTED = 40  # characters of what is quoted from the file
 
 
-def prepare_layer(layer: Json) -> None:
+def prepare_layer(layer: Json, is_keras2: bool) -> None:
     """Rewrite the class and the settings of a layer so that this Keras accepts them.
 
     :param layer: ``{"class_name": ..., "config": ...}``, not a model.
+    :param is_keras2: whether Keras 2 or an earlier one wrote it.
     :raises UnsupportedLayerError: it cannot be loaded without code that is not here, or not without changing answers.
     """
     operation = operation_name(layer)
@@ -114,6 +116,7 @@ def prepare_layer(layer: Json) -> None:
     if old in layer["config"]:
         layer["config"][new] = layer["config"].pop(old)
     layer["class_name"] = kind
+    _prepare_activations(layer, is_keras2)
     accepted = _accepted(cls)
     for key, value in list(layer["config"].items()):
         if key in accepted:
@@ -133,6 +136,27 @@ def _operation_module(operation: str) -> str | None:
         if isinstance(cls, type) and issubclass(cls, keras.Operation):
             return module
     return None
+
+
+def _prepare_activations(layer: Json, is_keras2: bool) -> None:
+    """Name the activation functions of a layer as this Keras does.
+
+    :raises UnsupportedLayerError: one of them is not a function of Keras.
+    """
+    config = layer["config"]
+    for key in [key for key in config if key.endswith("activation")]:
+        function = config[key]
+        if isinstance(function, dict) and function.get("class_name") == "function":  # as Keras writes those of others
+            function = function["config"]
+        if not isinstance(function, str):
+            continue
+        name = _ACTIVATIONS.get(function, function)
+        if not callable(getattr(keras.activations, name, None)):
+            raise UnsupportedLayerError(
+                f"its layer {_short(_name(layer))} has the activation {_short(name)}, which is not a part of Keras. "
+                "Build the network again with one of Keras, copy the weights and save that."
+            )
+        config[key] = hard_sigmoid_of_keras2.__name__ if is_keras2 and name == "hard_sigmoid" else name
 
 
 def _is_harmless(setting: str, value: object) -> bool:

@@ -31,7 +31,8 @@ def convolutions() -> keras.Model:
     image = keras.Input(SIZE)
     normalization = layers.Normalization()
     normalization.adapt(np.random.default_rng(2).random((8, *SIZE), dtype="float32"))
-    features = layers.ZeroPadding2D(1)(normalization(image))
+    features = layers.Normalization(axis=None, mean=0.4, variance=0.3)(normalization(image))
+    features = layers.LayerNormalization([1, 2, 3], center=False, scale=False)(layers.ZeroPadding2D(1)(features))
     features = layers.SeparableConv2D(
         4, 3, strides=2, kernel_regularizer="l2", depthwise_constraint="max_norm", depth_multiplier=2
     )(features)
@@ -169,6 +170,7 @@ def tensorflow_1() -> keras.Model:
             keras.Input(SIZE),
             layers.Conv2D(4, 3, name="features/conv", input_shape=SIZE, kernel_regularizer="l2"),
             layers.BatchNormalization(),
+            layers.Conv2D(4, 1, activation=layers.LeakyReLU(0.4)),
             keras.Sequential([layers.SeparableConv2D(4, 3, input_shape=(30, 30, 4)), layers.GlobalMaxPooling2D()]),
             layers.Dense(3, activation="softmax", kernel_initializer="random_normal"),
         ]
