@@ -117,14 +117,22 @@ def prepare_layer(layer: Json, is_keras2: bool) -> None:
         layer["config"][new] = layer["config"].pop(old)
     layer["class_name"] = kind
     _prepare_activations(layer, is_keras2)
-    accepted = _accepted(cls)
+    if is_keras2:
+        _leave_out_settings(layer, _accepted(cls))
+
+
+def _leave_out_settings(layer: Json, accepted: set[str]) -> None:
+    """Remove the settings that a class of this Keras does not accept.
+
+    :raises UnsupportedLayerError: an answer may depend on one of them.
+    """
     for key, value in list(layer["config"].items()):
         if key in accepted:
             continue
         if not _is_harmless(key, value):
             raise UnsupportedLayerError(
-                f"its layer {_short(_name(layer))} has the setting {_short(key)}: {_short(value)}, unknown to {kind}. "
-                "Build the network again without it, copy the weights and save that."
+                f"its layer {_short(_name(layer))}, a {layer['class_name']}, has a setting that is unknown here, "
+                f"{_short(key)}: {_short(value)}. Build the network again without it, copy the weights and save that."
             )
         del layer["config"][key]
 

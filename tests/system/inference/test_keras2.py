@@ -40,6 +40,7 @@ def calculated() -> tuple[keras.KerasTensor, keras.KerasTensor]:
     image = keras.Input(IMAGE.shape[1:])
     features = keras.ops.flip(1.0 - image[..., ::-1], -1)[:, 1:, :, :2]
     features = keras.ops.relu6(features * features + 3.0) / 6.0
+    features = keras.layers.LayerNormalization(rms_scaling=True)(features)
     features = features - keras.ops.mean(features, [1, 3], keepdims=True)
     return image, keras.ops.maximum(-features, -0.1)
 
@@ -66,7 +67,11 @@ def test_operations_that_keras_3_saves_in_an_h5_and_cannot_read_from_it_are_load
         ("deserialize", {}, "its layer 'head' is of the class 'deserialize'"),
         ("TFOpLambda", {"function": "math.erf"}, "its layer 'head' calls 'math.erf' of TensorFlow"),
         ("Dense", {"activation": "swash"}, "its layer 'head' has the activation 'swash', which is not a part of Keras"),
-        ("Dense", {"groups": 2}, "its layer 'head' has the setting 'groups': 2, unknown to Dense"),
+        (
+            "Dense",
+            {"groups": 2},
+            "its layer 'head', a Dense, has a setting that is unknown here, 'groups': 2",
+        ),
     ],
 )
 def test_a_layer_that_cannot_be_loaded_is_named_and_the_sentence_is_whole(tmp_path, kind, settings, sentence):
