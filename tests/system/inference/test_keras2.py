@@ -40,7 +40,7 @@ def calculated() -> tuple[keras.KerasTensor, keras.KerasTensor]:
     image = keras.Input(IMAGE.shape[1:])
     features = keras.ops.flip(1.0 - image[..., ::-1], -1)[:, 1:, :, :2]
     features = keras.ops.relu6(features * features + 3.0) / 6.0
-    features = keras.layers.LayerNormalization(rms_scaling=True)(features)
+    features = keras.layers.LayerNormalization()(features)
     features = features - keras.ops.mean(features, [1, 3], keepdims=True)
     return image, keras.ops.maximum(-features, -0.1)
 

@@ -66,3 +66,18 @@ def test_a_graph_of_keras_3_stays_as_it_is():
     before = copy.deepcopy(model)
     modern_graph(model)
     assert model == before
+
+
+def test_one_image_or_one_output_in_a_dictionary_is_that_image_or_output():
+    model = functional(layer("image", kind="InputLayer"), layer("scores", [["image", 0, 0, {}]]))
+    model["config"] |= {"input_layers": {"photo": ["image", 0, 0]}, "output_layers": {"species": ["scores", 0, 0]}}
+    modern_graph(model)
+    assert (model["config"]["input_layers"], model["config"]["output_layers"]) == (["image", 0, 0], ["scores", 0, 0])
+
+
+def test_names_in_a_sequential_stay_apart_without_their_slash():
+    layers = [{"class_name": "Dense", "config": {"name": name}} for name in ("a_b", "a/b")]
+    model = {"class_name": "Sequential", "config": {"name": "my/model", "layers": layers}}
+    modern_graph(model)
+    assert [each["config"]["name"] for each in model["config"]["layers"]] == ["a_b", "a_b_"]
+    assert model["config"]["name"] == "my_model"
