@@ -45,7 +45,7 @@ CANNOT_START = 4  # exit status; after most others, gunicorn would restart the w
 LONGEST_RESULT_WAIT = 20  # seconds; each waiting client keeps a thread of the web process
 RATE_LIMIT_BEHIND_PROXIES = "60 per minute"  # three times as many photos as the page sends at once
 PRECISIONS = ("float32", "bfloat16")
-ANY_RANGE = "auto"  # the network's first layers say which
+AUTO = "auto"
 REDIS_SCHEMES = ("redis", "rediss")
 
 # The parts of an address, as strict as they must be for Celery, kombu and redis-py to read the same in them. What is
@@ -157,11 +157,13 @@ def _text(config: Mapping[str, Any], name: str) -> str:
 
 
 def _input_range(input_range: Any) -> InputRange | None:
-    if input_range == ANY_RANGE:
+    if input_range == AUTO:
         return None
-    if input_range not in list(InputRange):
-        raise SettingError(f"BIRD_INPUT_RANGE must be {', '.join((ANY_RANGE, *InputRange))}, not {input_range!r}.")
-    return InputRange(input_range)
+    try:
+        return InputRange(input_range)
+    except ValueError:
+        ranges = ", ".join(map(str, InputRange))
+        raise SettingError(f"BIRD_INPUT_RANGE must be {AUTO} or one of {ranges}, not {input_range!r}.") from None
 
 
 def _precision(precision: Any) -> str:

@@ -189,24 +189,16 @@ def traced(model: keras.Model, input_range: InputRange, count: int = 1) -> Any:
             "The network takes %d×%d images: the %d×%d pixels are resized for it.", *size, IMAGE_SIZE, IMAGE_SIZE
         )
 
+    black, white = input_range.limits
+
     def scores(pixels: tf.Tensor) -> tf.Tensor:
-        rgb = scaled(tf.cast(pixels, tf.float32), input_range)
+        rgb = tf.cast(pixels, tf.float32) / (255 / (white - black)) + black
         if None not in size:
             rgb = tf.image.resize(rgb, size)  # changes nothing if it has that size already
         return row_of_scores(model(rgb, training=False))
 
     signature = [tf.TensorSpec((count, IMAGE_SIZE, IMAGE_SIZE, 3), tf.uint8)]
     return tf.function(scores, input_signature=signature)
-
-
-def scaled(pixels: tf.Tensor, input_range: InputRange) -> tf.Tensor:
-    """Pixel values from 0 to 255 in another range."""
-    match input_range:
-        case InputRange.ZERO_TO_ONE:
-            return pixels / 255.0
-        case InputRange.MINUS_ONE_TO_ONE:
-            return pixels / 127.5 - 1.0
-    return pixels
 
 
 def different_images() -> NDArray[np.uint8]:

@@ -47,13 +47,13 @@ def first_maps(model: keras.Model) -> list[AffineMap]:
     """
     height, width = (side or IMAGE_SIZE for side in model.inputs[0].shape[1:3])
 
-    @tf.function(input_signature=[tf.TensorSpec((), model.inputs[0].dtype)])  # type: ignore[untyped-decorator]
     def measure(value: tf.Tensor) -> list[tf.Tensor]:
         measured: list[tf.Tensor] = []
         _follow(model, [tf.fill((1, height, width, 3), value)], measured)
         return measured
 
-    below, black, gray, white = np.array([measure(value) for value in PROBES], dtype="float64")
+    traced = tf.function(measure, input_signature=[tf.TensorSpec((), model.inputs[0].dtype)], autograph=False)
+    below, black, gray, white = np.array([traced(value) for value in PROBES], dtype="float64")
     spans = white - black
     errors = np.maximum(abs(black - below - spans), abs(gray - black - spans / 2))
     is_affine = (errors <= TOLERANCE * abs(spans)) & (spans != 0)

@@ -52,6 +52,10 @@ def meaning_of_scores(scores: NDArray[np.float32], activation: str | None, in_tr
     """
     if not np.isfinite(scores).all():
         raise HeadError("gives NaN or infinity instead of scores: its training has failed. Put in another one.")
+    if activation == "softmax" and (scores == 1).all():
+        raise HeadError(
+            "has a softmax over a single number, which is 1 whatever the picture. Mend that, and train again."
+        )
     is_fraction = bool((scores >= 0).all() and (scores <= 1).all())
     if scores.shape[1] == 1:
         return _meaning_of_one(activation, is_fraction)
@@ -75,8 +79,6 @@ def _meaning_of_one(activation: str | None, is_fraction: bool) -> Scores:
     :param is_fraction: it is between 0 and 1 for all images.
     :raises HeadError: it cannot be a probability, though it is meant to be one.
     """
-    if activation == "softmax":
-        raise HeadError("has a softmax over a single score, which is 1 whatever the picture. It takes a sigmoid.")
     if activation in SIGMOIDS and not is_fraction:
         raise HeadError("changes the result of its sigmoid, so that it is no probability. Leave that out.")
     if activation == "tanh":
