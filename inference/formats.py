@@ -8,6 +8,8 @@ from PIL import AvifImagePlugin, Image, WebPImagePlugin  # noqa: F401  importing
 
 from . import MIN_SIDE
 from .errors import DamagedError, TooManyPixelsError, TooThinError
+from .jpeg_segments import tidied as tidied_jpeg
+from .png_chunks import without_unread_chunks
 
 #: The usual extensions of the accepted formats, each with the Pillow decoder that reads such files.
 #: No other decoder is ever tried. The bytes of a file decide which one, whatever its name says.
@@ -71,6 +73,18 @@ def has_accepted_signature(content: bytes) -> bool:
     """
     accepts = [Image.OPEN[decoder][1] for decoder in DECODERS]
     return any(accept is not None and accept(content[:_SIGNATURE]) is True for accept in accepts)
+
+
+def tidied(content: bytes) -> bytes:
+    """A file without what Pillow or TurboJPEG fail on, or report as damage, although every browser shows the image.
+
+    :param content: a file with an accepted signature.
+    """
+    if content.startswith(b"\xff\xd8"):
+        return tidied_jpeg(content)
+    if content.startswith(b"\x89PNG"):
+        return without_unread_chunks(content)
+    return content
 
 
 def check_before_opening(content: bytes, max_pixels: int) -> None:

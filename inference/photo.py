@@ -14,7 +14,7 @@ from . import IMAGE_SIZE, MAX_PIXELS
 from .color import to_opaque, to_srgb
 from .errors import DamagedError, NotAnImageError, PhotoError, TooCostlyError
 from .exif import TRANSPOSE_BY_ORIENTATION, read_orientation, read_taken
-from .formats import DECODERS, check_before_opening, check_is_whole, check_size, has_accepted_signature
+from .formats import DECODERS, check_before_opening, check_is_whole, check_size, has_accepted_signature, tidied
 from .jpeg import decode_jpeg
 
 THUMBNAIL_SIZE = 400  # pixels, the longer side at most
@@ -75,6 +75,7 @@ def open_photo(file: str | Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Pho
     if not has_accepted_signature(content):
         raise NotAnImageError
     try:
+        content = tidied(content)
         return _decode(content, max_pixels)
     except PhotoError:
         raise
