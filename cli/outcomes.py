@@ -1,6 +1,7 @@
 """What ``identify`` writes about one photo: a line for people, a line of JSON, or a row of the CSV list."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,14 +23,18 @@ class Outcome:
     taken: datetime | None = None
     error: str = ""
 
-    def line(self, top: int = 1) -> str:
+    def line(self, names: Mapping[str, str], top: int = 1) -> str:
         """A line for people.
 
+        :param names: of the species, by their labels; a worker may answer with a label that is not among them.
         :param top: how many candidates.
         """
         if self.identification is None:
             return f"{terminal_safe(self.path)}: {self.error}"
-        candidates = [f"{each.label} {100 * each.confidence:.1f} %" for each in self.identification.candidates[:top]]
+        candidates = [
+            f"{names.get(each.label, each.label)} {100 * each.confidence:.1f} %"
+            for each in self.identification.candidates[:top]
+        ]
         return f"{terminal_safe(self.path)}: {', '.join(candidates)}"
 
     def json(self, top: int) -> str:

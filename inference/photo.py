@@ -118,7 +118,7 @@ def _load(file: ImageFile.ImageFile, content: bytes) -> Image.Image:
 def _reduced(image: Image.Image) -> Image.Image:
     """An opaque image with each side divided by a whole number, so that it is just above ``_KEPT_SIDE``.
 
-    It goes strip by strip, because a second copy of 50 million pixels would take too much memory.
+    It goes strip by strip, because a second copy of 52 million pixels would take too much memory.
     """
     horizontal, vertical = (max(1, side // _KEPT_SIDE) for side in image.size)
     if (horizontal, vertical) == (1, 1):

@@ -25,6 +25,8 @@ def without_unread_chunks(content: bytes) -> bytes:
         if _is_read(view[position:end]):
             kept.append(view[position:end])
         position = end
+    if position == len(content) and sum(map(len, kept)) == len(content):
+        return content  # a copy would take memory
     return b"".join(kept)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from inference.model_card import CalibrationBin, CardFile, ConfusedPair, CoveragePoint, SpeciesEntry
+from inference.names import species_names
 from inference.photo import open_photo
 
 from .data import Dataset, Fault, Split
@@ -61,6 +62,7 @@ def write_report(path: Path, card: CardFile, dataset: Dataset, probabilities: Fl
     shown = min(EXTREMES, -(-len(ranked) // 2))
     page = templates.get_template("report.html").render(
         card=card,
+        names=species_names(card.labels),
         accuracy=card.accuracy[card.evaluation_split],
         evaluation_photos=len(evaluated.paths),
         learning_curves=learning_curves(card.history),

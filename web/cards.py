@@ -83,14 +83,15 @@ def as_base64(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
 
 
-def look_up_url(label: str) -> str:
+def look_up_url(name: str) -> str:
     """The address of a page about a species."""
-    return LOOK_UP + quote(label, safe="")
+    return LOOK_UP + quote(name, safe="")
 
 
 def csv_list(cards: list[ResultCard]) -> str:
     """The CSV list of all photos on a page, in base64."""
-    return as_base64(csv_export.as_csv([csv_export.header(), *(card.csv_row for card in cards)]).encode())
+    rows = [csv_export.header(), *(card.csv_row for card in cards)]
+    return as_base64(csv_export.as_csv(rows).encode(csv_export.ENCODING))
 
 
 def init_app(app: Flask) -> None:

@@ -1,11 +1,14 @@
 """What the pages and the API say about the model: its species, its metrics, and when it is not sure."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from inference import REPORT_FILE, Identification
 from inference.model_card import ModelMetrics, SpeciesMetrics, load_model_card
+from inference.names import species_names
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,14 @@ class ModelInfo:
         # A threshold that was measured with this model says nothing about another one, which a worker may have.
         applies = self.operators_threshold is not None or identification.model == self.sha256
         return applies and identification.confidence < self.unsure_below
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        return species_names(self.labels)
+
+    def name_of(self, label: str) -> str:
+        """The name of a species for people to read. A worker's model may have labels that are unknown here."""
+        return self._names.get(label, label)
 
     def species(self) -> list[SpeciesMetrics]:
         """Every label in alphabetical order, with its metrics if there are any."""

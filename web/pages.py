@@ -7,6 +7,7 @@ from flask import Blueprint, Flask, abort, g, make_response, render_template, re
 from werkzeug.wrappers import Response
 
 from inference.formats import EXTENSIONS, FORMATS, MAX_PIXELS_OF
+from inference.model_card import SpeciesMetrics
 
 from . import csv_export
 from .cards import ResultCard
@@ -46,12 +47,19 @@ def pending(job: str) -> Response:
 
 @pages.get("/species")
 def species() -> str:
-    """The species that the model knows; with ``?q=`` those whose name contains each of these words."""
+    """The species that the model knows; with ``?q=`` those whose name, or label, contains each of these words."""
     words = request.args.get("q", "").casefold().split()
-    known = current_services().model_info.species()
-    return render_template(
-        "species.html", found=[each for each in known if all(word in each.label.casefold() for word in words)]
-    )
+    model_info = current_services().model_info
+
+    def texts(species: SpeciesMetrics) -> tuple[str, str]:
+        return model_info.name_of(species.label).casefold(), species.label.casefold()
+
+    found = [
+        species
+        for species in sorted(model_info.species(), key=texts)
+        if any(all(word in text for word in words) for text in texts(species))
+    ]
+    return render_template("species.html", found=found)
 
 
 @pages.get("/about")
@@ -59,7 +67,10 @@ def about() -> str:
     """How the site works, what happens to a photo, and how good the model is."""
     services = current_services()
     return render_template(
-        "about.html", metrics=services.model_info.metrics, is_rate_limited=bool(services.settings.rate_limit)
+        "about.html",
+        input_range=services.classifier.input_range(),
+        metrics=services.model_info.metrics,
+        is_rate_limited=bool(services.settings.rate_limit),
     )
 
 
@@ -91,6 +102,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(pages)
     app.register_blueprint(cards)
     app.context_processor(_context)
+    app.add_template_filter(lambda label: current_services().model_info.name_of(label), "species_name")
     app.add_template_test(lambda identification: current_services().model_info.is_unsure(identification), "unsure")
 
 

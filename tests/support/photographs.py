@@ -226,7 +226,7 @@ def good() -> Iterator[tuple[str, str, bytes]]:
     yield "JPEG whose colors are sampled unusually", "bird.jpg", unusually_sampled()
     yield "JPEG, further picture behind it (MPO)", "bird.jpg", animated("MPO", 2)
     yield "JPEG of 12 megapixels", "bird.jpg", encoded(image.resize((4000, 3000)), "JPEG")
-    yield "JPEG of 48 megapixels", "bird.jpg", encoded(image.resize((8064, 6048)), "JPEG")
+    yield "JPEG of 51 megapixels", "bird.jpg", encoded(image.resize((8736, 5856)), "JPEG")
     yield "JPEG in Display P3", "bird.jpg", encoded(image, "JPEG", icc_profile=display_p3())
     yield "JPEG with a damaged profile", "bird.jpg", encoded(image, "JPEG", icc_profile=b"no profile")
     yield "JPEG named .png", "bird.png", encoded(image, "JPEG")
@@ -293,8 +293,8 @@ def bad() -> Iterator[tuple[str, str, bytes, str]]:
         png((500, 500), 8, 2, zlib.compress(bytes(9000))),
         DAMAGED,
     )
-    yield "51 megapixels, JPEG", "bird.jpg", encoded(Image.new("L", (8500, 6000)), "JPEG"), too_many(50)
-    yield "51 megapixels, GIF", "bird.gif", encoded(Image.new("P", (8500, 6000)), "GIF"), too_many(50)
+    yield "53 megapixels, JPEG", "bird.jpg", encoded(Image.new("L", (8500, 6200)), "JPEG"), too_many(52)
+    yield "53 megapixels, GIF", "bird.gif", encoded(Image.new("P", (8500, 6200)), "GIF"), too_many(52)
     yield "25 megapixels, WebP", "bird.webp", encoded(Image.new("RGB", (5000, 5000)), "WEBP", method=0), too_many(24)
     yield (
         "25 megapixels, WebP, lossless",
@@ -303,8 +303,8 @@ def bad() -> Iterator[tuple[str, str, bytes, str]]:
         too_many(24),
     )
     yield "33 megapixels, AVIF", "bird.avif", encoded(Image.new("L", (6600, 5000)), "AVIF", speed=10), too_many(32)
-    yield "a PNG of 10 gigapixels", "bird.png", png((100_000, 100_000), 8, 2, zlib.compress(bytes(10**6))), too_many(50)
-    yield "a PNG as wide as can be", "bird.png", png((2**31 - 1, 2**31 - 1), 16, 6, b""), too_many(50)
+    yield "a PNG of 10 gigapixels", "bird.png", png((100_000, 100_000), 8, 2, zlib.compress(bytes(10**6))), too_many(52)
+    yield "a PNG as wide as can be", "bird.png", png((2**31 - 1, 2**31 - 1), 16, 6, b""), too_many(52)
     yield "a line", "bird.png", encoded(Image.new("RGB", (15, 400)), "PNG"), TOO_THIN
     yield "a dot", "bird.gif", encoded(Image.new("RGB", (1, 1)), "GIF"), TOO_THIN
     yield "a JPEG of 5,000 empty scans", "bird.jpg", progressive_bomb(5000), TOO_COSTLY

@@ -24,12 +24,20 @@ BAD = Outcome(Path("notes.txt"), error="The file is not a picture.")
 
 
 def test_the_line_has_the_species_and_the_per_cent_of_as_many_candidates_as_are_wanted():
-    assert GOOD.line() == "day 1/bird.jpg: American Goldfinch 91.2 %"
-    assert GOOD.line(2) == "day 1/bird.jpg: American Goldfinch 91.2 %, Pine Siskin 5.0 %"
+    assert GOOD.line({}) == "day 1/bird.jpg: American Goldfinch 91.2 %"
+    assert GOOD.line({}, 2) == "day 1/bird.jpg: American Goldfinch 91.2 %, Pine Siskin 5.0 %"
+
+
+def test_the_line_has_the_names_of_the_species_and_json_and_csv_their_labels():
+    found = Identification("003.Sooty_Albatross", 0.9, (Candidate("003.Sooty_Albatross", 0.9),), "ab" * 32, 0.03)
+    outcome = Outcome(Path("bird.jpg"), found)
+    assert outcome.line({"003.Sooty_Albatross": "Sooty Albatross"}) == "bird.jpg: Sooty Albatross 90.0 %"
+    assert outcome.line({}) == "bird.jpg: 003.Sooty_Albatross 90.0 %"  # a worker's model may know other species
+    assert json.loads(outcome.json(1))["label"] == outcome.row(1)[2] == "003.Sooty_Albatross"
 
 
 def test_the_line_of_a_photo_that_was_not_identified_says_why():
-    assert BAD.line() == "notes.txt: The file is not a picture."
+    assert BAD.line({}) == "notes.txt: The file is not a picture."
 
 
 def test_json_has_the_fields_of_the_api_and_the_file():

@@ -34,7 +34,7 @@ def post(client, files: dict[str, bytes], path: str = "/") -> str:
 def csv_list_on(page: str) -> list[list[str]]:
     """The rows of the CSV list that a page offers, the header first."""
     (data,) = re.findall(r'href="data:text/csv;charset=utf-8;base64,([\w+/=]+)"', page)
-    return list(csv.reader(io.StringIO(base64.b64decode(data).decode())))
+    return list(csv.reader(io.StringIO(base64.b64decode(data).decode("utf-8-sig"))))
 
 
 def test_a_card_shows_the_thumbnail_the_species_and_the_confidence(client, photo):
@@ -76,6 +76,30 @@ def test_labels_with_markup_are_escaped(make_client, photo):
     page = post(client, {"bird.png": photo})
     assert "Predicted : &lt;b&gt;Goldfinch" in page
     assert "<b>" not in page
+
+
+def test_a_label_written_for_programs_is_shown_and_looked_up_as_a_name_and_stays_in_what_programs_read(
+    make_client, photo
+):
+    client = make_client(ColorClassifier(tuple(f"{number:03}.{bird}_Bird" for number, bird in enumerate(COLORS))))
+    page = post(client, {"bird.png": photo})
+    assert "We think this is: Goldfinch Bird<" in page
+    assert "<title>Goldfinch Bird – " in page
+    assert "search=Goldfinch%20Bird" in page
+    assert "Look up Goldfinch Bird in Wikipedia" in page
+    assert page.count("003.Goldfinch_Bird") == 2  # by contract, and in the row of the CSV list
+    assert species_on(page) == "003.Goldfinch_Bird"
+    assert 'data-csv="003.Goldfinch_Bird,' in page
+
+
+def test_the_species_are_sorted_by_their_names_and_found_by_name_and_by_label(make_client):
+    client = make_client(ColorClassifier(("9.Auk", "8.Wren", "7.Red_Kite", "6.Tit", "5.Emu", "4.Owl")))
+
+    def found(query: str) -> list[str]:
+        return re.findall(r'rel="noreferrer">(.+?)</a>', client.get(f"/species?q={query}").text)
+
+    assert found("") == ["Auk", "Emu", "Owl", "Red Kite", "Tit", "Wren"]
+    assert found("red+kite") == found("red_kite") == found("7.red") == ["Red Kite"]
 
 
 def test_a_species_is_looked_up_by_its_whole_name():
