@@ -80,7 +80,7 @@ def _corrected(marker: int, data: bytes, frame: bytes) -> bytes:
     """
     if marker == SCAN and frame[1] in SEQUENTIAL:  # phones of Samsung write 0, 0, 0
         return data[:-3] + bytes((0, COEFFICIENTS - 1, 0))
-    if marker == APP0 and data[4:9] == b"JFIF\0" and data[9:10] != b"\1":  # the version; some programs write 0.00 or 2.01
+    if marker == APP0 and data[4:9] == b"JFIF\0" and data[9:10] != b"\1":  # the version
         return data[:9] + b"\1\1" + data[11:]
     if marker == APP14 and data[4:9] == b"Adobe" and data[15:16] > b"\2":  # the color transform
         return data[:15] + (b"\2" if frame[9] == 4 else b"\1") + data[16:]

@@ -21,7 +21,7 @@ import pytest
 import requests
 from redis import Redis
 
-from inference import LABELS_FILE, MODEL_FILE, Identification
+from inference import LABELS_FILE, MAX_PIXELS, MODEL_FILE, Identification
 from inference.digest import sha256
 from inference.formats import FORMATS
 from inference.labels import load_labels
