@@ -3,11 +3,13 @@
 Each setting is an environment variable with ``BIRD_`` before its name: ``BIRD_MODEL=/elsewhere/birds.h5``, and so on.
 """
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from flask import Config
 
@@ -45,6 +47,17 @@ RATE_LIMIT_BEHIND_PROXIES = "60 per minute"  # three times as many photos as the
 PRECISIONS = ("float32", "bfloat16")
 ANY_RANGE = "auto"  # the network's first layers say which
 REDIS_SCHEMES = ("redis", "rediss")
+
+# The parts of an address, as strict as they must be for Celery, kombu and redis-py to read the same in them. What is
+# more, a host that was in truth the end of a password would be looked up in the DNS and logged.
+_CHARACTER = r"(?:[^\s\x00-\x1f#%/:;?@\[\]]|%[0-9A-Fa-f]{2})"
+_ADDRESS = re.compile(
+    rf"(?P<scheme>\w+)://(?:(?P<user>{_CHARACTER}*)(?::(?P<password>(?:{_CHARACTER}|:)*))?@)?"
+    rf"(?:[\w.-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d{{1,5}}))?"
+    rf"(?P<path>/(?:{_CHARACTER}|[:/])*)?(?:\?(?P<query>(?:{_CHARACTER}|[:/])*))?"
+)
+_REDIS_PATH = re.compile(r"/?|/\d+")
+_TLS_OPTIONS = re.compile(r"(?:(?:ssl_cert_reqs=(?:none|optional|required)|ssl_(?!cert_reqs)\w+=[^&]*)(?:&|$))*")
 
 #: The smallest value of each number, and its unit. Werkzeug reads forms, files included, in blocks of half of
 #: MAX_FORM_MEMORY_SIZE.
@@ -201,8 +214,11 @@ def _queue_urls(queue_url: str, result_url: str) -> tuple[str, str]:
     scheme = url_scheme(queue_url)
     if scheme not in TRANSPORT_ALIASES or scheme == "memory":
         raise SettingError(
-            "BIRD_QUEUE_URL must be the address of a Celery broker, such as redis://host:6379/0, amqp://host or sqs://."
+            "BIRD_QUEUE_URL must be the address of a Celery broker, such as redis://host:6379/0, amqp://host or "
+            "sqs://, without quotes or spaces around it."
         )
+    for url in queue_url.split(";"):  # several brokers, of which Celery takes the first that answers
+        _check_address("BIRD_QUEUE_URL", url)
     if not result_url and scheme not in REDIS_SCHEMES:
         raise SettingError(
             f"BIRD_RESULT_URL is needed: {scheme}:// carries photos to the workers, but keeps no answers. "
@@ -210,7 +226,44 @@ def _queue_urls(queue_url: str, result_url: str) -> tuple[str, str]:
         )
     if url_scheme(result_url or queue_url) not in REDIS_SCHEMES:
         raise SettingError("BIRD_RESULT_URL must be the address of a Redis, such as redis://host:6379/0.")
+    _check_address("BIRD_RESULT_URL", result_url or queue_url)
     return queue_url, result_url or queue_url
+
+
+def _check_address(name: str, url: str) -> None:
+    """:raises SettingError: its parts cannot be what its author meant. The message repeats none of them."""
+    parts = _ADDRESS.fullmatch(url)
+    if parts is None or int(parts["port"] or 0) >= 2**16 or not _decodes(url):
+        raise SettingError(
+            f"{name} must be written like redis://USER:PASSWORD@HOST:6379/0, without spaces. In a password, "
+            "write @ as %40, # as %23, / as %2F, ? as %3F, ; as %3B, [ as %5B, ] as %5D, % as %25 and a space as %20."
+        )
+    if parts["scheme"] not in (*REDIS_SCHEMES, "sentinel"):
+        return
+    if parts["user"] and not parts["password"]:
+        raise SettingError(
+            f"{name} has a user name, but no password. Write a password without a user name after a colon, as in "
+            "redis://:PASSWORD@HOST:6379/0."
+        )
+    if not _REDIS_PATH.fullmatch(parts["path"] or ""):
+        raise SettingError(
+            f"{name} must end with the number of a Redis database, as in redis://HOST:6379/0, or with the port. In a "
+            "password, write / as %2F."
+        )
+    if parts["query"] and not (parts["scheme"] == "rediss" and _TLS_OPTIONS.fullmatch(parts["query"])):
+        raise SettingError(
+            f"{name} has options that cannot be used. Only rediss:// takes some, such as "
+            "rediss://HOST:6379/0?ssl_cert_reqs=required (or none); in a password, write ? as %3F."
+        )
+
+
+def _decodes(url: str) -> bool:
+    """Whether the escape sequences of an address are UTF-8; the ``%ab`` of a password that was not escaped is not."""
+    try:
+        unquote(url, errors="strict")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def url_scheme(url: str) -> str:

@@ -68,9 +68,8 @@ def command(
     allow_open_files()  # each process that reads photos takes some
     try:
         checked = settings.from_config(current_app.config)
-        with open_answer_file(
-            csv_file, top or CANDIDATES, resume
-        ) as answers:  # before the network, which takes seconds
+        # Before the network, which takes seconds to load: the file may be one that cannot be written.
+        with open_answer_file(csv_file, top or CANDIDATES, resume) as answers:
             classifier, _sha256 = load_classifier(checked)
             pool = ReaderPool(jobs, classifier, checked.max_pixels)
             names = species_names(classifier.labels)

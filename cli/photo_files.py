@@ -11,8 +11,10 @@ from inference.formats import DECODERS, is_photo_file
 
 from .outcomes import Outcome
 
-#: What Windows and macOS put into folders, besides hidden files. Nobody needs to hear of them.
-SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
+#: What Windows, macOS and a Synology disk put into folders, besides hidden files. Nobody needs to hear of it.
+SYSTEM_FILES = frozenset(
+    {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin", "system volume information", "@eadir"}
+)
 #: Kinds of files that lie beside photos, but that nobody expects to be identified.
 NOTES = frozenset(
     {".txt", ".md", ".csv", ".json", ".xml", ".html", ".htm", ".pdf", ".log", ".gpx", ".kml"}
@@ -29,7 +31,7 @@ class PhotoFiles:
     """What was found under some paths.
 
     :ivar photos: the photos to identify, in order, each once even if several paths lead to it.
-    :ivar unreadable: folders and files of which nobody can say what they contain.
+    :ivar unreadable: what cannot be read, such as folders that cannot be opened.
     :ivar others: how many other files were found, by kind. Hidden files and ``SYSTEM_FILES`` are not counted.
     """
 
@@ -77,6 +79,11 @@ def find_photos(paths: Iterable[Path], leave_out: Path | None = None) -> PhotoFi
             for entry in entries:
                 if not entry.startswith(".") and entry.lower() not in SYSTEM_FILES:
                     visit(path / entry, is_named=False)
+        elif os.path.exists(path) and not os.path.isfile(path):  # to open a pipe would be to wait for its writer
+            if is_named:
+                found.unreadable.append(Outcome(path, error="This is not a file but a pipe or a device."))
+            else:
+                found.others[NO_FILE] += 1
         elif is_named:
             found.photos.append(path)
         else:
@@ -89,9 +96,6 @@ def find_photos(paths: Iterable[Path], leave_out: Path | None = None) -> PhotoFi
 
 def _sort_file(path: Path, found: PhotoFiles) -> None:
     """Add a file of a folder to the photos or to the others."""
-    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait for a writer
-        found.others[NO_FILE] += 1
-        return
     try:
         is_photo = is_photo_file(path)
     except OSError as error:

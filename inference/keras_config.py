@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 
 from .keras_graph import MODELS, Json, modern_graph
-from .keras_layers import prepare_layer
+from .keras_layers import CUSTOM_OBJECTS, prepare_layer
 from .keras_operations import replace_operations
 from .model_file import read_description
 
@@ -54,10 +54,10 @@ def modern_config(config: object) -> object:
         return config  # Keras says what is wrong with it
     model = copy.deepcopy(config)
     is_keras2 = "batch_input_shape" in json.dumps(config)
-    module = model.get("module")
+    has_module = "module" in model  # in a .keras, and it must
     _modernize(model, is_keras2)
-    if is_keras2 and module:  # in a .keras, the model itself must have one
-        model |= {"module": _MODULES[model["class_name"]], "registered_name": None}
+    if is_keras2 and has_module:
+        _say_where_class_is(model)
     return model
 
 
@@ -68,9 +68,11 @@ def _modernize(layer: Json, is_keras2: bool) -> None:
         layer["class_name"] = "Functional"  # a subclass of Model, which adds how it is trained
     if layer["class_name"] not in MODELS:
         _simplify_settings(config)
-        if isinstance(config.get("layer"), dict):  # of a wrapper
-            _modernize(config["layer"], is_keras2)
-        prepare_layer(layer)
+        for inner in (config.get("layer"), config.get("activation")):  # of a wrapper, and instead of a function
+            if isinstance(inner, dict) and inner["class_name"] != "function":
+                _modernize(inner, is_keras2)
+                _say_where_class_is(inner)
+        prepare_layer(layer, is_keras2)
     else:
         modern_graph(layer)
         graph = layer["config"]
@@ -82,6 +84,15 @@ def _modernize(layer: Json, is_keras2: bool) -> None:
     if is_keras2:
         for key in _OF_A_CLASS:
             layer.pop(key, None)
+    axis = layer["config"].get("axis", 0)
+    if "module" not in layer and (axis is None or (isinstance(axis, list) and len(axis) > 1)):
+        _say_where_class_is(layer)  # without that, Keras 3 takes the layer's default axis
+
+
+def _say_where_class_is(layer: Json) -> None:
+    """Name the module of a layer's class, which Keras 3 wants to know outside of a list of layers."""
+    kind = layer["class_name"]
+    layer |= {"module": _MODULES.get(kind, "keras.layers"), "registered_name": kind if kind in CUSTOM_OBJECTS else None}
 
 
 def _simplify_settings(config: Json) -> None:

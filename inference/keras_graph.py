@@ -19,14 +19,15 @@ def modern_graph(model: Json) -> None:
     graph["name"] = graph.get("name", "model").replace("/", "_")
     if model["class_name"] == "Sequential" and "output_layers" not in graph:
         _begin_with_input(graph)
-        for layer in graph["layers"]:
-            if "name" in layer["config"]:
-                layer["config"]["name"] = layer["config"]["name"].replace("/", "_")
+        named = [layer["config"] for layer in graph["layers"] if "name" in layer["config"]]
+        renamed = _without_slash({config["name"] for config in named})
+        for config in named:
+            config["name"] = renamed.get(config["name"], config["name"])
     else:
         _name_without_slash(graph)
         for ends in ("input_layers", "output_layers"):
-            if len(graph[ends]) == 1:  # a single tensor, which would become a list of one
-                (graph[ends],) = graph[ends]
+            if len(graph[ends]) == 1:  # a single tensor, which would become a list or a dictionary of one
+                (graph[ends],) = graph[ends].values() if isinstance(graph[ends], dict) else graph[ends]
         if not any(isinstance(call, dict) for layer in graph["layers"] for call in layer["inbound_nodes"]):
             _count_calls_from_0(graph)
             names = {layer["name"] for layer in graph["layers"]}
@@ -60,16 +61,20 @@ def _begin_with_input(graph: Json) -> None:
         graph["layers"].insert(0, {"class_name": "InputLayer", "config": shape})
 
 
-def _name_without_slash(graph: Json) -> None:
-    """Rename the layers whose names contain a slash, which Keras 3 does not allow."""
-    names = {layer["name"] for layer in graph["layers"]}
-    renamed = {}
+def _without_slash(names: set[str]) -> dict[str, str]:
+    """Other names for those that contain a slash, which Keras 3 does not allow; all names stay different."""
+    renamed: dict[str, str] = {}
     for old in sorted(name for name in names if "/" in name):
         new = old.replace("/", "_")
-        while new in names:
+        while new in names or new in renamed.values():
             new += "_"
-        names.add(new)
         renamed[old] = new
+    return renamed
+
+
+def _name_without_slash(graph: Json) -> None:
+    """Rename the layers of a functional model whose names contain a slash."""
+    renamed = _without_slash({layer["name"] for layer in graph["layers"]})
     for reference in list(_references(graph, set(renamed))):
         reference[0] = renamed[reference[0]]
     for layer in graph["layers"]:

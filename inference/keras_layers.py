@@ -55,7 +55,15 @@ class ReverseChannels(keras.layers.Layer):  # type: ignore[misc]
         return inputs[..., ::-1]
 
 
-OWN_LAYERS = {layer.__name__: layer for layer in (LayerScale, CustomScaleLayer, ReverseChannels)}
+def hard_sigmoid_of_keras2(inputs: Any) -> Any:
+    """The activation ``hard_sigmoid`` of Keras 2. The one of Keras 3 rises from -3 to 3, not from -2.5 to 2.5."""
+    return keras.ops.clip(0.2 * inputs + 0.5, 0.0, 1.0)
+
+
+_OWN_LAYERS = {layer.__name__: layer for layer in (LayerScale, CustomScaleLayer, ReverseChannels)}
+
+# What loading a description that was rewritten needs, by its name there.
+CUSTOM_OBJECTS = {**_OWN_LAYERS, hard_sigmoid_of_keras2.__name__: hard_sigmoid_of_keras2}
 
 # Layers of others that are a layer of Keras by another name, or do nothing while a network is not trained.
 _ALIASES = {
@@ -66,7 +74,10 @@ _ALIASES = {
     "StochasticDepth": "Identity",
     "RandomHeight": "Identity",
     "RandomWidth": "Identity",
+    "ThresholdedReLU": "ReLU",
 }
+_ACTIVATIONS = {"softmax_v2": "softmax", "log_softmax_v2": "log_softmax"}  # as TensorFlow 1 and 2.0 call some
+_RENAMED_SETTINGS = {"LeakyReLU": ("alpha", "negative_slope"), "ThresholdedReLU": ("theta", "threshold")}
 
 # Settings, unknown to Keras 3, that do not change an answer: what starts and restrains the weights, how they are
 # used, and sizes that follow from the input. Others may be left out if they have the value that changes nothing.
@@ -84,32 +95,76 @@ _RUN_CODE = ("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer
 MAX_QUOTED = 40  # characters of what is quoted from the file
 
 
-def prepare_layer(layer: Json) -> None:
+def prepare_layer(layer: Json, is_keras2: bool) -> None:
     """Rewrite the class and the settings of a layer so that this Keras accepts them.
 
     :param layer: ``{"class_name": ..., "config": ...}``, not a model.
+    :param is_keras2: whether Keras 2 or an earlier one wrote it.
     :raises UnsupportedLayerError: it cannot be loaded without code that is not here, or not without changing answers.
     """
-    if operation := operation_name(layer):
-        module = next((each for each in _OPERATIONS if hasattr(importlib.import_module(each), operation)), None)
-        if layer["class_name"] == operation and module:
-            layer["module"], layer["registered_name"] = module, operation
-            return
+    operation = operation_name(layer)
+    module = _operation_module(operation)
+    if module and layer["class_name"] == operation:
+        layer["module"], layer["registered_name"] = module, operation
+        return
     kind, cls = _layer_class(layer)
     if cls is None:
         raise UnsupportedLayerError(_reason(layer, operation))
-    layer["class_name"] = kind
     if "module" in layer:
-        layer["module"], layer["registered_name"] = (None, kind) if kind in OWN_LAYERS else ("keras.layers", None)
-    accepted = _accepted(cls)
+        layer["module"], layer["registered_name"] = (None, kind) if kind in _OWN_LAYERS else ("keras.layers", None)
+    old, new = _RENAMED_SETTINGS.get(layer["class_name"], ("", ""))
+    if old in layer["config"]:
+        layer["config"][new] = layer["config"].pop(old)
+    layer["class_name"] = kind
+    _prepare_activations(layer, is_keras2)
+    if is_keras2:
+        _leave_out_settings(layer, _accepted(cls))
+
+
+def _leave_out_settings(layer: Json, accepted: set[str]) -> None:
+    """Remove the settings that a class of this Keras does not accept.
+
+    :raises UnsupportedLayerError: an answer may depend on one of them.
+    """
     for key, value in list(layer["config"].items()):
-        if key not in accepted:
-            if not _is_harmless(key, value):
-                raise UnsupportedLayerError(
-                    f"its layer {_short(_name(layer))} has the setting {_short(key)}: {_short(value)}, which {kind} does "
-                    "not have here. Build the network again without it, copy the weights and save that."
-                )
-            del layer["config"][key]
+        if key in accepted:
+            continue
+        if not _is_harmless(key, value):
+            raise UnsupportedLayerError(
+                f"its layer {_short(_name(layer))}, a {layer['class_name']}, has a setting that is unknown here, "
+                f"{_short(key)}: {_short(value)}. Build the network again without it, copy the weights and save that."
+            )
+        del layer["config"][key]
+
+
+def _operation_module(operation: str) -> str | None:
+    """Where Keras 3 keeps an operation; None if it is not one of those."""
+    for module in _OPERATIONS:
+        cls = vars(importlib.import_module(module)).get(operation)
+        if isinstance(cls, type) and issubclass(cls, keras.Operation):
+            return module
+    return None
+
+
+def _prepare_activations(layer: Json, is_keras2: bool) -> None:
+    """Name the activation functions of a layer as this Keras does.
+
+    :raises UnsupportedLayerError: one of them is not a function of Keras.
+    """
+    config = layer["config"]
+    for key in [key for key in config if key.endswith("activation")]:
+        function = config[key]
+        if isinstance(function, dict) and function.get("class_name") == "function":  # as Keras writes those of others
+            function = function["config"]
+        if not isinstance(function, str):
+            continue
+        name = _ACTIVATIONS.get(function, function)
+        if not callable(getattr(keras.activations, name, None)):
+            raise UnsupportedLayerError(
+                f"its layer {_short(_name(layer))} has the activation {_short(name)}, which is not a part of Keras. "
+                "Build the network again with one of Keras, copy the weights and save that."
+            )
+        config[key] = hard_sigmoid_of_keras2.__name__ if is_keras2 and name == "hard_sigmoid" else name
 
 
 def _is_harmless(setting: str, value: object) -> bool:
@@ -121,8 +176,8 @@ def _layer_class(layer: Json) -> tuple[str, type | None]:
     """The class of a layer and its name here; None if it is neither one of Keras nor of this module."""
     name = str(layer.get("registered_name") or layer["class_name"])
     kind = name.rpartition(">")[2]
-    if kind in OWN_LAYERS:
-        return kind, OWN_LAYERS[kind]
+    if kind in _OWN_LAYERS:
+        return kind, _OWN_LAYERS[kind]
     is_of_keras = ">" not in name and str(layer.get("module") or "keras.layers").startswith("keras.")
     if kind in _ALIASES or is_of_keras:
         kind = _ALIASES.get(kind, kind)

@@ -67,12 +67,14 @@ def replace_operations(graph: Json) -> None:
         if layer["class_name"] in MODELS or len(layer["inbound_nodes"]) != 1:
             continue
         (call,) = layer["inbound_nodes"]
+        if layer["class_name"] == "GetItem":
+            _write_out_ellipsis(call)
         name, arguments, keywords = _operation(layer, call)
         replacement = _layer_for(_OPERATIONS.get(name, ""), arguments, keywords)
         if replacement is None:
             continue
         (layer["class_name"], config), tensors = replacement
-        layer["config"] = {"name": layer["name"].replace(".", "_"), **config}
+        layer["config"] = {"name": layer["name"].replace(".", "_"), "trainable": True, **config}
         layer["inbound_nodes"] = [{"args": tensors, "kwargs": {}}]
         for key in ("module", "registered_name", "build_config"):
             layer.pop(key, None)
@@ -101,9 +103,10 @@ def _operation(layer: Json, call: Json) -> tuple[str, list[Any], Json]:
         (inputs,) = call["args"]
         arguments = list(inputs) if isinstance(inputs, list) else [inputs]
         for index, constant in sorted(config.get("constants", {}).items(), key=lambda item: int(item[0])):
-            arguments.insert(int(index), constant)
+            arguments.insert(int(index), _plain(constant))
         return name, arguments, _settings(config["node_def"].get("attr", {}))
-    keywords = {key: value for key, value in config.items() if key not in ("name", "function")} | call["kwargs"]
+    settings = {key: config[key] for key in config if key != "name"} if name == layer["class_name"] else {}
+    keywords = settings | call["kwargs"]
     operands = [keywords.pop(key) for key in ("y", "x2", "bias") if key in keywords]
     return name, [*call["args"], *operands], keywords
 
@@ -152,10 +155,15 @@ def _arithmetic(operation: str, first: Any, second: Any) -> tuple[Layer, list[An
     return ("Rescaling", {"scale": _same_or_list(scales), "offset": _same_or_list(offsets)}), [image]
 
 
+def _plain(constant: Any) -> Any:
+    """A constant without what a ``.keras`` says of its type."""
+    is_array = isinstance(constant, dict) and constant.get("class_name") in ("__tensor__", "__numpy__")
+    return constant["config"]["value"] if is_array else constant
+
+
 def _numbers(constant: Any) -> list[float]:
     """One number, or one for each channel; empty if the constant is anything else."""
-    if isinstance(constant, dict) and constant.get("class_name") in ("__tensor__", "__numpy__"):
-        constant = constant["config"]["value"]
+    constant = _plain(constant)
     while isinstance(constant, list) and len(constant) == 1:
         (constant,) = constant
     constants = constant if isinstance(constant, list) else [constant]
@@ -176,9 +184,9 @@ def _of_one_tensor(operation: str, keywords: Json, rest: list[Any]) -> Layer | N
     axis = keywords.get("axis", rest[0] if rest else None)
     match operation:
         case "negative":
-            return "Rescaling", {"scale": -1.0}
+            return "Rescaling", {"scale": -1.0, "offset": 0.0}
         case "cast" if "float" in str(keywords.get("dtype", rest)):
-            return "Rescaling", {"scale": 1.0}
+            return "Rescaling", {"scale": 1.0, "offset": 0.0}
         case "mean" | "max" if axis in ([1, 2], [-3, -2]):
             kind = {"mean": "GlobalAveragePooling2D", "max": "GlobalMaxPooling2D"}[operation]
             return kind, {"keepdims": bool(keywords.get("keepdims"))}
@@ -216,6 +224,18 @@ def _reverses_channels(keywords: Json, rest: list[Any]) -> bool:
     *others, channels = [_slice(each) for each in key]
     everything = {"start": None, "stop": None, "step": None}
     return channels == _REVERSED and others in (["..."], [everything] * 3)
+
+
+def _write_out_ellipsis(call: Json) -> None:
+    """Put whole axes in place of the ``...`` in a slice, which Keras cannot read from an ``.h5``."""
+    image, key = call["args"]
+    parts = [_slice(each) for each in key] if isinstance(key, list) else []
+    if "..." in parts:
+        everything = {"class_name": "__slice__", "config": {"start": None, "stop": None, "step": None}}
+        # A None adds an axis.
+        axes = len(image["config"]["shape"]) - sum(each is not None for each in parts) + 1
+        place = parts.index("...")
+        call["args"] = [image, [*key[:place], *[everything] * axes, *key[place + 1 :]]]
 
 
 def _slice(key: Any) -> Any:

@@ -7,7 +7,7 @@ from .backend import keras
 from .errors import PairError
 from .graph import scores_shape
 from .keras_config import write_modern_copy
-from .keras_layers import OWN_LAYERS
+from .keras_layers import CUSTOM_OBJECTS
 
 MAX_SIDE = 2048  # pixels of an image that a network takes; those of keras.applications take up to 600
 MAX_REASON = 300  # characters of an error message of Keras or TensorFlow
@@ -49,7 +49,7 @@ def load_lazily(path: Path) -> keras.Model:
     scope = keras.StatelessScope(initialize_variables=False)
     try:
         with scope:
-            model = keras.models.load_model(path, custom_objects=OWN_LAYERS, compile=False, safe_mode=True)
+            model = keras.models.load_model(path, custom_objects=CUSTOM_OBJECTS, compile=False, safe_mode=True)
     except Exception:
         keras.utils.clear_session()  # or the next scope that ends would allocate those weights
         raise

@@ -201,8 +201,8 @@ function shown(card) {
   link.href = URL.createObjectURL(new Blob([BYTE_ORDER_MARK, rows.join("\r\n")], { type: "text/csv" }));
 }
 
-// The server writes the row except for the name of the file, which it does not keep. As in web/csv_export.py, nothing in
-// the name is a formula to a spreadsheet.
+// The server writes the row except for the name of the file, which it does not keep. As in csv_export.py, an apostrophe
+// stands before whatever a spreadsheet would run as a formula.
 function csvRow(card) {
   const name = nameOf(card).replace(/(^|[;\t\r\n])('*[\t\r\n ]*[=+\-@＝＋－＠])/g, "$1'$2");
   const cell = /[",\r\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;

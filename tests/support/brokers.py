@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -97,12 +98,14 @@ def started(broker: Broker) -> Iterator[Broker]:
         subprocess.run(broker.clean_up, check=True, stdout=subprocess.DEVNULL)
 
 
-def redis(folder: Path) -> Broker:
+def redis(folder: Path, password: str = "") -> Broker:
     """Debian's Redis; its data survives a stop."""
     needs("redis-server")
     port = servers.free_port()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "3600 1"]
-    return Broker(f"redis://127.0.0.1:{port}/0", command, port, folder)
+    command += ["--requirepass", password]
+    user = f":{quote(password, safe='')}@" if password else ""
+    return Broker(f"redis://{user}127.0.0.1:{port}/0", command, port, folder)
 
 
 def rabbitmq(folder: Path) -> Broker:

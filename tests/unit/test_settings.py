@@ -1,8 +1,14 @@
 """settings.py: every setting that cannot be used, and what the others mean."""
 
+import contextlib
+import re
+import string
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from kombu import Connection
+from redis import ConnectionPool
 
 import settings
 from settings import DEFAULTS, SettingError, Settings, from_config
@@ -75,6 +81,120 @@ def test_an_address_that_cannot_be_used_is_refused_and_not_repeated(urls, senten
         checked(**urls)
     assert str(error.value).startswith(sentence)
     assert "hidden" not in str(error.value)
+
+
+AS_WRITTEN, DATABASE, OPTIONS, NO_PASSWORD = (
+    "must be written like redis://USER:PASSWORD@HOST:6379/0, without spaces. In a password, write @ as %40, # as %23, ",
+    "must end with the number of a Redis database, as in redis://HOST:6379/0",
+    "has options that cannot be used.",
+    "has a user name, but no password.",
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("redis://:hidden@t#1@127.0.0.1:6379/0", AS_WRITTEN),
+        ("redis://:hidden#1@host", AS_WRITTEN),
+        ("redis://:hid@den@host", AS_WRITTEN),
+        ("redis://:hid/den@host", AS_WRITTEN),
+        ("redis://:1/hidden@host", AS_WRITTEN),
+        ("redis://:hid?den@host", AS_WRITTEN),
+        ("redis://:hid;den@host", AS_WRITTEN),
+        ("redis://:hid[den@host", AS_WRITTEN),
+        ("redis://:hid]den@host", AS_WRITTEN),
+        ("redis://:hidden%@host", AS_WRITTEN),
+        ("redis://:hidden%zz@host", AS_WRITTEN),
+        ("redis://:hidden%cd@host", AS_WRITTEN),
+        ("redis://:hid den@host", AS_WRITTEN),
+        ("redis://:hid\nden@host", AS_WRITTEN),
+        ("redis://:hidden", AS_WRITTEN),
+        ("redis://host:6379:hidden", AS_WRITTEN),
+        ("redis://host:65536", AS_WRITTEN),
+        ("redis://host:6379/0\n", AS_WRITTEN),
+        ("redis://host/hidden", DATABASE),
+        ("redis://host/0/1", DATABASE),
+        ("redis://host//", DATABASE),
+        ("redis://host?password=hidden", OPTIONS),
+        ("redis://host?ssl_cert_reqs=none", OPTIONS),
+        ("rediss://host?ssl_cert_reqs=hidden", OPTIONS),
+        ("rediss://host?ssl_cert_reqs=none&password=hidden", OPTIONS),
+        ("redis://hidden@host", NO_PASSWORD),
+        ("redis://hidden:@host", NO_PASSWORD),
+    ],
+)
+def test_an_address_that_cannot_be_what_was_meant_is_refused_with_how_to_write_it(url, sentence):
+    for name, urls in {
+        "BIRD_QUEUE_URL": {"QUEUE_URL": url},
+        "BIRD_RESULT_URL": {"QUEUE_URL": "amqp://host", "RESULT_URL": url},
+    }.items():
+        with pytest.raises(SettingError) as error:
+            checked(**urls)
+        assert str(error.value).startswith(f"{name} {sentence}")
+        assert "\n" not in str(error.value)
+        assert "hid" not in str(error.value)
+        assert "den" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://user:hidden#1@host//",
+        "amqps://user:hid@den@host//",
+        "amqp://user:hidden/1@host//",
+        "sqs://key:hidden/1@",
+        "amqp://user:hidden@one;two",
+    ],
+)
+def test_the_address_of_another_broker_is_refused_for_the_same_reasons(url):
+    with pytest.raises(SettingError, match=f"^BIRD_QUEUE_URL {re.escape(AS_WRITTEN)}"):
+        checked(QUEUE_URL=url, RESULT_URL="redis://host")
+
+
+@pytest.mark.parametrize(
+    "url", ["'redis://host'", " redis://host", "host:6379", "redis+socket:///hidden", "unix:///hidden"]
+)
+def test_what_is_not_the_address_of_a_broker_is_refused(url):
+    with pytest.raises(
+        SettingError, match=r"^BIRD_QUEUE_URL must be the address .*, without quotes or spaces around it\.$"
+    ):
+        checked(QUEUE_URL=url)
+
+
+@pytest.mark.parametrize("character", string.printable + "é")
+def test_a_password_is_read_as_it_was_meant_or_refused(character):
+    def read_by_libraries(url: str) -> list[tuple[str | None, str | None]]:
+        """The password and the host that kombu and redis-py read."""
+        broker, result = Connection(url), ConnectionPool.from_url(url).connection_kwargs
+        return [(broker.password, broker.hostname), (result["password"], result["host"])]
+
+    password = f"ab{character}cd"
+    meant = [(password, "host")] * 2
+    escaped = f"redis://:{quote(password, safe='')}@host:6379/0"
+    assert read_by_libraries(checked(QUEUE_URL=escaped).queue_url) == meant
+    with contextlib.suppress(SettingError):
+        assert read_by_libraries(checked(QUEUE_URL=f"redis://:{password}@host:6379/0").queue_url) == meant
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://",
+        "redis:///1",
+        "redis://host_1.example-2:6379/15",
+        "redis://[::1]:6379",
+        "redis://default:a:b%40@host",
+        "rediss://:password@host/0?ssl_cert_reqs=none&ssl_ca_certs=/etc/ca.pem",
+        "sentinel://:password@one:26379/0;sentinel://:password@two:26379/0",
+        "amqp://guest:guest@host:5672//",
+        "amqp://user@host/%2Fbirds",
+        "amqps://user:password@host:5671",
+        "sqs://key:se%2Fcret@",
+        "sqs://key:secret@127.0.0.1:5000//",
+    ],
+)
+def test_an_address_as_its_broker_wants_it_is_accepted(url):
+    assert checked(QUEUE_URL=url, RESULT_URL="redis://host").queue_url == url
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import string
 import subprocess
 import sys
 import termios
@@ -171,9 +172,9 @@ def test_a_command_that_is_killed_leaves_a_complete_list_and_resume_continues_it
 
 @pytest.fixture(scope="module")
 def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A Redis, and a worker with the small network."""
+    """A Redis whose password must be escaped, and a worker with the small network."""
     with (
-        brokers.started(brokers.redis(tmp_path_factory.mktemp("redis"))) as redis,
+        brokers.started(brokers.redis(tmp_path_factory.mktemp("redis"), password=string.punctuation)) as redis,
         brokers.worker(redis, redis, **SMALL_NETWORK),
     ):
         yield redis

@@ -388,6 +388,7 @@ def test_a_card_that_waits_becomes_the_answer(browser, waiting_web, worker, netw
     [
         ({"BIRD_QUEUE_URL": "localhost"}, "BIRD_QUEUE_URL must be the address of a Celery broker"),
         ({"BIRD_QUEUE_URL": "amqp://guest:secret@localhost"}, "BIRD_RESULT_URL is needed"),
+        ({"BIRD_QUEUE_URL": "redis://:top@secret#1@localhost"}, "In a password, write @ as %40, # as %23,"),
         ({"BIRD_QUEUE_URL": "redis://:secret@localhost", "BIRD_RESULT_URL": "db+sqlite:///x"}, "BIRD_RESULT_URL must"),
         ({"BIRD_QUEUE_URL": "redis://localhost", "BIRD_RESULT_WAIT": "soon"}, "BIRD_RESULT_WAIT must be a number"),
         ({"BIRD_RESULT_WAIT": "-1"}, "BIRD_RESULT_WAIT must be a number of seconds from 0 to 20, not -1."),

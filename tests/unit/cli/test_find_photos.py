@@ -71,6 +71,7 @@ def test_notes_beside_photos_are_no_pictures_that_were_passed_over(tmp_path, pho
 
 def test_what_computers_leave_in_folders_is_not_counted(tmp_path, photos):
     photos({".DS_Store": b"", "__MACOSX/._a.jpg": b"", "Thumbs.db": b"", "desktop.ini": b"", ".cache/a.tif": b""})
+    photos({"System Volume Information/WPSettings.dat": b"", "$RECYCLE.BIN/a.jpg": "red", "@eaDir/a.jpg": "red"})
     assert find_photos([tmp_path]) == PhotoFiles()
 
 
@@ -80,11 +81,15 @@ def test_the_list_that_is_written_is_not_counted(tmp_path, photos):
 
 
 @pytest.mark.parametrize("name", ["pipe", "pipe.jpg"])
-def test_a_named_pipe_is_counted_and_not_opened(tmp_path, name):
-    os.mkfifo(tmp_path / name)  # to open it would wait for ever
+def test_a_pipe_is_not_opened(tmp_path, name):
+    path = tmp_path / name
+    os.mkfifo(path)  # to open it would wait for ever
     found = find_photos([tmp_path])
     assert found.photos == []
     assert found.others_listed.endswith(": 1 broken link, pipe or device.")
+    named = find_photos([path])
+    assert named.photos == []
+    assert [each.error for each in named.unreadable] == ["This is not a file but a pipe or a device."]
 
 
 def test_hidden_files_and_folders_are_left_out(tmp_path, photos):
