@@ -26,7 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "MAX_CONTENT_LENGTH": 10 * 2**20,  # bytes of a whole request
     "MAX_FORM_MEMORY_SIZE": 500_000,  # bytes of a form field that is not a file
     "MAX_FORM_PARTS": 100,  # fields and files
-    "MAX_PIXELS": MAX_PIXELS,  # of a photo; reading more than 50 million may take too much memory
+    "MAX_PIXELS": MAX_PIXELS,  # of a photo; reading more than 52 million may take too much memory
     "MAX_WAITING": MAX_WAITING,  # photos in the admission queue; with workers, jobs that none has started
     "INPUT_RANGE": "auto",  # of the pixel values that the network gets: "0-1", "0-255", "-1-1", or what its layers say
     "PRECISION": "float32",  # of the network; "bfloat16" is faster on a processor with instructions for it

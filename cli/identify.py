@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 import settings
 from inference import CANDIDATES
-from inference.errors import PairError
+from inference.errors import PairError, TooManyPixelsError
 from inference.formats import FORMATS
 from inference.names import species_names
 from inference.processor import usable_cores
@@ -123,7 +123,7 @@ def identify(
         click.echo(f"Broken off: {getattr(error, 'strerror', None) or error}.{to_resume}", err=True)
         return BROKEN_OFF
     list_others(found)
-    list_failed(failed)
+    list_failed(failed, pool.max_pixels)
     if failed:
         return SOME_FAILED
     return OTHERS_NOT_LOOKED_AT if found.may_lack_pictures else ALL_IDENTIFIED
@@ -157,12 +157,17 @@ def list_others(found: PhotoFiles) -> None:
         click.echo(found.others_listed, err=True)
 
 
-def list_failed(failed: list[Outcome]) -> None:
-    """Print the failures again at the end: among the other lines they would be overlooked."""
+def list_failed(failed: list[Outcome], max_pixels: int) -> None:
+    """Print the failures again at the end: among the other lines they would be overlooked.
+
+    :param max_pixels: the limit for photos; the operator is told of the setting if a photo has more.
+    """
     if failed:
         click.echo(f"Not identified: {len(failed)}", err=True)
         for outcome in failed:
             click.echo(f"  {outcome.line({})}", err=True)
+    if str(TooManyPixelsError(max_pixels)) in {outcome.error for outcome in failed}:
+        click.echo(f"BIRD_MAX_PIXELS={max_pixels} is how many pixels a photo may have.", err=True)
 
 
 def _escape_what_stdout_cannot_encode() -> None:

@@ -44,6 +44,7 @@ class ReaderPool:
         self._concurrency = min(classifier.concurrency, SENT_AT_ONCE)
         self._readers = ThreadPoolExecutor(jobs)
         self._network = ThreadPoolExecutor(self._concurrency)
+        self.max_pixels = max_pixels
         self._sandboxes = [Sandbox(max_pixels) for _ in range(jobs)]
         self._idle: queue.SimpleQueue[Sandbox] = queue.SimpleQueue()
         self._stopping = threading.Event()

@@ -1,6 +1,7 @@
 """From the bytes of a file to an upright sRGB image, the network's pixels and the thumbnail."""
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,8 @@ from . import IMAGE_SIZE, MAX_PIXELS
 from .color import to_opaque, to_srgb
 from .errors import DamagedError, NotAnImageError, PhotoError, TooCostlyError
 from .exif import TRANSPOSE_BY_ORIENTATION, read_orientation, read_taken
-from .formats import DECODERS, check_before_opening, check_is_whole, check_size, has_accepted_signature
+from .formats import DECODERS, check_before_opening, check_is_whole, check_size, has_accepted_signature, tidied
+from .heif import decode_heif
 from .jpeg import decode_jpeg
 
 THUMBNAIL_SIZE = 400  # pixels, the longer side at most
@@ -25,6 +27,8 @@ THUMBNAIL_QUALITY = 85  # JPEG quality
 # changes and what it saves is measured by benchmarks/reduced_decode.py
 _KEPT_SIDE = 3 * IMAGE_SIZE
 _STRIP = 2**20  # pixels that are converted at a time
+
+Rows = Callable[[int, int], Image.Image]  # the rows of an image, from one number up to another one
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def open_photo(file: str | Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Pho
     if not has_accepted_signature(content):
         raise NotAnImageError
     try:
+        content = tidied(content)
         return _decode(content, max_pixels)
     except PhotoError:
         raise
@@ -91,7 +96,7 @@ def _decode(content: bytes, max_pixels: int) -> Photo:
     with Image.open(io.BytesIO(content), formats=DECODERS) as file:
         check_size(file.size, file.format or "", max_pixels)
         size = file.size
-        reduced = _reduced(_load(file, content))
+        reduced = _reduced(*_load(file, content))
         orientation = read_orientation(file, content)
         taken = read_taken(file)
         image = to_srgb(reduced, file.info.get("icc_profile"))
@@ -102,30 +107,34 @@ def _decode(content: bytes, max_pixels: int) -> Photo:
     return Photo(image, size, taken)
 
 
-def _load(file: ImageFile.ImageFile, content: bytes) -> Image.Image:
-    """The decoded image: of an animation the first frame, of a large JPEG one at reduced scale.
+def _load(file: ImageFile.ImageFile, content: bytes) -> tuple[tuple[int, int], Rows]:
+    """Width and height of the decoded image, and its rows: of an animation the first frame, of a large JPEG at a scale.
 
     :raises Exception: of any kind; the file is damaged, even where the decoder would go on.
     """
+    if file.format == "HEIF":
+        return decode_heif(content)
+    image: Image.Image = file
     if file.format in ("JPEG", "MPO"):  # an MPO is a JPEG with further images behind it
-        return decode_jpeg(file, content, _KEPT_SIDE)
-    check_is_whole(content, file.format or "")
-    file.load()
-    return file
+        image = decode_jpeg(file, content, _KEPT_SIDE)
+    else:
+        check_is_whole(content, file.format or "")
+        image.load()
+    return image.size, lambda top, bottom: image.crop((0, top, image.width, bottom))
 
 
-def _reduced(image: Image.Image) -> Image.Image:
+def _reduced(size: tuple[int, int], rows: Rows) -> Image.Image:
     """An opaque image with each side divided by a whole number, so that it is just above ``_KEPT_SIDE``.
 
-    It goes strip by strip, because a second copy of 50 million pixels would take too much memory.
+    It goes strip by strip, because a second copy of 52 million pixels would take too much memory.
     """
-    horizontal, vertical = (max(1, side // _KEPT_SIDE) for side in image.size)
+    width, height = size
+    horizontal, vertical = (max(1, side // _KEPT_SIDE) for side in size)
     if (horizontal, vertical) == (1, 1):
-        return to_opaque(image)
-    height = max(1, _STRIP // image.width // vertical) * vertical
+        return to_opaque(rows(0, height))
+    step = max(1, _STRIP // width // vertical) * vertical
     strips = [
-        to_opaque(image.crop((0, top, image.width, min(top + height, image.height)))).reduce((horizontal, vertical))
-        for top in range(0, image.height, height)
+        to_opaque(rows(top, min(top + step, height))).reduce((horizontal, vertical)) for top in range(0, height, step)
     ]
     reduced = Image.new(strips[0].mode, (strips[0].width, sum(strip.height for strip in strips)))
     for number, strip in enumerate(strips):

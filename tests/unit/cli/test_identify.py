@@ -112,6 +112,12 @@ def test_photos_that_fail_are_repeated_at_the_end_with_the_reason(run, photos):
     assert ended.exit_code == 1
 
 
+def test_the_setting_is_named_if_a_photo_has_too_many_pixels(run, app, photos):
+    photos({"a.png": "red"})
+    app.config["MAX_PIXELS"] = 256
+    assert run("a.png").stderr.splitlines()[-1] == "BIRD_MAX_PIXELS=256 is how many pixels a photo may have."
+
+
 def test_a_list_that_is_there_is_not_written_over(run, photos):
     photos({"bird.png": "red"})
     assert run("bird.png", "--csv", "list.csv").exit_code == 0

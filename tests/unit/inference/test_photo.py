@@ -121,6 +121,14 @@ def test_of_an_animation_the_first_frame_is_taken():
     assert_close(opened(halves(), "GIF", save_all=True, append_images=later), [(200, 30, 30), (30, 30, 200)])
 
 
+@pytest.mark.parametrize("size", [(1700, 1359), (101, 77)])
+def test_a_heic_photo_is_decoded_as_pillow_decodes_it(size):
+    content = encoded(halves().resize(size), "HEIF")
+    reduction = tuple(max(1, side // (3 * 224)) for side in size)
+    plain = Image.open(io.BytesIO(content)).convert("RGB").reduce(reduction)
+    np.testing.assert_array_equal(np.asarray(open_photo(io.BytesIO(content)).image), np.asarray(plain))
+
+
 def test_pixels_are_the_whole_image_squeezed_into_the_networks_square(goldfinch):
     opened_photo = open_photo(io.BytesIO(goldfinch))
     pixels = opened_photo.pixels()
