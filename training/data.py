@@ -160,7 +160,7 @@ def faults_in(folder: Folder) -> list[Fault]:
     deeper = len(folder.all_photos) - len(folder.photos)
     others = folder.all_others
     unread = [name for name in others if name.lower().endswith(_OTHER_PHOTOS)]
-    rest = [name for name in others if name not in unread]
+    rest = [name for name in others if not name.lower().endswith(_OTHER_PHOTOS)]
     if not folder.all_photos and not folder.error:
         contents = kinds_of(others) or "empty"
         return [Fault("folders without photos", folder.name, contents, "left out")]

@@ -38,37 +38,48 @@ def find_layout(data: Folder) -> tuple[Layout, list[Fault]]:
     :raises DataError: there is no layout that makes sense, or more than one.
     """
     way = _way_to_labels(data)
-    splits = _splits(way[-1])
-    faults = _not_used_on(way)
-    if not splits:
-        if len(labels_in(way[-1])) < 2:
+    root = way[-1]
+    if splits := _splits(root):
+        layout, faults = _split_layout(splits)
+        used = list(splits.values())
+    else:
+        layout, faults = {None: root}, _deeper(way) + _unread_split(way)
+        used = labels_in(root)
+        if len(used) < 2:
             raise DataError(_refusal(data))
-        faults += _deeper(way) + _unread_split(way)
-        return {None: way[-1]}, faults + _not_used(way[-1], labels_in(way[-1]))
+    return layout, _not_used_on(way) + _not_used(root, used) + faults
+
+
+def _split_layout(splits: dict[str, Folder]) -> tuple[Layout, list[Fault]]:
+    """The layout of a folder that is split.
+
+    :param splits: the folder of each split.
+    :raises DataError: there is nothing to learn from.
+    """
     if "train" not in splits:
         found = " and ".join(folder.name for folder in splits.values())
         raise DataError(
-            f"{data.path} has photos in folders of labels in {found}, but none in a folder named train. "
-            f"Put those to learn from into {way[-1].path}/train/<label>/."
+            f"There are photos in folders of labels in {found}, but in no folder named train. "
+            "Put those to learn from into train/<label>/ beside it."
         )
-    faults += _not_used(way[-1], list(splits.values()))
     layout: Layout = {}
-    trained_on: set[str] = set()
+    faults = []
+    learned = {label.path.name for label in labels_in(_way_to_labels(splits["train"])[-1])}
     for split in (name for name in SPLITS if name in splits):
         folder = splits[split]
         if folder.path.name != split:
             faults.append(Fault("splits of other names", folder.name, f"read as {split}", "used"))
-        way = _way_to_labels(folder, trained_on)
-        labels = labels_in(way[-1])
-        trained_on = trained_on or {label.path.name for label in labels}
-        faults += _not_used_on(way) + _deeper(way) + _not_used(way[-1], labels)
+        way = _way_to_labels(folder, learned)
+        faults += _not_used_on(way) + _not_used(way[-1], labels_in(way[-1])) + _deeper(way)
         layout[split] = way[-1]
     if "validation" in layout:
         return layout, faults
     layout = {None: layout.pop("train"), **layout}
-    missing = [name for name in SPLITS[1:] if name not in layout]
     why = f"a tenth of each label's photos in {splits['train'].name}"
-    return layout, faults + [Fault("splits without photos", name, why, "taken from train") for name in missing]
+    for split in ("validation", "test"):
+        if split not in layout:
+            faults.append(Fault("splits without labelled photos", split, why, "taken from train"))
+    return layout, faults
 
 
 def labels_in(folder: Folder) -> list[Folder]:

@@ -137,8 +137,8 @@ def test_splits_without_photos_in_folders_of_labels_are_taken_from_train(tmp_pat
     assert found(tmp_path) == UNSPLIT
     assert remarks(tmp_path) == [
         ("folders that are not used", "test", "9 photos"),
-        ("splits without photos", "validation", "a tenth of each label's photos in train"),
-        ("splits without photos", "test", "a tenth of each label's photos in train"),
+        ("splits without labelled photos", "validation", "a tenth of each label's photos in train"),
+        ("splits without labelled photos", "test", "a tenth of each label's photos in train"),
     ]
 
 
@@ -207,7 +207,7 @@ def test_a_folder_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
         ),
         pytest.param(
             {"valid/Robin": 3, "test/Robin": 3, "train": 9},
-            ["in test and valid, but none in a folder named train", "into DATA/train/<label>/"],
+            ["in test and valid, but in no folder named train.", "into train/<label>/ beside it"],
             id="nothing to learn from",
         ),
         pytest.param(
