@@ -111,8 +111,6 @@ def _only_way_in(folder: Folder) -> Folder | None:
     collections = [each for each in inside if _plain(each) in _COLLECTIONS and len(labels_in(each)) > 1]
     if len(collections) == 1:
         return collections[0]
-    if sum(bool(each.photos) for each in inside) > 1:
-        return None
     divided = [each for each in inside if _is_divided(each)]
     if len(divided) > 1:
         names = ", ".join(each.name for each in divided)

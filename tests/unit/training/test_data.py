@@ -218,6 +218,7 @@ def test_a_folder_that_cannot_be_trained_on_is_refused_with_a_sentence(tmp_path)
     with pytest.raises(DataError, match="holds 5 photos, but not in folders of two labels or more: 5 in Only"):
         read_dataset(tmp_path)
     draw_pictures(tmp_path / "Few", 2, "red")
+    (tmp_path / "Few" / "notes.txt").touch()
     with pytest.raises(DataError, match=r"holds 1 label to train on \(1 fault: Few: 2 to learn from, …\);"):
         read_dataset(tmp_path)
     draw_pictures(tmp_path / "Esc\x1b[2J", 5, "green")
