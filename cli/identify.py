@@ -1,8 +1,7 @@
 """``flask --app application identify PATHS``: name the birds in files and folders of photos."""
 
-import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -24,10 +23,11 @@ from web.startup import allow_open_files
 
 from .answer_file import AnswerFile, NotAnAnswerFileError
 from .outcomes import Outcome, printable, terminal_safe
+from .photo_files import PhotoFiles, find_photos
 from .reader_pool import ReaderPool
 
-#: Exit codes; 2 is click's own, for wrong usage.
-ALL_IDENTIFIED, SOME_FAILED, BROKEN_OFF, INTERRUPTED = 0, 1, 3, 130
+#: Exit codes; 2 is click's own, for wrong usage, and 4 is settings.CANNOT_START.
+ALL_IDENTIFIED, SOME_FAILED, BROKEN_OFF, OTHERS_NOT_LOOKED_AT, INTERRUPTED = 0, 1, 3, 5, 130
 
 
 @click.command("identify")
@@ -59,27 +59,29 @@ def command(
         raise click.UsageError("Choose one of --csv and --json.")
     if resume and not csv_file:
         raise click.UsageError("--resume goes on with the file that --csv names. Add --csv FILE.")
-    files, failed = find_photos(paths)
-    if not files and not failed:
+    found = find_photos(paths, leave_out=csv_file)
+    if not found.photos and not found.unreadable:
         click.echo(f"There is no photo ({', '.join(FORMATS)}).", err=True)
+        list_others(found)
         context.exit(SOME_FAILED)
+    _escape_what_stdout_cannot_encode()
+    allow_open_files()  # each process that reads photos takes some
     try:
         checked = settings.from_config(current_app.config)
-        classifier, _sha256 = load_classifier(checked)
+        with open_answer_file(
+            csv_file, top or CANDIDATES, resume
+        ) as answers:  # before the network, which takes seconds
+            classifier, _sha256 = load_classifier(checked)
+            pool = ReaderPool(jobs, classifier, checked.max_pixels)
+            names = species_names(classifier.labels)
+            context.exit(identify(found, pool, answers, names, top=top, as_json=as_json))
     except (SettingError, PairError) as error:
         click.echo(f"identify: {error}", err=True)
         context.exit(settings.CANNOT_START)
-    _escape_what_stdout_cannot_encode()
-    allow_open_files()  # each process that reads photos takes some
-    with open_answer_file(csv_file, top or CANDIDATES, resume) as answers:
-        pool = ReaderPool(jobs, classifier, checked.max_pixels)
-        names = species_names(classifier.labels)
-        context.exit(identify(files, failed, pool, answers, names, top=top, as_json=as_json))
 
 
 def identify(
-    files: list[Path],
-    failed: list[Outcome],
+    found: PhotoFiles,
     pool: ReaderPool,
     answers: AnswerFile | None,
     names: Mapping[str, str],
@@ -89,13 +91,13 @@ def identify(
 ) -> int:
     """Identify photos, and print what they show.
 
-    :param failed: what has failed already; it is listed at the end.
     :param answers: the CSV file to add them to.
     :param names: of the species for people, by their labels.
     :param top: how many species are listed for each photo; by default 1 in a line and ``CANDIDATES`` in JSON and CSV.
     :return: the exit code.
     """
     to_resume = " The same command with --resume continues." if answers else ""
+    files, failed = found.photos, found.unreadable
     if answers:
         files = [path for path in files if printable(path) not in answers.names]
         failed = [Outcome(Path(file), error=sentence) for file, sentence in answers.failed] + failed
@@ -119,39 +121,11 @@ def identify(
     except (OSError, RuntimeError) as error:  # the disk is full; the decoder process cannot be started
         click.echo(f"Broken off: {getattr(error, 'strerror', None) or error}.{to_resume}", err=True)
         return BROKEN_OFF
+    list_others(found)
     list_failed(failed)
-    return SOME_FAILED if failed else ALL_IDENTIFIED
-
-
-def find_photos(paths: Iterable[Path]) -> tuple[list[Path], list[Outcome]]:
-    """List the photos to identify, in order.
-
-    :param paths: files, which are taken whatever their names are, and folders, which are searched.
-    :return: the files, each once even if several paths lead to it; and the folders that cannot be opened.
-    """
-    files: list[Path] = []
-    unreadable: list[Outcome] = []
-    seen: set[str] = set()
-
-    def visit(path: Path, is_named: bool) -> None:
-        if (target := os.path.realpath(path)) in seen:
-            return
-        seen.add(target)
-        if path.is_dir():
-            try:
-                entries = sorted(os.listdir(path))
-            except OSError as error:
-                unreadable.append(Outcome(path, error=f"The folder cannot be opened: {error.strerror}."))
-                return
-            for entry in entries:
-                if not entry.startswith("."):
-                    visit(path / entry, is_named=False)
-        elif is_named or path.suffix.lower() in FORMATS:
-            files.append(path)
-
-    for path in paths:
-        visit(path, is_named=True)
-    return files, unreadable
+    if failed:
+        return SOME_FAILED
+    return OTHERS_NOT_LOOKED_AT if found.may_lack_pictures else ALL_IDENTIFIED
 
 
 def open_answer_file(path: Path | None, top: int, resume: bool) -> AbstractContextManager[AnswerFile | None]:
@@ -169,10 +143,17 @@ def open_answer_file(path: Path | None, top: int, resume: bool) -> AbstractConte
         ) from error
     except NotAnAnswerFileError as error:
         raise click.UsageError(
-            f"{terminal_safe(path)} is not a list with --top {top} that this command has begun."
+            f"{terminal_safe(path)} is not a list with --top {top} that this command has begun. If a spreadsheet has "
+            "saved it since, save it there as UTF-8 with commas."
         ) from error
     except OSError as error:
         raise click.UsageError(f"{terminal_safe(path)} cannot be written: {error.strerror}.") from error
+
+
+def list_others(found: PhotoFiles) -> None:
+    """Print how many files were not looked at."""
+    if found.others_listed:
+        click.echo(found.others_listed, err=True)
 
 
 def list_failed(failed: list[Outcome]) -> None:

@@ -8,6 +8,8 @@ from PIL import AvifImagePlugin, Image, WebPImagePlugin  # noqa: F401  importing
 
 from . import MIN_SIDE
 from .errors import DamagedError, TooManyPixelsError, TooThinError
+from .jpeg_segments import tidied as tidied_jpeg
+from .png_chunks import without_unread_chunks
 
 #: The usual extensions of the accepted formats, each with the Pillow decoder that reads such files.
 #: No other decoder is ever tried. The bytes of a file decide which one, whatever its name says.
@@ -22,12 +24,13 @@ FORMATS = {
     ".avif": "AVIF",
 }
 DECODERS = sorted(set(FORMATS.values()))
-#: Other extensions of files of these formats: what browsers and cameras call them now and then.
-OTHER_EXTENSIONS = (
+#: These, and what browsers and cameras call files of these formats now and then.
+EXTENSIONS = (
+    *FORMATS,
     ".jfif",
-    ".jpe",
     ".jif",
     ".jfi",
+    ".jpe",
     ".pjpeg",
     ".pjp",
     ".jpg_large",
@@ -45,7 +48,7 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # each further thread takes memory of i
 Image.preinit()  # registers GIF, JPEG and PNG
 Image.MAX_IMAGE_PIXELS = None  # check_size does this, with our own sentence
 
-_SIGNATURE = 16  # bytes, of which the decoders need no more to recognise their files
+SIGNATURE = 16  # bytes at the beginning of a file, by which it is recognised
 
 
 def is_photo_file(path: Path) -> bool:
@@ -56,21 +59,33 @@ def is_photo_file(path: Path) -> bool:
 
     :raises OSError: its name says nothing, and it cannot be read.
     """
-    if path.suffix.lower() in (*FORMATS, *OTHER_EXTENSIONS):
+    if path.suffix.lower() in EXTENSIONS:
         return True
     if not path.is_file():  # opening a named pipe would wait for a writer
         return False
     with path.open("rb") as file:
-        return has_accepted_signature(file.read(_SIGNATURE))
+        return has_accepted_signature(file.read(SIGNATURE))
 
 
 def has_accepted_signature(content: bytes) -> bool:
     """Whether a file begins like an image of an accepted format.
 
-    :param content: the file, or at least its first ``_SIGNATURE`` bytes.
+    :param content: the file, or at least its first ``SIGNATURE`` bytes.
     """
     accepts = [Image.OPEN[decoder][1] for decoder in DECODERS]
-    return any(accept is not None and accept(content[:_SIGNATURE]) is True for accept in accepts)
+    return any(accept is not None and accept(content[:SIGNATURE]) is True for accept in accepts)
+
+
+def tidied(content: bytes) -> bytes:
+    """A file without what Pillow or TurboJPEG fail on, or report as damage, although every browser shows the image.
+
+    :param content: a file with an accepted signature.
+    """
+    if content.startswith(b"\xff\xd8"):
+        return tidied_jpeg(content)
+    if content.startswith(b"\x89PNG"):
+        return without_unread_chunks(content)
+    return content
 
 
 def check_before_opening(content: bytes, max_pixels: int) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from .backend import keras
 from .errors import PairError
+from .graph import scores_shape
 from .keras_config import write_modern_copy
+from .keras_layers import OWN_LAYERS
 
 MAX_SIDE = 2048  # pixels of an image that a network takes; those of keras.applications take up to 600
 MAX_REASON = 300  # characters of an error message of Keras or TensorFlow
@@ -21,7 +23,7 @@ def load_network(path: Path) -> keras.Model:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "modern.h5"
             model = load_lazily(copy if write_modern_copy(path, copy) else path)
-        inputs, scores = model.input_shape, model.output_shape
+        inputs, scores = model.input_shape, scores_shape(model)
     # Keras has no exception class of its own: whatever it raises here, the file is the reason.
     except Exception as error:
         raise PairError(f"{path} cannot be loaded by Keras {keras.__version__}: {first_line(error)}") from error
@@ -47,7 +49,7 @@ def load_lazily(path: Path) -> keras.Model:
     scope = keras.StatelessScope(initialize_variables=False)
     try:
         with scope:
-            model = keras.models.load_model(path, compile=False, safe_mode=True)
+            model = keras.models.load_model(path, custom_objects=OWN_LAYERS, compile=False, safe_mode=True)
     except Exception:
         keras.utils.clear_session()  # or the next scope that ends would allocate those weights
         raise

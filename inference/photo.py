@@ -14,7 +14,7 @@ from . import IMAGE_SIZE, MAX_PIXELS
 from .color import to_opaque, to_srgb
 from .errors import DamagedError, NotAnImageError, PhotoError, TooCostlyError
 from .exif import TRANSPOSE_BY_ORIENTATION, read_orientation, read_taken
-from .formats import DECODERS, check_before_opening, check_is_whole, check_size, has_accepted_signature
+from .formats import DECODERS, check_before_opening, check_is_whole, check_size, has_accepted_signature, tidied
 from .jpeg import decode_jpeg
 
 THUMBNAIL_SIZE = 400  # pixels, the longer side at most
@@ -75,6 +75,7 @@ def open_photo(file: str | Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Pho
     if not has_accepted_signature(content):
         raise NotAnImageError
     try:
+        content = tidied(content)
         return _decode(content, max_pixels)
     except PhotoError:
         raise
@@ -117,7 +118,7 @@ def _load(file: ImageFile.ImageFile, content: bytes) -> Image.Image:
 def _reduced(image: Image.Image) -> Image.Image:
     """An opaque image with each side divided by a whole number, so that it is just above ``_KEPT_SIDE``.
 
-    It goes strip by strip, because a second copy of 50 million pixels would take too much memory.
+    It goes strip by strip, because a second copy of 52 million pixels would take too much memory.
     """
     horizontal, vertical = (max(1, side // _KEPT_SIDE) for side in image.size)
     if (horizontal, vertical) == (1, 1):

@@ -7,6 +7,7 @@ const AT_ONCE = 2; // photos: the server identifies one while the next one is on
 const TRIES = 10; // for a photo that the app is too busy for
 const FORM = 4096; // bytes of a form around its photo, at most
 const NEWS = 20; // sentences kept for screen readers
+const BYTE_ORDER_MARK = "\ufeff"; // without it, Excel takes the letters for those of another alphabet
 
 const form = document.querySelector("#photos");
 const cards = document.querySelector("#cards");
@@ -196,12 +197,14 @@ function shown(card) {
   list.hidden = answers.length < 2;
   const link = list.querySelector("a");
   URL.revokeObjectURL(link.href);
-  link.href = URL.createObjectURL(new Blob([[cards.dataset.csvHeader, ...answers.map(csvRow), ""].join("\r\n")], { type: "text/csv" }));
+  const rows = [cards.dataset.csvHeader, ...answers.map(csvRow), ""];
+  link.href = URL.createObjectURL(new Blob([BYTE_ORDER_MARK, rows.join("\r\n")], { type: "text/csv" }));
 }
 
-// The server writes the row except for the name of the file, which it does not keep.
+// The server writes the row except for the name of the file, which it does not keep. As in web/csv_export.py, nothing in
+// the name is a formula to a spreadsheet.
 function csvRow(card) {
-  const name = nameOf(card);
+  const name = nameOf(card).replace(/(^|[;\t\r\n])('*[\t\r\n ]*[=+\-@＝＋－＠])/g, "$1'$2");
   const cell = /[",\r\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;
   return `${cell},${card.dataset.taken},${card.dataset.csv}`;
 }

@@ -90,7 +90,8 @@ def look_up_url(name: str) -> str:
 
 def csv_list(cards: list[ResultCard]) -> str:
     """The CSV list of all photos on a page, in base64."""
-    return as_base64(csv_export.as_csv([csv_export.header(), *(card.csv_row for card in cards)]).encode())
+    rows = [csv_export.header(), *(card.csv_row for card in cards)]
+    return as_base64(csv_export.as_csv(rows).encode(csv_export.ENCODING))
 
 
 def init_app(app: Flask) -> None:

@@ -2,11 +2,19 @@
 
 import csv
 import io
+import re
 from datetime import datetime
 
 from inference import CANDIDATES, Identification
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"  # what spreadsheets recognise as a time
+ENCODING = "utf-8-sig"  # with a byte order mark, without which Excel takes the letters for those of another alphabet
+
+# Where a spreadsheet could begin a cell, and what it would then take for a formula. Where the decimal separator is a
+# comma, Excel begins a new cell at a semicolon; Japanese Excel also calculates after full-width signs.
+_CELL_START, _FORMULA_START = r"(^|[;\t\r\n])", r"('*[\t\r\n ]*[=+\-@＝＋－＠])"
+_FORMULA = re.compile(_CELL_START + _FORMULA_START)
+_DEFUSED = re.compile(_CELL_START + "'" + _FORMULA_START)
 
 
 def header(top: int = CANDIDATES) -> list[str]:
@@ -38,10 +46,23 @@ def time_taken(taken: datetime | None) -> str:
 
 
 def as_csv(rows: list[list[str]]) -> str:
-    """The text of a CSV file."""
+    """The text of a CSV file, with every cell defused. ``ENCODING`` is for the whole file."""
     text = io.StringIO()
-    csv.writer(text).writerows(rows)
+    csv.writer(text).writerows([defused(cell) for cell in row] for row in rows)
     return text.getvalue()
+
+
+def defused(cell: str) -> str:
+    """A cell with an apostrophe before whatever a spreadsheet would run as a formula; ``csvRow`` in photos.js agrees.
+
+    A file's name, or a label, may come from a stranger. Confidences and times never begin like a formula.
+    """
+    return _FORMULA.sub(r"\1'\2", cell)
+
+
+def original(cell: str) -> str:
+    """What ``defused`` was given; also a cell that was never defused."""
+    return _DEFUSED.sub(r"\1\2", cell)
 
 
 def as_line(cells: list[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Flask, abort, g, make_response, render_template, request
 from werkzeug.wrappers import Response
 
-from inference.formats import FORMATS, MAX_PIXELS_OF
+from inference.formats import EXTENSIONS, FORMATS, MAX_PIXELS_OF
 from inference.model_card import SpeciesMetrics
 
 from . import csv_export
@@ -67,7 +67,10 @@ def about() -> str:
     """How the site works, what happens to a photo, and how good the model is."""
     services = current_services()
     return render_template(
-        "about.html", metrics=services.model_info.metrics, is_rate_limited=bool(services.settings.rate_limit)
+        "about.html",
+        input_range=services.classifier.input_range(),
+        metrics=services.model_info.metrics,
+        is_rate_limited=bool(services.settings.rate_limit),
     )
 
 
@@ -116,7 +119,8 @@ def _context() -> dict[str, Any]:
         "pixels_of": json.dumps({f"image/{decoder.lower()}": limit for decoder, limit in MAX_PIXELS_OF.items()}),
     }
     return {
-        "extensions": list(FORMATS),
+        "formats": list(FORMATS),
+        "extensions": list(EXTENSIONS),
         "limits": limits,
         "species_known": len(services.classifier.labels),
         "model": model_info.sha256,

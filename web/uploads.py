@@ -20,7 +20,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from inference.formats import FORMATS
+from inference.formats import EXTENSIONS, FORMATS, SIGNATURE, has_accepted_signature
 from jobs import retry_after
 from settings import SettingError
 
@@ -36,11 +36,12 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 #: The page's script sends it, too, to get the answer to a photo that it cannot make small enough to send.
 TOO_LARGE = "X-Body-Too-Large"
 
-_EXTENSIONS = [f"'{extension}'" for extension in FORMATS]
-UNSUPPORTED_FILE_TYPE = (
-    "The file type you selected: '{extension}' is not supported. "
-    f"Please select a {', '.join(_EXTENSIONS[:-1])}, or a {_EXTENSIONS[-1]} file."
-)
+_USUAL = [f"'{extension}'" for extension in FORMATS]
+_PLEASE_SELECT = f"Please select a {', '.join(_USUAL[:-1])}, or a {_USUAL[-1]} file."
+UNSUPPORTED_FILE_TYPE = f"The file type you selected: '{{extension}}' is not supported. {_PLEASE_SELECT}"
+UNKNOWN_FILE_TYPE = f"The file you selected is of no supported type. {_PLEASE_SELECT}"
+NO_FILE = "No file uploaded."
+SEND_A_FORM = f"Please send a form (multipart/form-data) with the photo in its field {FIELD}"
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def received_photos() -> list[FileStorage]:
     with _receiving():
         files = request.files
     if FIELD not in files:
-        raise RefusedError("No file uploaded.")
+        raise RefusedError(_why_no_file())
     photos = [photo for photo in files.getlist(FIELD) if photo.filename]
     if not photos:
         raise RefusedError("No file selected to upload.")
@@ -136,36 +137,53 @@ def received_body() -> BinaryIO:
 
     :raises RefusedError: there is none, or more than one.
     :raises RequestEntityTooLarge: it is too large.
-    :raises UnsupportedMediaType: the body is neither a form nor a photo, or the file's name has another extension.
+    :raises UnsupportedMediaType: the body is neither a form nor a photo, or the file in the form is of another kind.
     """
     if request.mimetype == "multipart/form-data":
         return open_upload(received_photo())
     _check_announced_size()
     if not request.mimetype and not request.content_length:
-        raise RefusedError("No file uploaded.")
+        raise RefusedError(NO_FILE)
     if not request.mimetype.startswith("image/"):
         raise UnsupportedMediaType(
-            "Please send a form (multipart/form-data) with the photo in its field bird_image, or the bytes of the "
-            "photo with their content type, such as image/jpeg."
+            f"{SEND_A_FORM}, or the bytes of the photo with their content type, such as image/jpeg."
         )
     current_services().check_admission()
     with _receiving():
         body = cast(UploadRequest, request).body()
     if not body.tell():
-        raise RefusedError("No file uploaded.")
+        raise RefusedError(NO_FILE)
     return cast(BinaryIO, body)
 
 
 def open_upload(photo: FileStorage) -> BinaryIO:
-    """A file from a form, if its name has the extension of a supported format.
+    """A file from a form, if it is a photo by its content, or at least by its name.
 
-    :raises UnsupportedMediaType: it has not.
+    :raises UnsupportedMediaType: it is of another kind.
     """
+    file = cast(BinaryIO, photo.stream)
+    is_photo = has_accepted_signature(file.read(SIGNATURE))
+    file.seek(0)
     extension = Path(photo.filename or "").suffix.lower()
-    if extension not in FORMATS:
-        shown = "".join(filter(str.isprintable, extension[:20]))  # no NUL, no mark that reverses the text
-        raise UnsupportedMediaType(UNSUPPORTED_FILE_TYPE.format(extension=shown))
-    return cast(BinaryIO, photo.stream)
+    if is_photo or extension in EXTENSIONS:
+        return file
+    if not extension:
+        raise UnsupportedMediaType(UNKNOWN_FILE_TYPE)
+    raise UnsupportedMediaType(UNSUPPORTED_FILE_TYPE.format(extension=_printable(extension)))
+
+
+def _why_no_file() -> str:
+    """The sentence for a request without a file in the field ``FIELD``: why that is, and what to do."""
+    if other := next(iter(request.files), None):
+        return f"{NO_FILE} Please send the photo in the form's field {FIELD}, not in '{_printable(other)}'."
+    if FIELD in request.form:
+        return f"{NO_FILE} The field {FIELD} holds text. Please send a file in it: curl -F {FIELD}=@photo.jpg"
+    return f"{NO_FILE} {SEND_A_FORM}." if request.mimetype or request.content_length else NO_FILE
+
+
+def _printable(text: str) -> str:
+    """The beginning of a text from a client, without NUL or marks that reverse the text."""
+    return "".join(filter(str.isprintable, text[:20]))
 
 
 def _check_announced_size() -> None:

@@ -121,6 +121,17 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+def with_chunks(content: bytes, *chunks: bytes) -> bytes:
+    """A PNG with further chunks behind its header."""
+    return content[:33] + b"".join(chunks) + content[33:]
+
+
+def large_xmp() -> bytes:
+    """A chunk of a PNG with the history of a picture that was edited for years: 1.4 MB, compressed to a few kB."""
+    history = b"<x:xmpmeta>" + b"history step " * 110_000 + b"</x:xmpmeta>"
+    return chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(history))
+
+
 def display_p3() -> bytes:
     """An ICC profile (version 2.4) with the primaries of Display P3, for D50, and a gamma of 2.2."""
 
@@ -149,9 +160,22 @@ def display_p3() -> bytes:
     return head + bytes(128 - len(head)) + struct.pack(">I", len(tags)) + table + data
 
 
-def padded(jpeg: bytes) -> bytes:
-    """A JPEG with a stray byte before its end marker, as some cameras write it."""
-    return jpeg[:-2] + b"\0" + jpeg[-2:]
+def padded(jpeg: bytes, padding: bytes = b"\0") -> bytes:
+    """A JPEG with stray bytes before its end marker, as some cameras write it."""
+    return jpeg[:-2] + padding + jpeg[-2:]
+
+
+def with_jfif_version(jpeg: bytes, version: bytes) -> bytes:
+    """A JPEG whose JFIF header says that it has this version, a byte each for the major and the minor one."""
+    position = jpeg.index(b"JFIF\0") + 5
+    return jpeg[:position] + version + jpeg[position + 2 :]
+
+
+def with_samsungs_scan_parameters(jpeg: bytes) -> bytes:
+    """A baseline JPEG whose scan says, as phones of Samsung write it, that it holds the first coefficients alone."""
+    scan = jpeg.index(b"\xff\xda")
+    end = scan + 2 + int.from_bytes(jpeg[scan + 2 : scan + 4])
+    return jpeg[: end - 3] + bytes(3) + jpeg[end:]
 
 
 def unusually_sampled() -> bytes:
@@ -196,10 +220,13 @@ def good() -> Iterator[tuple[str, str, bytes]]:
         "bird.jpg",
         encoded(image, "JPEG").replace(b"\xff\xdb", b"\0\0\0\xff\xdb", 1),
     )
+    yield "JPEG with 1,403 bytes of padding", "bird.jpg", padded(encoded(image, "JPEG"), bytes(1403))
+    yield "JPEG with a version that JFIF never had", "bird.jpg", with_jfif_version(encoded(image, "JPEG"), b"\2\1")
+    yield "JPEG as phones of Samsung write it", "bird.jpg", with_samsungs_scan_parameters(encoded(image, "JPEG"))
     yield "JPEG whose colors are sampled unusually", "bird.jpg", unusually_sampled()
     yield "JPEG, further picture behind it (MPO)", "bird.jpg", animated("MPO", 2)
     yield "JPEG of 12 megapixels", "bird.jpg", encoded(image.resize((4000, 3000)), "JPEG")
-    yield "JPEG of 48 megapixels", "bird.jpg", encoded(image.resize((8064, 6048)), "JPEG")
+    yield "JPEG of 51 megapixels", "bird.jpg", encoded(image.resize((8736, 5856)), "JPEG")
     yield "JPEG in Display P3", "bird.jpg", encoded(image, "JPEG", icc_profile=display_p3())
     yield "JPEG with a damaged profile", "bird.jpg", encoded(image, "JPEG", icc_profile=b"no profile")
     yield "JPEG named .png", "bird.png", encoded(image, "JPEG")
@@ -210,6 +237,7 @@ def good() -> Iterator[tuple[str, str, bytes]]:
     yield "PNG, 16 bits, gray", "bird.png", sixteen_bit(0)
     yield "PNG, 16 bits, RGB", "bird.png", sixteen_bit(2)
     yield "PNG, 16 bits, RGBA", "bird.png", sixteen_bit(6)
+    yield "PNG with 1.4 MB of XMP", "bird.png", with_chunks(encoded(image, "PNG"), large_xmp())
     yield "PNG, interlaced", "bird.png", interlaced()
     yield "GIF", "bird.gif", encoded(image, "GIF")
     yield "GIF of 300 frames", "bird.gif", animated("GIF", 300)
@@ -240,6 +268,12 @@ def bad() -> Iterator[tuple[str, str, bytes, str]]:
     yield "a GIF cut after its first frame", "bird.gif", animated("GIF", 9)[:-100], DAMAGED
     yield "a JPEG with a hole", "bird.jpg", smashed(encoded(image, "JPEG"), 0.6, 1000), DAMAGED
     yield (
+        "a JPEG with a hole and padding",
+        "bird.jpg",
+        padded(smashed(encoded(image, "JPEG"), 0.6, 1000), bytes(1403)),
+        DAMAGED,
+    )
+    yield (
         "a progressive JPEG with a hole",
         "bird.jpg",
         smashed(encoded(image, "JPEG", progressive=True), 0.8, 99),
@@ -259,8 +293,8 @@ def bad() -> Iterator[tuple[str, str, bytes, str]]:
         png((500, 500), 8, 2, zlib.compress(bytes(9000))),
         DAMAGED,
     )
-    yield "51 megapixels, JPEG", "bird.jpg", encoded(Image.new("L", (8500, 6000)), "JPEG"), too_many(50)
-    yield "51 megapixels, GIF", "bird.gif", encoded(Image.new("P", (8500, 6000)), "GIF"), too_many(50)
+    yield "53 megapixels, JPEG", "bird.jpg", encoded(Image.new("L", (8500, 6200)), "JPEG"), too_many(52)
+    yield "53 megapixels, GIF", "bird.gif", encoded(Image.new("P", (8500, 6200)), "GIF"), too_many(52)
     yield "25 megapixels, WebP", "bird.webp", encoded(Image.new("RGB", (5000, 5000)), "WEBP", method=0), too_many(24)
     yield (
         "25 megapixels, WebP, lossless",
@@ -269,8 +303,8 @@ def bad() -> Iterator[tuple[str, str, bytes, str]]:
         too_many(24),
     )
     yield "33 megapixels, AVIF", "bird.avif", encoded(Image.new("L", (6600, 5000)), "AVIF", speed=10), too_many(32)
-    yield "a PNG of 10 gigapixels", "bird.png", png((100_000, 100_000), 8, 2, zlib.compress(bytes(10**6))), too_many(50)
-    yield "a PNG as wide as can be", "bird.png", png((2**31 - 1, 2**31 - 1), 16, 6, b""), too_many(50)
+    yield "a PNG of 10 gigapixels", "bird.png", png((100_000, 100_000), 8, 2, zlib.compress(bytes(10**6))), too_many(52)
+    yield "a PNG as wide as can be", "bird.png", png((2**31 - 1, 2**31 - 1), 16, 6, b""), too_many(52)
     yield "a line", "bird.png", encoded(Image.new("RGB", (15, 400)), "PNG"), TOO_THIN
     yield "a dot", "bird.gif", encoded(Image.new("RGB", (1, 1)), "GIF"), TOO_THIN
     yield "a JPEG of 5,000 empty scans", "bird.jpg", progressive_bomb(5000), TOO_COSTLY

@@ -102,7 +102,7 @@ def end(process: subprocess.Popen[str]) -> Ended:
 
 
 def rows_in(path: Path) -> list[list[str]]:
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file))
 
 

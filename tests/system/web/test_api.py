@@ -98,7 +98,7 @@ def test_the_species_and_the_model_come_with_the_metrics_of_the_training(server)
     labels = load_labels(servers.ROOT / "models" / LABELS_FILE)
     assert [each["label"] for each in species] == sorted(labels, key=str.casefold)
     assert sum(each["trained_on"] for each in species) == model["figures"]["trained_on"]
-    assert model["accepts"] == {"extensions": list(FORMATS), "bytes": 10 * MIB, "pixels": 50_000_000}
+    assert model["accepts"] == {"extensions": list(FORMATS), "bytes": 10 * MIB, "pixels": MAX_PIXELS}
 
 
 def test_a_model_without_a_card_has_no_metrics(web):

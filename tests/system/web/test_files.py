@@ -105,11 +105,11 @@ def peak_memory_while(address: str, post: Callable[[], object]) -> int:
 
 
 LARGE = {
-    "JPEG of 48 megapixels": lambda: GOOD["JPEG of 48 megapixels"][1],
-    "progressive JPEG of 48 megapixels": lambda: encoded(
-        bird().resize((8064, 6048)), "JPEG", progressive=True, subsampling=0
+    "JPEG of 51 megapixels": lambda: GOOD["JPEG of 51 megapixels"][1],
+    "progressive JPEG of 52 megapixels": lambda: encoded(
+        bird().resize((8320, 6240)), "JPEG", progressive=True, subsampling=0
     ),
-    "transparent PNG of 49 megapixels": lambda: encoded(Image.new("RGBA", (7000, 7000), (90, 120, 60, 128)), "PNG"),
+    "transparent PNG of 52 megapixels": lambda: encoded(Image.new("RGBA", (8320, 6240), (90, 120, 60, 128)), "PNG"),
     "WebP of 24 megapixels": lambda: encoded(bird().resize((6000, 4000)), "WEBP", method=0),
     "AVIF of 32 megapixels": lambda: encoded(bird().resize((6400, 5000)), "AVIF", speed=10),
     "JPEG of 5,000 empty scans": lambda: BAD["a JPEG of 5,000 empty scans"][1],

@@ -66,7 +66,7 @@ def test_of_several_photos_each_gets_its_card_in_order_though_one_cannot_be_read
     assert len(re.findall(r'role="alert">(.+?)</p>', page)) == 2
     assert leftovers(uploads) == []
     (data,) = re.findall(r'href="data:text/csv;charset=utf-8;base64,([\w+/=]+)"', page)
-    header, *rows = csv.reader(io.StringIO(base64.b64decode(data).decode()))
+    header, *rows = csv.reader(io.StringIO(base64.b64decode(data).decode("utf-8-sig")))
     assert header == csv_export.header()
     assert [row[0] for row in rows] == list(contents)
     assert [row[1] for row in rows] == ["", "", "", "2026-05-03 06:01:02"]

@@ -1,6 +1,7 @@
 """cli.answer_file: the CSV list is complete after each row, and can be continued wherever it was cut off."""
 
 import resource
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ ROWS = [
     Outcome(Path('two\r\nlines, "quoted".jpg'), error="Damaged, they say.").row(1),
     Outcome(Path("last.jpg"), error="Damaged.").row(1),
 ]
-CONTENT = as_csv([header(1), *ROWS]).encode()
+TEXT = as_csv([header(1), *ROWS])
+CONTENT = TEXT.encode("utf-8-sig")
 
 
 def test_a_list_that_was_cut_off_anywhere_is_continued_to_the_same_list(tmp_path):
@@ -39,11 +41,43 @@ def test_a_list_that_is_continued_says_which_photos_it_has_and_which_of_them_fai
     assert path.read_bytes() == CONTENT
 
 
-def test_a_list_that_a_spreadsheet_saved_with_a_byte_order_mark_is_continued(tmp_path):
+def test_a_list_of_an_earlier_release_without_a_byte_order_mark_is_continued(tmp_path):
     path = tmp_path / "list.csv"
-    path.write_bytes(b"\xef\xbb\xbf" + CONTENT)
+    for cut in range(1, len(TEXT) + 1):
+        path.write_bytes(TEXT[:cut].encode())
+        with AnswerFile(path, 1, resume=True) as answers:
+            for row in ROWS:
+                if row[0] not in answers.names:
+                    answers.add(row)
+        assert path.read_bytes().removeprefix(BOM_UTF8) == TEXT.encode()
+
+
+@pytest.mark.parametrize("line_ending", ["\n", "\r\n"])
+def test_a_list_that_a_spreadsheet_has_saved_is_continued(tmp_path, line_ending):
+    path = tmp_path / "list.csv"
+    rows = ["file,taken,species,confidence,error", '"a.jpg",,"bird",1,', "'=b.jpg,,bird,1.00,", "c.jpg,,bird,1,\n"]
+    path.write_text(line_ending.join(rows), encoding="utf-8-sig", newline="")
     with AnswerFile(path, 1, resume=True) as answers:
-        assert len(answers.names) == len(ROWS)
+        assert answers.names == {"a.jpg", "=b.jpg", "c.jpg"}
+
+
+@pytest.mark.parametrize("earlier", [b"", b"'"], ids=["of an earlier release", "defused"])
+def test_a_photo_whose_name_begins_like_a_formula_is_recognised(tmp_path, earlier):
+    path = tmp_path / "list.csv"
+    row = Outcome(Path("=1+1.jpg"), error="Damaged.").row(1)
+    path.write_bytes(as_csv([header(1)]).encode() + earlier + b"=1+1.jpg,,,,Damaged.\r\n")
+    with AnswerFile(path, 1, resume=True) as answers:
+        assert answers.names == {row[0]} == {"=1+1.jpg"}
+        assert answers.failed == [("=1+1.jpg", "Damaged.")]
+
+
+def test_a_new_list_without_a_row_is_removed_and_one_that_was_there_is_not(tmp_path):
+    path = tmp_path / "list.csv"
+    AnswerFile(path, 1, resume=False).close()
+    assert not path.exists()
+    path.write_bytes(as_csv([header(1)]).encode())
+    AnswerFile(path, 1, resume=True).close()
+    assert path.exists()
 
 
 def test_a_file_that_is_there_is_not_written_over(tmp_path):
@@ -54,7 +88,20 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path):
     assert path.read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("content", [b"a letter", b"a letter\n", b"\xff\xfe\0\n", b"file\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a letter",
+        b"a letter\n",
+        b"\xff\xfe\0\n",
+        b"file\n",
+        b"\xef\xbb\xbfa",
+        b"x" * 200_000 + b"\n",
+        TEXT.replace(",", ";").encode(),
+        TEXT.replace("plain", "pl\xe4in").encode("cp1252"),
+    ],
+    ids=["cut", "text", "binary", "columns", "mark", "long", "semicolons", "cp1252"],
+)
 def test_another_file_is_left_as_it_is(tmp_path, content):
     path = tmp_path / "letter"
     path.write_bytes(content)
@@ -75,6 +122,7 @@ def test_a_full_disk_leaves_a_complete_list(tmp_path):
     path = tmp_path / "list.csv"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with AnswerFile(path, 1, resume=False) as answers:
+        answers.add(ROWS[2])
         before = path.read_bytes()
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, hard))
         try:
@@ -89,4 +137,4 @@ def test_a_full_disk_leaves_a_complete_list(tmp_path):
 def test_rows_that_are_cut_off_do_not_count(cut, count):
     rows, size = complete_rows(CONTENT[:cut])
     assert rows == [header(1), *ROWS][:count]
-    assert size == len(as_csv(rows).encode())
+    assert size == len(as_csv(rows).encode("utf-8-sig" if rows else "utf-8"))

@@ -1,5 +1,6 @@
 """``identify`` in this process, with a classifier that answers by a rule: its options, its output, its exit codes."""
 
+import codecs
 import csv
 import json
 from collections.abc import Callable
@@ -62,7 +63,7 @@ def run_unloadable(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def rows_in(path: str) -> list[list[str]]:
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8-sig") as file:
         return list(csv.reader(file))
 
 
@@ -145,7 +146,7 @@ def test_a_queue_that_does_not_answer_for_long_ends_the_command_with_a_sentence(
     assert (ended.exit_code, ended.stdout, ended.stderr) == (3, "", "Broken off: no worker is there.\n")
     ended = run("bird.png", "--csv", "list.csv", classifier=Workers(*gone))
     assert ended.stderr == "Broken off: no worker is there. The same command with --resume continues.\n"
-    assert rows_in("list.csv") == [csv_export.header()]
+    assert run("bird.png", "--csv", "list.csv", "--resume").exit_code == 0
 
 
 def test_ctrl_c_ends_the_command_with_a_sentence_and_what_is_done_is_in_the_list(run, photos):
@@ -153,11 +154,47 @@ def test_ctrl_c_ends_the_command_with_a_sentence_and_what_is_done_is_in_the_list
         def look_up(self, job_id: str) -> tuple[bytes, Position]:
             raise KeyboardInterrupt
 
-    photos({"bird.png": "red"})
-    ended = run("bird.png", "--csv", "list.csv", classifier=InterruptedWorkers(PendingJob("job")))
+    photos({"a.png": "red", "b.png": "red"})
+    assert run("a.png", "--csv", "list.csv").exit_code == 0
+    ended = run(".", "--csv", "list.csv", "--resume", classifier=InterruptedWorkers(PendingJob("job")))
     assert ended.exit_code == 130
     assert ended.stderr == "Interrupted. The same command with --resume continues.\n"
-    assert rows_in("list.csv") == [csv_export.header()]
+    assert [row[0] for row in rows_in("list.csv")] == ["file", "a.png"]
+
+
+# What is not looked at
+
+
+@pytest.mark.parametrize(
+    ("contents", "status"),
+    [
+        ({"a.png": "red"}, 0),
+        ({"a.png": "red", "notes.txt": b"a goldfinch"}, 0),
+        ({"a.png": "red", "notes.txt": b"a goldfinch", "b.nef": b"II*\0"}, 5),
+        ({"a.png": b"", "b.nef": b"II*\0"}, 1),
+        ({"b.nef": b"II*\0"}, 1),
+    ],
+    ids=["nothing", "notes", "pictures", "pictures and a failure", "pictures and no photo"],
+)
+def test_the_exit_code_tells_of_pictures_that_were_not_looked_at_and_resume_does_not_change_it(
+    run, photos, contents, status
+):
+    photos(contents)
+    for options in ([], ["--json"], ["--csv", "list.csv"], ["--csv", "list.csv", "--resume"]):
+        ended = run(".", *options)
+        assert ended.exit_code == status
+        assert (".nef" in ended.stderr) == ("b.nef" in contents)
+        assert (".txt" in ended.stderr) == ("notes.txt" in contents)
+        assert ".csv" not in ended.stderr
+
+
+def test_the_list_begins_with_one_byte_order_mark_and_nothing_in_it_is_a_formula(run, photos):
+    photos({"=1+1.png": "red", "白鷺.png": "red"})
+    assert run("=1+1.png", "--csv", "list.csv").exit_code == 0
+    assert run(".", "--csv", "list.csv", "--resume").stdout == "白鷺.png: red 100.0 %\n"
+    assert Path("list.csv").read_bytes().count(codecs.BOM_UTF8) == 1
+    assert Path("list.csv").read_bytes().startswith(codecs.BOM_UTF8)
+    assert [row[0] for row in rows_in("list.csv")] == ["file", "'=1+1.png", "白鷺.png"]
 
 
 # What is refused
@@ -172,12 +209,14 @@ def test_ctrl_c_ends_the_command_with_a_sentence_and_what_is_done_is_in_the_list
         ([".", "--resume"], 2, "--resume goes on with the file that --csv names."),
         ([".", "--json", "--csv", "list.csv"], 2, "Choose one of --csv and --json."),
         ([".", "--csv", "empty"], 2, "File 'empty' is a directory."),
+        ([".", "--csv", "none/list.csv"], 2, "none/list.csv cannot be written: No such file or directory."),
+        ([".", "--csv", "notes.txt"], 2, "notes.txt is there already."),
         ([".", "--jobs", "0"], 2, "0 is not in the range 1<=x<=64."),
         ([], 2, "Missing argument 'PATHS...'."),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_loaded(run_unloadable, photos, arguments, status, sentence):
-    photos({"bird.png": "red"})
+    photos({"bird.png": "red", "notes.txt": b"a goldfinch"})
     Path("empty").mkdir()
     ended = run_unloadable(*arguments)
     assert (ended.exit_code, ended.stdout) == (status, "")
@@ -188,13 +227,6 @@ def test_help_and_a_path_that_does_not_exist_need_no_good_settings(run_unloadabl
     app.config["MAX_PIXELS"] = "many"
     assert run_unloadable("--help").exit_code == 0
     assert "Path 'none' does not exist." in run_unloadable("none").stderr
-
-
-def test_a_list_that_cannot_be_written_is_refused(run, photos):
-    photos({"bird.png": "red"})
-    ended = run(".", "--csv", "none/list.csv")
-    assert (ended.exit_code, ended.stdout) == (2, "")
-    assert "none/list.csv cannot be written: No such file or directory." in ended.stderr
 
 
 def test_a_setting_that_cannot_be_used_ends_the_command_with_one_line(run_unloadable, app, photos):

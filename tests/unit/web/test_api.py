@@ -9,7 +9,7 @@ import requests
 import schemathesis
 from openapi_spec_validator import validate
 
-from inference import Identification
+from inference import MAX_PIXELS, Identification
 from inference.formats import FORMATS
 from inference.model_card import ModelMetrics, SpeciesMetrics
 from inference.photo import open_photo
@@ -107,6 +107,7 @@ def test_the_species_and_the_model_keep_the_names_of_their_fields(make_client):
     assert checked(client.get(MODEL), MODEL, "GET").json == {
         "sha256": SHA256,
         "species": len(COLORS),
+        "input_range": "0-1",
         "unsure_below": 0.35,
         "figures": {
             "date": "2026-11-24",
@@ -117,7 +118,7 @@ def test_the_species_and_the_model_keep_the_names_of_their_fields(make_client):
             "top5": 0.99,
             "calibration_error": 0.01,
         },
-        "accepts": {"extensions": list(FORMATS), "bytes": 10 * 2**20, "pixels": 50_000_000},
+        "accepts": {"extensions": list(FORMATS), "bytes": 10 * 2**20, "pixels": MAX_PIXELS},
     }
 
 

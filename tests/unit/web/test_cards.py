@@ -34,7 +34,7 @@ def post(client, files: dict[str, bytes], path: str = "/") -> str:
 def csv_list_on(page: str) -> list[list[str]]:
     """The rows of the CSV list that a page offers, the header first."""
     (data,) = re.findall(r'href="data:text/csv;charset=utf-8;base64,([\w+/=]+)"', page)
-    return list(csv.reader(io.StringIO(base64.b64decode(data).decode())))
+    return list(csv.reader(io.StringIO(base64.b64decode(data).decode("utf-8-sig"))))
 
 
 def test_a_card_shows_the_thumbnail_the_species_and_the_confidence(client, photo):

@@ -1,6 +1,11 @@
 """web/csv_export.py: the columns and the rows of the CSV list."""
 
+import csv
+import io
+import itertools
 from datetime import datetime
+
+import pytest
 
 from inference import Candidate, Identification
 from web import csv_export
@@ -35,3 +40,39 @@ def test_every_row_has_as_many_cells_as_there_are_columns():
 def test_a_cell_with_commas_and_quotation_marks_is_quoted():
     assert csv_export.as_csv([["a,b", 'the "bird"'], ["c", "d"]]) == '"a,b","the ""bird"""\r\nc,d\r\n'
     assert csv_export.as_line(["a,b", "c"]) == '"a,b",c'
+
+
+@pytest.mark.parametrize(
+    ("cell", "safe"),
+    [
+        ("=1+1.jpg", "'=1+1.jpg"),
+        ("+1.jpg", "'+1.jpg"),
+        ("-1.jpg", "'-1.jpg"),
+        ("@SUM(A1).jpg", "'@SUM(A1).jpg"),
+        ("＝1.jpg", "'＝1.jpg"),
+        (" =1", "' =1"),
+        ("\t=1", "'\t=1"),
+        ("\r\n=1", "'\r\n=1"),
+        ("a;=1.jpg", "a;'=1.jpg"),
+        ("a\n=1;+2", "a\n'=1;'+2"),
+        ("'=1", "''=1"),
+    ],
+)
+def test_what_a_spreadsheet_would_run_as_a_formula_gets_an_apostrophe_before_it(cell, safe):
+    assert csv_export.defused(cell) == safe
+    assert next(csv.reader(io.StringIO(csv_export.as_csv([[cell]]), newline=""))) == [safe]
+    assert csv_export.original(safe) == cell
+
+
+@pytest.mark.parametrize(
+    "cell", ["", "0.0500", "2026-05-03 06:01:02", "a-b.jpg", "'tis.jpg", "a, b; c.jpg", "Žluna = x"]
+)
+def test_other_cells_stay_as_they_are(cell):
+    assert csv_export.defused(cell) == csv_export.original(cell) == cell
+
+
+def test_no_two_cells_become_the_same():
+    for length in range(6):
+        for characters in itertools.product("';=\t a", repeat=length):
+            cell = "".join(characters)
+            assert csv_export.original(csv_export.defused(cell)) == cell

@@ -104,12 +104,49 @@ def test_a_form_may_bring_an_empty_field_beside_the_photo(client, photo):
     assert '<p class="name">bird' not in answer.text
 
 
-def test_a_post_without_the_field_is_refused(client, photo):
-    answer = client.post("/", follow_redirects=True)
-    assert sentence_on(answer.text) == "No file uploaded."
-    answer = client.post("/", data=b"x" * 1000, content_type="image/jpeg", follow_redirects=True)
-    assert sentence_on(answer.text) == "No file uploaded."
-    assert sentence_on(post(client, photo, field="other").text) == "No file uploaded."
+SEND_A_FORM = "Please send a form (multipart/form-data) with the photo in its field bird_image"
+
+
+def test_an_empty_post_is_refused(client):
+    assert sentence_on(client.post("/", follow_redirects=True).text) == "No file uploaded."
+
+
+@pytest.mark.parametrize("path", ["/", "/cards", "/api/v1/identifications"])
+def test_a_photo_in_another_field_is_refused_by_naming_the_right_one(client, uploads, photo, path):
+    fields = {"image": (io.BytesIO(photo), "bird.png"), "file": (io.BytesIO(photo), "bird.png")}
+    answer = client.post(path, data=fields, follow_redirects=True)
+    assert "No file uploaded. Please send the photo in the form" in answer.text
+    assert "bird_image, not in " in answer.text
+    assert answer.status_code == (200 if path == "/" else 400)
+    assert leftovers(uploads) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"\xff\xd8\xff" * 300, "image/jpeg"),
+        (b"\xff\xd8\xff" * 300, "application/x-www-form-urlencoded"),  # as curl --data-binary sends it
+        (b"\xff\xd8\xff" * 300, None),
+        (b'{"bird_image": "/9j/4AAQSkZJRg=="}', "application/json"),
+        (b"image=bird.jpg", "application/x-www-form-urlencoded"),
+        (b"--f9d2c7--\r\n", "multipart/form-data; boundary=f9d2c7"),
+        (form(b"bird", "bird.jpg"), "multipart/form-data; boundary=another"),
+        (form(b"bird", "bird.jpg"), "multipart/form-data"),
+    ],
+    ids=["image", "curl --data-binary", "no type", "JSON", "urlencoded", "empty form", "wrong boundary", "no boundary"],
+)
+def test_a_post_that_holds_no_file_says_how_to_send_one(client, body, content_type):
+    answer = client.post("/", data=body, content_type=content_type, follow_redirects=True)
+    assert sentence_on(answer.text) == f"No file uploaded. {SEND_A_FORM}."
+
+
+@pytest.mark.parametrize("multipart", [True, False], ids=["-F bird_image=bird.jpg", "-d bird_image=@bird.jpg"])
+def test_the_name_of_a_file_instead_of_the_file_gets_curls_spelling(client, multipart):
+    content_type = "multipart/form-data" if multipart else "application/x-www-form-urlencoded"
+    answer = client.post("/", data={"bird_image": "bird.jpg"}, content_type=content_type, follow_redirects=True)
+    assert sentence_on(answer.text) == (
+        "No file uploaded. The field bird_image holds text. Please send a file in it: curl -F bird_image=@photo.jpg"
+    )
 
 
 def test_a_form_without_a_chosen_file_is_refused(client):
@@ -117,31 +154,57 @@ def test_a_form_without_a_chosen_file_is_refused(client):
     assert sentence_on(answer.text) == "No file selected to upload."
 
 
+PLEASE_SELECT = "Please select a '.jpg', '.jpeg', '.gif', '.png', '.webp', '.heic', '.heif', or a '.avif' file."
+
+
 @pytest.mark.parametrize(
     ("name", "extension"),
     [
         ("bird.txt", ".txt"),
-        ("bird.BMP", ".bmp"),
-        ("bird", ""),
+        ("bird.TIF", ".tif"),
         ("bird.jpg.exe", ".exe"),
         ("a.<b>&", ".<b>&"),
-        ("../../etc/passwd", ""),
         ("bird.jpg\0.sh", ".sh"),
-        ("bird.g\0if", ".gif"),
-        ("bird.\u202egpj", ".gpj"),  # shown as "bird.jpg"
+        ("bird.g\0ifs", ".gifs"),
+        ("bird.\u202etxt", ".txt"),  # shown as "bird.txt" written backwards
         ("bird." + "x" * 5000, "." + "x" * 19),
     ],
 )
-def test_a_file_type_that_is_not_supported_is_refused_by_name(client, uploads, photo, name, extension):
-    assert sentence_on(post(client, photo, name).text) == (
-        f"The file type you selected: '{extension}' is not supported. "
-        "Please select a '.jpg', '.jpeg', '.gif', '.png', '.webp', '.heic', '.heif', or a '.avif' file."
+@pytest.mark.parametrize("content", [b"a goldfinch", b"II*\0\x08\0\0\0", b"\0\0\0\x20ftypisom\0\0\2\0", b""])
+def test_a_file_of_another_kind_is_refused_by_its_extension(client, uploads, content, name, extension):
+    assert sentence_on(post(client, content, name).text) == (
+        f"The file type you selected: '{extension}' is not supported. {PLEASE_SELECT}"
     )
     assert leftovers(uploads) == []
 
 
-@pytest.mark.parametrize("name", ["bird.JPG", "bird.jpeg", "../../bird.png", "a\0b.gif", "x" * 5000 + ".jpg"])
-def test_only_the_extension_of_a_files_name_matters(client, uploads, photo, name):
+@pytest.mark.parametrize("name", ["blob", "1000012345", "../../etc/passwd", ".jpg"])
+def test_a_file_of_another_kind_without_an_extension_is_refused(client, name):
+    assert sentence_on(post(client, b"a goldfinch", name).text) == (
+        f"The file you selected is of no supported type. {PLEASE_SELECT}"
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bird.JPG",
+        "bird.jfif",
+        "bird.JPE",
+        "bird.jpg_large",
+        "DSC00012.HIF",
+        "bird.jpg?width=200",
+        "bird.jpg.crdownload",
+        "IMG_1.JPG ",
+        "bird.png.",
+        "bird.txt",
+        "blob",
+        "../../bird",
+        "a\0b.gif",
+        "x" * 5000 + ".jpg",
+    ],
+)
+def test_a_photo_is_identified_whatever_its_name(client, uploads, photo, name):
     assert species_on(post(client, photo, name).text) == "Goldfinch"
     assert leftovers(uploads) == []
 
@@ -171,6 +234,7 @@ def test_a_form_of_ten_thousand_parts_or_with_a_long_field_is_refused(client, up
 
 def test_the_extensions_and_limits_in_the_page_are_those_that_the_app_accepts(make_client):
     page = make_client(env={"BIRD_MAX_CONTENT_LENGTH": str(3 * MIB)}).get("/").text
-    assert 'accept=".jpg,.jpeg,.gif,.png,.webp,.heic,.heif,.avif"' in page
+    assert 'accept=".jpg,.jpeg,.gif,.png,.webp,.heic,.heif,.avif,.jfif,' in page
+    assert '"hint">.jpg, .jpeg, .gif, .png, .webp, .heic, .heif, .avif<' in page
     assert f'data-bytes="{3 * MIB}"' in page
     assert f'data-most="{MAX_PHOTOS}"' in page
