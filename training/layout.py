@@ -115,10 +115,9 @@ def _only_way_in(folder: Folder) -> Folder | None:
     if len(divided) > 1:
         names = ", ".join(each.name for each in divided)
         raise DataError(f"There are several folders that are split: {names}. Give training one of them.")
-    for candidates in (divided, inside):
-        if len(candidates) == 1 and not candidates[0].photos:
-            return candidates[0]
-    return None
+    if divided:
+        return divided[0]
+    return inside[0] if len(inside) == 1 and not inside[0].photos else None
 
 
 def _is_divided(folder: Folder) -> bool:

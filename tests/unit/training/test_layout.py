@@ -94,10 +94,13 @@ def test_splits_are_found_in_a_deeper_folder_too_and_may_hold_a_folder_of_their_
 
 
 def test_a_folder_that_is_split_is_found_among_others(tmp_path):
-    make(tmp_path, within("v1/train", TWO_LABELS) | {"v1/validation/Robin": 2, "samples/Robin": 3, "more": 1})
+    make(tmp_path, within("v1/train", TWO_LABELS) | {"v1/validation/Robin": 2, "samples/Robin": 3, "more": 1, "v1": 1})
     assert found(tmp_path) == {("train", "Robin"): 6, ("train", "Wren"): 6, ("validation", "Robin"): 2}
-    what = "folders that are not used"
-    assert remarks(tmp_path) == [(what, "more", "1 photo"), (what, "samples", "3 photos")]
+    assert remarks(tmp_path) == [
+        ("folders that are not used", "more", "1 photo"),
+        ("folders that are not used", "samples", "3 photos"),
+        ("photos in no folder of a label", "v1", "1 photo"),
+    ]
 
 
 def test_splits_inside_a_folder_that_is_named_like_one_are_the_splits(tmp_path):
