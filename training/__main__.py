@@ -20,8 +20,9 @@ from inference.digest import sha256
 
 from . import network, recipe
 from .checkpoint import Checkpoint, CheckpointError, State
-from .data import SEED, DataError, Dataset, fault_table, read_dataset
+from .data import SEED, Dataset, read_dataset
 from .evaluation import fit_temperature
+from .faults import DataError, fault_table
 from .model_card import build_card, write_card
 from .pair import save_pair
 from .report import write_report
@@ -52,7 +53,9 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument(
-        "data", type=Path, help="folder with <label>/*, or with train/<label>/*, validation/<label>/*, test/<label>/*"
+        "data",
+        type=lambda text: Path(os.path.expanduser(text)),  # some shells leave ~ as it is
+        help="folder with <label>/*, or with train/<label>/*, validation/<label>/*, test/<label>/*",
     )
     parser.add_argument(
         "--weights",
@@ -127,7 +130,9 @@ def train_pair(options: argparse.Namespace) -> int:
 def print_summary(dataset: Dataset) -> None:
     """Log how many photos there are to train on, and what was wrong with the folder."""
     if dataset.faults:
-        log.info("What is wrong with the photos, and what is done about it:\n%s\n", fault_table(dataset.faults))
+        log.info(
+            "What is wrong or unusual in the folder, and what is done about it:\n%s\n", fault_table(dataset.faults)
+        )
     for name, split in dataset.splits.items():
         log.info("%s: %d photos of %d labels", name, len(split.paths), len(set(split.targets.tolist())))
 
@@ -150,8 +155,12 @@ def output_folder(folder: Path) -> Path:
 
 def fingerprint(dataset: Dataset, weights: Path, recipe_options: dict[str, object]) -> str:
     """A hash of everything that determines a training, because a checkpoint of another training cannot be continued."""
+    labels = list(dataset.class_indices)
     photos = {
-        name: [("/".join(path.parts[-2:]), path.stat().st_size) for path in split.paths]
+        name: [
+            (f"{labels[target]}/{path.name}", path.stat().st_size)
+            for path, target in zip(split.paths, split.targets, strict=True)
+        ]
         for name, split in dataset.splits.items()
     }
     start = sha256(weights) if weights.is_file() else None

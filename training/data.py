@@ -12,62 +12,41 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from inference.errors import PhotoError
-from inference.formats import FORMATS
 from inference.labels import MAX_LABEL_LENGTH, is_label
 from inference.photo import open_photo
 
+from .faults import DataError, Fault, count_of, kinds_of, printable
+from .folders import Folder, read_folder
+from .layout import SPLITS, find_layout, labels_in
 from .near_duplicates import difference_hash, duplicate_groups, near_duplicates
 
-SPLITS = ("train", "validation", "test")
-HELD_OUT = 0.1  # share of a label's photos for validation, and again for test, if the folder is not split
-MIN_PHOTOS = 5  # of a label, in train or in a folder that is not split; too few to learn from otherwise
+HELD_OUT = 0.1  # share of a label's photos for validation, and again for test, if the folder has none for them
+MIN_PHOTOS = 5  # of a label, to learn from; fewer are too few
 SEED = 0  # of the splitting, and of all randomness in training
-FAULTS_SHOWN = 20  # of each kind, in the table
-_NAMES = ", ".join(f"*{extension}" for extension in FORMATS)
 
-
-class DataError(ValueError):
-    """The folder cannot be trained on; the message says why and what to do."""
+#: Formats of photos that the app does not read.
+_RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".pef", ".srw", ".raw")
+_OTHER_PHOTOS = (".tif", ".tiff", ".bmp", ".jp2", ".jxl", ".psd", *_RAW)
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
 class LabeledPhoto:
     """A photo file and its label.
 
+    :param data: the folder that was given to training.
     :param split: one of ``SPLITS``; None until it is decided.
     :param hash: perceptual, 64 bits; nearly the same for copies of a photo.
     """
 
     path: Path
+    data: Path
     label: str
     split: str | None
     hash: int = 0
 
     def __str__(self) -> str:
-        return printable("/".join(self.path.parts[-3 if self.split else -2 :]))
-
-
-def printable(name: str) -> str:
-    """The name of a file, in characters that can be printed and written: a name may hold any bytes."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in name
-    )
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something that is wrong with the folder.
-
-    :param what: the kind of fault.
-    :param where: the photo or label.
-    :param why: what exactly.
-    :param remedy: what is done about it.
-    """
-
-    what: str
-    where: str
-    why: str
-    remedy: str
+        return printable(self.path.relative_to(self.data).as_posix())
 
 
 @dataclass(frozen=True)
@@ -100,7 +79,7 @@ def read_dataset(data: Path) -> Dataset:
     """Find the photos, open each once, and decide which split each belongs to.
 
     :param data: holds ``<label>/*``, which is then split 80/10/10, or ``train/<label>/*``,
-        ``validation/<label>/*`` and perhaps ``test/<label>/*``.
+        ``validation/<label>/*`` and perhaps ``test/<label>/*``, also in a folder deeper or under other usual names.
     :raises DataError: there is nothing to train on.
     """
     photos, faults = find_photos(data)
@@ -118,8 +97,8 @@ def read_dataset(data: Path) -> Dataset:
             splits[name] = Split([photo.path for photo in chosen], targets)
     if "validation" not in splits:
         raise DataError(
-            f"{data} leaves no photo to validate with: none of those in its folder validation can be used, or, where "
-            "there is no such folder, nearly all photos are copies of each other."
+            f"{data} leaves no photo to validate with: none of those in its folder for validation can be used, or, "
+            "where there is no such folder, nearly all photos are copies of each other."
         )
     return Dataset(class_indices, splits, faults + labels_without_photos(class_indices, splits))
 
@@ -135,42 +114,65 @@ def labels_without_photos(class_indices: dict[str, int], splits: dict[str, Split
 
 
 def find_photos(data: Path) -> tuple[list[LabeledPhoto], list[Fault]]:
-    """List the photo files in the folder, and the faults: what else is in the folders of the labels.
+    """List the photo files in the folder, and the faults: what else is there, or not where it is looked for.
 
-    :raises DataError: there are none, or it is not a folder of labels.
+    :raises DataError: there are no photos, or not in folders of labels.
     """
-    if not data.is_dir():
-        raise DataError(f"{data} is not a folder. Put your photos into {data}/<label>/.")
-    is_split = (data / "train").is_dir()
-    if is_split and not (data / "validation").is_dir():
-        raise DataError(
-            f"{data} holds a folder train, but none named validation. Put photos into {data}/validation/<label>/, "
-            f"or put them all into {data}/<label>/ to have them split."
-        )
+    tree = open_data(data)
+    faults = [
+        Fault("folders that cannot be opened", folder.name, folder.error, "left out")
+        for folder in tree.walk()
+        if folder.error
+    ]
+    layout, found = find_layout(tree)
     photos: list[LabeledPhoto] = []
-    faults: list[Fault] = []
-    for split in SPLITS if is_split else (None,):
-        for folder in _folders(data / split if split else data):
-            files = sorted(path for path in folder.iterdir() if path.name[0] != ".")
-            found = [path for path in files if path.suffix.lower() in FORMATS]
+    faults += found
+    for split, root in layout.items():
+        labels = labels_in(root)
+        for folder in labels:
             # macOS decomposes accented letters in the names of files; the same label must be the same text.
-            label = unicodedata.normalize("NFC", folder.name)
-            photos += [LabeledPhoto(path, label, split) for path in found]
-            where = printable(f"{split}/{folder.name}" if split else folder.name)
-            if not found:
-                faults.append(Fault("folders without photos", where, f"no file named {_NAMES}", "left out"))
-            elif len(found) < len(files):
-                others = len(files) - len(found)
-                faults.append(Fault("files of other kinds", where, f"{others} not named {_NAMES}", "ignored"))
-    if not photos:
-        raise DataError(f"{data} holds no photos. Put them into {data}/<label>/ ({_NAMES}).")
+            label = unicodedata.normalize("NFC", folder.path.name)
+            photos += [LabeledPhoto(path, data, label, split) for path in folder.all_photos]
+        for folder in root.folders:
+            if folder in labels or not folder.all_photos:
+                faults += faults_in(folder)
     return photos, faults
 
 
-def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+def open_data(data: Path) -> Folder:
+    """Look through the folder that was given to training.
+
+    :raises DataError: it is not a folder, or cannot be opened.
+    """
+    if data.is_file() and data.suffix.lower() in _ARCHIVES:
+        raise DataError(f"{data} is an archive. Unpack it first, and give training the folder that comes out of it.")
+    if not data.is_dir():
+        raise DataError(f"{data} is not a folder. Put your photos into a folder: {data}/<label>/.")
+    tree = read_folder(data)
+    if tree.error:
+        raise DataError(f"{data}: {tree.error}")
+    return tree
+
+
+def faults_in(folder: Folder) -> list[Fault]:
+    """What else than photos directly in it is in the folder of a label."""
+    faults = []
+    deeper = len(folder.all_photos) - len(folder.photos)
+    others = folder.all_others
+    unread = [name for name in others if name.lower().endswith(_OTHER_PHOTOS)]
+    rest = [name for name in others if not name.lower().endswith(_OTHER_PHOTOS)]
+    if not folder.all_photos and not folder.error:
+        contents = kinds_of(others) or "empty"
+        return [Fault("folders without photos", folder.name, contents, "left out")]
+    if deeper:
+        inside = [each.name.removeprefix(f"{folder.name}/") for each in folder.walk() if each.photos and each != folder]
+        why = f"{count_of(deeper, 'photo')} in {', '.join(inside[:3])}{', …' if len(inside) > 3 else ''}"
+        faults.append(Fault("folders inside the folder of a label", folder.name, why, "used for that label"))
+    if unread:
+        faults.append(Fault("photos of formats that are not read", folder.name, kinds_of(unread), "ignored"))
+    if rest:
+        faults.append(Fault("files of other kinds", folder.name, kinds_of(rest), "ignored"))
+    return faults
 
 
 def check_labels(data: Path, labels: list[str], faults: list[Fault]) -> None:
@@ -179,9 +181,10 @@ def check_labels(data: Path, labels: list[str], faults: list[Fault]) -> None:
     :raises DataError: there are fewer than two labels, or the app would not accept one.
     """
     if len(labels) < 2:
-        left_out = f" ({len(faults)} faults: {faults[0].where}: {faults[0].why}, …)" if faults else ""
+        left_out = [fault for fault in faults if fault.remedy == "left out"]
+        why = f" ({count_of(len(left_out), 'fault')}: {left_out[0].where}: {left_out[0].why}, …)" if left_out else ""
         raise DataError(
-            f"{data} holds {len(labels)} labels to train on{left_out}; two or more are needed, "
+            f"{data} holds {count_of(len(labels), 'label')} to train on{why}; two or more are needed, "
             f"with {MIN_PHOTOS} photos or more of each in a folder of its name."
         )
     for label in labels:
@@ -259,36 +262,21 @@ def leave_out_small_labels(photos: list[LabeledPhoto]) -> tuple[list[LabeledPhot
 def split_photos(photos: list[LabeledPhoto]) -> list[LabeledPhoto]:
     """Give photos without a split one: of each label 80 % to train, 10 % to validation, 10 % to test.
 
+    A split that has photos already gets none of them, and train so many more.
+
     The same photos are always split in the same way, and near-duplicates go into the same split.
     """
-    if all(photo.split for photo in photos):
-        return photos
-    counts = Counter(photo.label for photo in photos)
-    wanted = {
-        (split, label): max(1, round(HELD_OUT * count))
-        for split in ("test", "validation")
-        for label, count in counts.items()
-    }
-    groups = duplicate_groups([photo.hash for photo in photos])
+    unsplit = [photo for photo in photos if photo.split is None]
+    placed = [photo for photo in photos if photo.split is not None]
+    missing = {"test", "validation"} - {photo.split for photo in placed}
+    counts = Counter(photo.label for photo in unsplit)
+    wanted = {(split, label): max(1, round(HELD_OUT * count)) for split in missing for label, count in counts.items()}
+    groups = duplicate_groups([photo.hash for photo in unsplit])
     random.Random(SEED).shuffle(groups)
-    placed: list[LabeledPhoto] = []
     for group in groups:
-        label = photos[group[0]].label
-        split = next((name for name in ("test", "validation") if wanted[name, label] >= len(group)), "train")
+        label = unsplit[group[0]].label
+        split = next((name for name in ("test", "validation") if wanted.get((name, label), 0) >= len(group)), "train")
         if split != "train":
             wanted[split, label] -= len(group)
-        placed += [replace(photos[index], split=split) for index in group]
+        placed += [replace(unsplit[index], split=split) for index in group]
     return sorted(placed, key=lambda photo: photo.path)
-
-
-def fault_table(faults: list[Fault]) -> str:
-    """The faults for people to read, one kind after the other, the first ``FAULTS_SHOWN`` of each."""
-    lines = []
-    for what, remedy in dict.fromkeys((fault.what, fault.remedy) for fault in faults):
-        of_kind = [fault for fault in faults if (fault.what, fault.remedy) == (what, remedy)]
-        width = max(len(fault.where) for fault in of_kind[:FAULTS_SHOWN])
-        lines.append(f"{what}: {len(of_kind)}, {remedy}")
-        lines += [f"    {fault.where:{width}}  {fault.why}" for fault in of_kind[:FAULTS_SHOWN]]
-        if len(of_kind) > FAULTS_SHOWN:
-            lines.append(f"    and {len(of_kind) - FAULTS_SHOWN} more, which the report lists")
-    return "\n".join(lines)

@@ -13,8 +13,9 @@ from inference.model_card import CalibrationBin, CardFile, ConfusedPair, Coverag
 from inference.names import species_names
 from inference.photo import open_photo
 
-from .data import Dataset, Fault, Split
+from .data import Dataset, Split
 from .evaluation import BINS, Floats, Ints
+from .faults import Fault
 
 EXTREMES = 10  # worst and best species that are shown
 CONFIDENCES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)  # rows of the table of the coverage-accuracy curve

@@ -29,9 +29,10 @@ from tests.support.pictures import draw_pictures
 from tests.support.servers import ROOT
 from training import network as networks
 from training import recipe
+from training.__main__ import fingerprint
 from training.batches import AUGMENTATION, Batches, augment, shown_small
 from training.checkpoint import BestEpoch, Checkpoint, CheckpointError, State
-from training.data import Split, read_dataset
+from training.data import Dataset, Split, read_dataset
 from training.model_card import build_card, write_card
 from training.network import classification_head, divide_logits, whole_network
 from training.pair import save_pair
@@ -44,8 +45,8 @@ def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     for seed, (split, count) in enumerate([("train", 18), ("validation", 3), ("test", 3)]):
         draw_pictures(folder / split / "Blue <i>Light", count, "blue", seed)
-        draw_pictures(folder / split / "Amber Light", count, "orange", seed)
-    (folder / "train" / "Amber Light" / "broken.jpg").write_bytes(b"no picture")
+        draw_pictures(folder / split / "002.Amber_Light", count, "orange", seed)
+    (folder / "train" / "002.Amber_Light" / "broken.jpg").write_bytes(b"no picture")
     return folder
 
 
@@ -199,6 +200,19 @@ def test_a_checkpoint_of_another_training_or_a_broken_one_is_refused(tmp_path, d
 # --- the network
 
 
+def test_a_photo_that_was_moved_to_another_label_makes_another_training(tmp_path):
+    paths = [tmp_path / name / "2023" / "1.jpg" for name in ("a", "b", "c")]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+        path.touch()
+
+    def identity(targets: list[int]) -> str:
+        splits = {"train": Split(paths, np.array(targets, dtype="int32"))}
+        return fingerprint(Dataset({"a": 0, "b": 1}, splits, []), Path("none"), {})
+
+    assert identity([0, 0, 1]) == identity([0, 0, 1]) != identity([0, 1, 1])
+
+
 def test_a_temperature_in_the_last_layer_changes_the_confidence_and_not_the_answer():
     network = whole_network(
         keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 3)]), classification_head(5), 32
@@ -225,13 +239,15 @@ def train(*arguments: str | Path) -> tuple[int, str]:
     return process.returncode, said
 
 
-def test_the_command_says_what_is_wrong_in_one_line(tmp_path, data):
-    status, said = train(tmp_path)
+def test_the_command_says_what_is_wrong_in_one_line(tmp_path, data, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "empty").mkdir()
+    status, said = train("~/empty")
     assert status == 1
-    assert said.splitlines()[-1].startswith(f"training: {tmp_path} holds no photos.")
+    assert said.splitlines()[-1].startswith(f"training: {tmp_path}/empty holds no photos.")
     status, said = train(data, "--weights", tmp_path / "none.weights.h5", "--output", tmp_path / "models")
     assert status == 1
-    assert "cannot be read: 1, left out\n    train/Amber Light/broken.jpg  The file is not a picture." in said
+    assert "cannot be read: 1, left out\n    train/002.Amber_Light/broken.jpg  The file is not a picture." in said
     assert said.splitlines()[-1].startswith(f"training: The weights {tmp_path}/none.weights.h5 cannot be loaded")
     (tmp_path / "file").touch()
     status, said = train(data, "--output", tmp_path / "file")
@@ -300,7 +316,7 @@ def test_the_app_gives_the_answers_that_the_card_counts(trained, data):
     card = read_card(models)
     pair = check_pair(models / MODEL_FILE, models / LABELS_FILE)
     classifier = load_classifier(pair, "float32")
-    assert list(pair.labels) == card["labels"] == ["Amber Light", "Blue <i>Light"]
+    assert list(pair.labels) == card["labels"] == ["002.Amber_Light", "Blue <i>Light"]
     for split in ("validation", "test"):
         photos = sorted((data / split).glob("*/*.jpg"))
         correct = [classifier.classify(open_photo(path).pixels()).label == path.parent.name for path in photos]
@@ -338,10 +354,11 @@ def test_the_report_holds_everything_itself_and_escapes_what_labels_hold(trained
     page = (models / REPORT_FILE).read_text(encoding="utf-8")
     assert "Blue &lt;i&gt;Light" in page
     assert "<i>Light" not in page
+    assert "Amber Light" in page  # people read the name of the species
     assert page.count("data:image/svg+xml;base64,") == 3
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
-    assert "train/Amber Light/broken.jpg" in page
+    assert "train/002.Amber_Light/broken.jpg" in page
 
 
 # --- the pair

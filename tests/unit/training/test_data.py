@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from tests.support.pictures import draw_pictures
-from training.data import DataError, fault_table, read_dataset
+from training.data import read_dataset
+from training.faults import DataError, fault_table
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +72,13 @@ def test_any_other_folder_is_split_80_10_10_label_by_label_and_always_in_the_sam
 
 def test_photos_that_cannot_be_read_are_named_and_left_out(flat):
     (flat / "Blue Light" / "words.jpg").write_bytes(b"no picture")
-    (flat / "Blue Light" / "folder.jpg").mkdir()
+    (flat / "Blue Light" / "a link.jpg").symlink_to(flat / "nowhere.jpg")
     dataset = read_dataset(flat)
     assert [(fault.where, fault.why) for fault in dataset.faults] == [
-        ("Blue Light/folder.jpg", "The file cannot be opened: Is a directory."),
+        ("Blue Light/a link.jpg", "The file cannot be opened: No such file or directory."),
         ("Blue Light/words.jpg", "The file is not a picture. Please choose another one."),
     ]
-    assert not {"Blue Light/words.jpg", "Blue Light/folder.jpg"} & set(names(dataset, "train"))
+    assert not {"Blue Light/words.jpg", "Blue Light/a link.jpg"} & set(names(dataset, "train"))
     assert sum(len(part.paths) for part in dataset.splits.values()) == 25
 
 
@@ -105,6 +106,31 @@ def test_a_label_without_photos_to_validate_is_named_and_trained_on(tmp_path):
         draw_pictures(tmp_path / "train" / label, 5, "blue", seed=seed)
     draw_pictures(tmp_path / "validation" / "a", 2, "blue", seed=5)
     assert faults(tmp_path) == [("no photo in validation", "b", "trained on anyway")]
+
+
+def test_without_photos_to_validate_a_tenth_of_those_to_learn_from_is_taken_and_test_stays_as_it_is(tmp_path):
+    for seed, label in enumerate(("a", "b")):
+        draw_pictures(tmp_path / "train" / label, 20, "blue", seed=seed)
+        draw_pictures(tmp_path / "test" / label, 2, "blue", seed=10 + seed)
+    dataset = read_dataset(tmp_path)
+    assert {split: Counter(path.parts[-3] for path in part.paths) for split, part in dataset.splits.items()} == {
+        "train": {"train": 36},
+        "validation": {"train": 4},
+        "test": {"test": 4},
+    }
+    assert [(fault.where, fault.remedy) for fault in dataset.faults] == [("validation", "taken from train")]
+
+
+def test_photos_in_folders_inside_the_folder_of_a_label_count_for_that_label(flat):
+    draw_pictures(flat / "Amber Light" / "2023" / "spring", 15, "yellow")
+    dataset = read_dataset(flat)
+    assert dataset.class_indices == {"Amber Light": 0, "Blue Light": 1}
+    assert {name: len(part.paths) for name, part in dataset.splits.items()} == {
+        "train": 32,
+        "validation": 4,
+        "test": 4,
+    }
+    assert [(fault.where, fault.why) for fault in dataset.faults] == [("Amber Light", "15 photos in 2023/spring")]
 
 
 def copy_smaller(source: Path, target: Path) -> None:
@@ -152,13 +178,13 @@ def test_a_photo_under_two_labels_is_left_out_of_both(flat):
     assert sum(len(part.paths) for part in dataset.splits.values()) == 24
 
 
-def test_files_that_are_no_photos_by_their_names_are_counted(flat):
+def test_files_of_other_kinds_are_counted(flat):
     (flat / "Blue Light" / "notes.txt").write_text("heard at dawn")
     (flat / "Blue Light" / "2024").mkdir()
     (flat / "Blue Light" / ".DS_Store").write_bytes(b"nobody wants to read about it")
     (fault,) = read_dataset(flat).faults
     assert (fault.what, fault.where, fault.remedy) == ("files of other kinds", "Blue Light", "ignored")
-    assert fault.why.startswith("2 not named *.jpg, *.jpeg,")
+    assert fault.why == "1 *.txt"
 
 
 def test_names_of_any_bytes_and_letters_are_read_and_can_be_written(tmp_path):
@@ -189,20 +215,19 @@ def test_a_folder_that_cannot_be_trained_on_is_refused_with_a_sentence(tmp_path)
     with pytest.raises(DataError, match="holds no photos"):
         read_dataset(tmp_path)
     draw_pictures(tmp_path / "Only", 5, "blue")
-    with pytest.raises(DataError, match="holds 1 labels to train on; two or more are needed, with 5 photos or more"):
+    with pytest.raises(DataError, match="holds 5 photos, but not in folders of two labels or more: 5 in Only"):
         read_dataset(tmp_path)
     draw_pictures(tmp_path / "Few", 2, "red")
-    with pytest.raises(DataError, match=r"holds 1 labels to train on \(1 faults: Few: 2 to learn from, …\);"):
+    (tmp_path / "Few" / "notes.txt").touch()
+    with pytest.raises(DataError, match=r"holds 1 label to train on \(1 fault: Few: 2 to learn from, …\);"):
         read_dataset(tmp_path)
     draw_pictures(tmp_path / "Esc\x1b[2J", 5, "green")
     with pytest.raises(DataError, match=r"holds a folder named .* some that are not text"):
         read_dataset(tmp_path)
-    (tmp_path / "train").mkdir()
-    with pytest.raises(DataError, match="holds a folder train, but none named validation"):
-        read_dataset(tmp_path)
-    (tmp_path / "validation").mkdir()
     for seed, label in enumerate(("a", "b")):
         draw_pictures(tmp_path / "train" / label, 5, "blue", seed=seed)
+    (tmp_path / "validation" / "a").mkdir(parents=True)
+    (tmp_path / "validation" / "a" / "0.jpg").write_bytes(b"no picture")
     with pytest.raises(DataError, match="leaves no photo to validate with"):
         read_dataset(tmp_path)
 
