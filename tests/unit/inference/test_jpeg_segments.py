@@ -31,9 +31,9 @@ def assert_damaged(content: bytes) -> None:
 
 
 def with_adobe_transform(jpeg: bytes, transform: int) -> bytes:
-    """A JPEG with Adobe's segment, which says how its colors are stored."""
+    """A JPEG with Adobe's segment, which says how its colors are stored, instead of JFIF's."""
     segment = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes((transform,))
-    return jpeg[:2] + segment + jpeg[2:]
+    return jpeg[:2] + segment + jpeg[20:]
 
 
 def behind(jpeg: bytes, marker: bytes, stray: bytes) -> bytes:
