@@ -75,4 +75,4 @@ def _decode_padded(content: bytes, decode: Decoder) -> NDArray[np.uint8]:
         padded = _PADDED.search(str(error))
         if not padded:
             raise
-    return decode(without_padding(content, int(padded[1])))
+    return _decode_padded(without_padding(content, int(padded[1])), decode)

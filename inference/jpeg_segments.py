@@ -15,6 +15,8 @@ TABLES = (0xC4, 0xDB)  # DHT and DQT
 SEQUENTIAL = (0xC0, 0xC1, 0xC9)
 COEFFICIENTS = 64  # of a block
 STRAY = 2  # bytes before the end marker, which some cameras leave there; more are the rest of a damaged image
+TEXT = bytes(range(0x80))
+LONG_TEXT = 12  # bytes; so many bytes of image data have all their highest bits clear once in 4,096 times
 LOOKAHEAD = 8  # bytes that a decoder reads beyond the image data without reporting them, at most
 
 _MARKER = re.compile(rb"\xff([^\0\1\xd0-\xd7\xff])")  # of a segment: no stuffed byte, TEM, RST or fill byte
@@ -90,13 +92,16 @@ def _corrected(marker: int, data: bytes, frame: bytes) -> bytes:
 def without_padding(content: bytes, count: int) -> bytes:
     """A JPEG without bytes before its end marker that the decoder has not needed, and without what lies behind it.
 
+    A decoder needs a different number of them with each length, so the next one may report some again.
+
     :param count: how many bytes the decoder reports.
-    :raises DamagedError: they may be image data: there are more than ``STRAY``, and they differ, or the bytes that the
-        decoder has needed end with a run of the same; or scans are missing.
+    :raises DamagedError: they may be image data: they are more than ``STRAY``, and neither one value repeated nor text,
+        or the bytes that the decoder has needed end in the same way; or scans are missing.
     """
     data = content[: list(segments_of(content))[-1].start]
-    padding = len(data) - len(data.rstrip(data[-1:]))
-    if count > STRAY and not count <= padding <= count + LOOKAHEAD:
+    kinds = [data[-1:], TEXT] if count >= LONG_TEXT else [data[-1:]]
+    runs = [len(data) - len(data.rstrip(kind)) for kind in kinds]
+    if count > STRAY and not any(count <= run <= count + LOOKAHEAD for run in runs):
         raise DamagedError
     return with_end_marker(data[:-count])
 

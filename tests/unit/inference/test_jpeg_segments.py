@@ -54,6 +54,7 @@ MISTAKES = {
     "8 stray bytes before the end": padded(JPEG, b"12345678"),
     "65 bytes before the end": padded(JPEG, b"\x20" * 65),
     "1,403 bytes before the end": padded(JPEG, bytes(1403)),
+    "text before the end": padded(JPEG, b"This is no part of the image. " * 40),
     "no end": JPEG[:-2],
     "half an end": JPEG[:-1],
     "zeros for an end": JPEG[:-2] + bytes(4096),
@@ -75,7 +76,7 @@ def test_the_same_is_so_of_progressive_images_and_of_four_inks():
 
 def test_image_data_that_end_with_a_byte_like_the_padding_are_whole():
     assert JPEG[-3] == 0
-    for count in range(20):
+    for count in (*range(20), *range(1390, 1410)):
         np.testing.assert_array_equal(image_in(padded(JPEG, bytes(count))), image_in(JPEG))
 
 
@@ -95,6 +96,7 @@ DAMAGED = {
     "a progressive one without its last scan": without_last_scan(PROGRESSIVE),
     "a progressive one with zeros for its last scan": without_last_scan(PROGRESSIVE) + bytes(500) + b"\xff\xd9",
     "the rest of its data before the end": padded(JPEG, JPEG[-200:-2]),
+    "text over the end of its data": JPEG[:-400] + b"text" * 100 + b"\xff\xd9",
     "a table that has been shifted": behind(JPEG, b"\xff\xc4", b"stray"),
 }
 
