@@ -139,9 +139,9 @@ def _webp_size(content: bytes) -> tuple[int, int]:
 
 
 def _check_gif_blocks(content: bytes) -> None:
-    """Walk through the blocks of a GIF file to its end (GIF89a, appendix A).
+    """Walk through the blocks of a GIF file to its end (GIF89a, appendix A), which may lack its trailer.
 
-    :raises DamagedError: they do not end with the trailer.
+    :raises DamagedError: one of them is cut short.
     """
 
     def color_table(flags: int) -> int:
@@ -149,7 +149,7 @@ def _check_gif_blocks(content: bytes) -> None:
 
     try:
         position = 13 + color_table(content[10])
-        while content[position] != 0x3B:
+        while position < len(content) and content[position] != 0x3B:
             if content[position] == 0x21:  # extension
                 position += 2
             elif content[position] == 0x2C:  # image

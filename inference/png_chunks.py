@@ -11,23 +11,27 @@ MAX_METADATA = 8 * 2**20  # bytes of a color profile or text, decompressed; brow
 PngImagePlugin.MAX_TEXT_CHUNK = MAX_METADATA  # color profiles included
 
 _SIGNATURE = 8  # bytes
+_END = b"\0\0\0\0IEND\xae\x42\x60\x82"  # the last chunk
 _ANCILLARY = 0x20  # the bit of a chunk's type that says so
 _TRANSPARENCY = b"tRNS"  # ancillary, but what is seen depends on it
 _TEXTS = (b"Raw profile type exif", b"XML:com.adobe.xmp")  # hold the orientation, and the date
 
 
 def without_unread_chunks(content: bytes) -> bytes:
-    """A PNG with its first image and, unless they are damaged or huge, its color profile and its EXIF and XMP data."""
+    """A PNG with its first image and, unless they are damaged or huge, its color profile and its EXIF and XMP data.
+
+    It gets the last chunk if that is missing or damaged. What follows that chunk goes.
+    """
     view, position = memoryview(content), _SIGNATURE
     kept = [view[:_SIGNATURE]]
-    while position < len(content):
-        end = position + 12 + int.from_bytes(view[position : position + 4])
+    while position + len(_END) <= len(content) and view[position + 4 : position + 8] != _END[4:8]:
+        end = position + len(_END) + int.from_bytes(view[position : position + 4])
         if _is_read(view[position:end]):
             kept.append(view[position:end])
         position = end
-    if position == len(content) and sum(map(len, kept)) == len(content):
+    if sum(map(len, kept)) == len(content) - len(_END) and content.endswith(_END):
         return content  # a copy would take memory
-    return b"".join(kept)
+    return b"".join([*kept, _END])
 
 
 def _is_read(chunk: memoryview) -> bool:

@@ -264,7 +264,7 @@ def bad() -> Iterator[tuple[str, str, bytes, str]]:
     for file_format in sorted(set(FORMATS.values())):
         content = encoded(image, file_format)
         yield f"half a {file_format}", "bird.jpg", content[: len(content) // 2], DAMAGED
-        yield f"a {file_format} without its last bytes", "bird.jpg", content[:-10], DAMAGED
+        yield f"a {file_format} without its last bytes", "bird.jpg", content[:-20], DAMAGED
     yield "a GIF cut after its first frame", "bird.gif", animated("GIF", 9)[:-100], DAMAGED
     yield "a JPEG with a hole", "bird.jpg", smashed(encoded(image, "JPEG"), 0.6, 1000), DAMAGED
     yield (

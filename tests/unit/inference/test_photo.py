@@ -168,6 +168,15 @@ def test_a_file_cut_short_is_refused(file_format):
         open_photo(io.BytesIO(content[: len(content) // 2]))
 
 
+def test_a_gif_may_lack_its_trailer_but_nothing_of_its_image():
+    content = encoded(halves(), "GIF")
+    np.testing.assert_array_equal(
+        np.asarray(open_photo(io.BytesIO(content[:-1])).image), np.asarray(open_photo(io.BytesIO(content)).image)
+    )
+    with pytest.raises(PhotoError, match="damaged or cut short"):
+        open_photo(io.BytesIO(content[:-2]))
+
+
 def test_an_image_with_too_many_pixels_is_refused_by_its_header():
     content = encoded(halves(), "PNG")
     header_only = content[:60]  # decoding would fail, so it was not tried

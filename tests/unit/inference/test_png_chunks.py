@@ -6,6 +6,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from inference.errors import PhotoError
 from inference.photo import open_photo
@@ -66,6 +67,18 @@ def test_exif_data_that_imagemagick_writes_as_text_are_read():
     text = f"\nexif\n{len(exif) + 6:8}\n" + (b"Exif\0\0" + exif).hex() + "\n"
     content = with_chunks(PNG, chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text.encode())))
     assert open_photo(io.BytesIO(content)).taken == datetime(2026, 5, 3, 6, 1, 2)
+
+
+@pytest.mark.parametrize("end", [PNG[:-12], PNG[:-5], broken(PNG), PNG + b"IDAT" * 9], ids=range(4))
+def test_what_is_behind_the_image_data_does_not_matter(end):
+    np.testing.assert_array_equal(image_in(end), image_in(PNG))
+
+
+def test_a_file_that_ends_with_a_whole_chunk_but_lacks_others_is_damaged():
+    content = encoded(Image.effect_noise((300, 300), 60), "PNG")
+    assert content.count(b"IDAT") > 1
+    with pytest.raises(PhotoError, match="damaged or cut short"):
+        image_in(content[: content.rindex(b"IDAT") - 4])
 
 
 @pytest.mark.parametrize("kind", [b"IDAT", b"PLTE", b"tRNS"])
