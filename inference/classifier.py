@@ -87,7 +87,7 @@ class Classifier:
         # The batch is always full: an image then gets the same answer to the last bit, whatever is beside it.
         batch = np.zeros((BATCH_SIZE, *pixels.shape[1:]), dtype="uint8")
         batch[: len(pixels)] = pixels
-        confidences = self._confidences(self._batch_scores(batch)[: len(pixels)])
+        confidences = self._confidences(self._batch_scores(batch))[: len(pixels)]
         seconds = (time.perf_counter() - started) / len(pixels)
         return [self._identification(each, seconds) for each in confidences]
 

@@ -3,6 +3,7 @@
 Keras has no public way to ask what a layer is connected to; what is private is used here and in ``folding.py`` only.
 """
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from . import IMAGE_SIZE
 from .backend import keras, tf
 from .input_range import AffineMap, InputRange, nearest_range
+
+log = logging.getLogger(__name__)
 
 #: Pixel values. An affine function takes them to values of which the second is halfway between the first and the last,
 #: and the third halfway between the second and the last.
@@ -35,7 +38,8 @@ def find_input_range(model: keras.Model) -> InputRange | None:
         return InputRange.ZERO_TO_255
     try:
         return nearest_range(first_maps(model))
-    except Exception:  # of any kind; if the network is at fault, its warm-up will say so
+    except Exception as error:  # of any kind; if the network is at fault, its warm-up will say so
+        log.info("The first layers cannot be measured: %s", error)
         return None
 
 
@@ -73,11 +77,10 @@ def _follow(model: keras.Model, images: list[tf.Tensor | None], measured: list[t
         for call in graph._nodes_by_depth[depth]:
             if call.is_input or any(id(tensor) not in known for tensor in call.input_tensors):
                 continue
-            arguments, options = call.arguments.fill_in(known)
             if isinstance(call.operation, keras.Model):
-                results = _follow(call.operation, keras.tree.flatten(arguments), measured)
+                results = _follow(call.operation, [known[id(tensor)] for tensor in call.input_tensors], measured)
             else:
-                results = _results(call.operation, arguments, options)
+                results = _results(call, known)
                 measured += [_middle(result) for result in results]
             known |= {
                 id(tensor): result for tensor, result in zip(call.outputs, results, strict=False) if result is not None
@@ -85,13 +88,19 @@ def _follow(model: keras.Model, images: list[tf.Tensor | None], measured: list[t
     return [known.get(id(tensor)) for tensor in graph.outputs]
 
 
-def _results(operation: keras.Operation, arguments: Any, options: dict[str, Any]) -> list[tf.Tensor]:
-    """What a layer or an operation makes of images; nothing if it has weights, or makes too much of them."""
+def _results(call: Any, known: dict[int, tf.Tensor]) -> list[tf.Tensor]:
+    """What a layer or an operation makes of images; nothing if it has weights, or makes too much of them.
+
+    :param call: the call of it (Keras's ``Node``).
+    :param known: the images, by the ids of the tensors of the call.
+    """
+    operation = call.operation
     if isinstance(operation, keras.layers.BatchNormalization):
-        (image,) = arguments
-        return [_standardized(image, operation)]
+        images = [known[id(tensor)] for tensor in call.input_tensors]
+        return [_standardized(each, operation) for each in images if operation.axis in (-1, each.shape.rank - 1)]
     if getattr(operation, "weights", ()) and not isinstance(operation, keras.layers.Normalization):
         return []
+    arguments, options = call.arguments.fill_in(known)
     if isinstance(operation, keras.Layer):
         options = {**options, "training": False}
     results = keras.tree.flatten(operation(*arguments, **options))
@@ -143,16 +152,15 @@ def row_of_scores(output: Any) -> tf.Tensor:
     return tf.reshape(tf.cast(scores, tf.float32), (count, classes))
 
 
-def last_activation(model: keras.Model) -> str | None:
+def last_activation(model: keras.Model) -> str:
     """The name of a network's last activation, in lower case, without ``_``: ``softmax``, ``sigmoid``, ``linear``...
 
     It may be in an inner model, and followed by layers that only pass on its numbers. If another layer without an
-    activation comes last, its class; None if there is no such layer.
+    activation comes last, its class; empty if there is no such layer.
     """
     for operation in reversed(getattr(model, "_functional", model).operations):
         if isinstance(operation, keras.Model):
-            name = last_activation(operation)
-            if name:
+            if name := last_activation(operation):
                 return name
             continue
         function = getattr(operation, "activation", None)
@@ -160,4 +168,4 @@ def last_activation(model: keras.Model) -> str | None:
         kind = type(operation).__name__.rstrip("123D")
         if not is_linear_activation and kind not in _PASSED:
             return (getattr(function, "__name__", None) or kind).replace("_", "").lower()
-    return None
+    return ""

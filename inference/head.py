@@ -1,15 +1,18 @@
 """What a network's scores mean, and the probabilities that they stand for."""
 
 import json
+import zipfile
 from enum import Enum, auto
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 TOLERANCE = 1e-3  # of a sum of probabilities; float16 has three digits
-SIGMOIDS = ("sigmoid", "hardsigmoid")
+SIGMOIDS = ("sigmoid", "hardsigmoid")  # how their names begin
+MAX_DESCRIPTION = 16 * 2**20  # bytes of JSON
 #: The losses for classes that exclude each other, as Keras's functions and classes are called, without ``_``.
 EXCLUSIVE_LOSSES = ("categoricalcrossentropy", "categoricalfocalcrossentropy")  # "sparse" may be before them
 
@@ -29,12 +32,10 @@ class HeadError(ValueError):
 def meaning_in_training(model_file: Path) -> Scores | None:
     """What the loss that a network was trained with took its scores for; None if it was another loss, or is unknown.
 
-    :param model_file: an ``.h5`` that ``check_model_file`` has accepted.
+    :param model_file: an ``.h5`` or ``.keras`` file that ``check_model_file`` has accepted.
     """
-    with h5py.File(model_file) as file:
-        text = file.attrs.get("training_config", "")  # not there if the network was saved without its optimizer
     try:
-        loss = json.dumps(json.loads(text)["loss"]).replace("_", "").lower()
+        loss = json.dumps(_training_config(model_file)["loss"]).replace("_", "").lower()
     except (TypeError, ValueError, LookupError, RecursionError):  # Keras wrote no such description
         return None
     if not any(name in loss for name in EXCLUSIVE_LOSSES):
@@ -42,11 +43,23 @@ def meaning_in_training(model_file: Path) -> Scores | None:
     return Scores.LOGITS if '"fromlogits": true' in loss else Scores.SHARES
 
 
-def meaning_of_scores(scores: NDArray[np.float32], activation: str | None, in_training: Scores | None) -> Scores:
+def _training_config(model_file: Path) -> Any:
+    """What ``compile`` was called with.
+
+    :raises LookupError: the file does not say. There are other exceptions if Keras did not write it.
+    """
+    if zipfile.is_zipfile(model_file):
+        with zipfile.ZipFile(model_file) as archive, archive.open("config.json") as description:
+            return json.loads(description.read(MAX_DESCRIPTION))["compile_config"]
+    with h5py.File(model_file) as file:
+        return json.loads(file.attrs["training_config"])
+
+
+def meaning_of_scores(scores: NDArray[np.float32], activation: str, in_training: Scores | None) -> Scores:
     """Tell what a network's scores mean.
 
     :param scores: ``[images, n]``, what it gives for images that differ.
-    :param activation: its last one, as ``graph.last_activation`` names it.
+    :param activation: its last one, as ``graph.last_activation`` names it; empty if it has none.
     :param in_training: what its loss took them for.
     :raises HeadError: they are no numbers, or they are no scores of classes that exclude each other.
     """
@@ -59,7 +72,7 @@ def meaning_of_scores(scores: NDArray[np.float32], activation: str | None, in_tr
     is_fraction = bool((scores >= 0).all() and (scores <= 1).all())
     if scores.shape[1] == 1:
         return _meaning_of_one(activation, is_fraction)
-    if activation in SIGMOIDS or (activation == "concatenate" and is_fraction and not _have_one_sum(scores)):
+    if activation.startswith(SIGMOIDS) or (activation == "concatenate" and is_fraction and not _have_one_sum(scores)):
         # Keras's losses for classes that exclude each other make probabilities of any scores.
         if in_training is None:
             raise HeadError(
@@ -73,13 +86,13 @@ def meaning_of_scores(scores: NDArray[np.float32], activation: str | None, in_tr
     return Scores.SHARES if is_share else Scores.LOGITS
 
 
-def _meaning_of_one(activation: str | None, is_fraction: bool) -> Scores:
+def _meaning_of_one(activation: str, is_fraction: bool) -> Scores:
     """What the only score of a network means.
 
     :param is_fraction: it is between 0 and 1 for all images.
     :raises HeadError: it cannot be a probability, though it is meant to be one.
     """
-    if activation in SIGMOIDS and not is_fraction:
+    if activation.startswith(SIGMOIDS) and not is_fraction:
         raise HeadError("changes the result of its sigmoid, so that it is no probability. Leave that out.")
     if activation == "tanh":
         return Scores.SIGNED

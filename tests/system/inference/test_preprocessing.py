@@ -76,6 +76,7 @@ FIRST_LAYERS: dict[str, tuple[str, Callable[[], Layers]]] = {
     "Rescaling": ("0-255", lambda: layers.Rescaling(1 / 255)),
     "Rescaling within an augmentation": ("0-255", lambda: sequence(*AUGMENTATION, layers.Rescaling(1 / 127.5, -1))),
     "another size": ("0-255", lambda: sequence(layers.Resizing(180, 180), layers.Rescaling(1 / 255))),
+    "a model called by name": ("0-255", lambda: lambda image: sequence(layers.Rescaling(1 / 255))(inputs=image)),
     "preprocess_input": ("0-255", lambda: keras.applications.mobilenet_v2.preprocess_input),
     "preprocess_input after a division by 255": (
         "0-1",

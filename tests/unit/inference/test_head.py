@@ -1,6 +1,7 @@
 """inference/head.py: whatever a network's scores are, they become probabilities, or the network is refused."""
 
 import json
+import zipfile
 
 import h5py
 import numpy as np
@@ -22,7 +23,7 @@ SIGMOID = 1 / (1 + np.exp(-LOGITS))
         (SOFTMAX, "concatenate"),
         (SOFTMAX, "linear"),  # a dense layer after the softmax
         (LOGITS, "linear"),
-        (LOGITS, None),
+        (LOGITS, ""),
         (LOGITS + 10, "linear"),  # no number of them is negative
         (LOGITS + 10, "batchnormalization"),
         (np.log(SOFTMAX), "logsoftmax"),
@@ -57,7 +58,7 @@ def test_a_single_score_is_that_of_the_second_of_two_classes(score, activation, 
     ("scores", "activation", "sentence"),
     [
         (SIGMOID, "sigmoid", "scores each class by itself"),
-        (SIGMOID, "hardsigmoid", "scores each class by itself"),
+        (SIGMOID, "hardsigmoidofkeras2", "scores each class by itself"),
         (SIGMOID, "concatenate", "scores each class by itself"),  # one sigmoid for each class, put together
         (np.where(LOGITS > 2, np.nan, SOFTMAX), "softmax", "gives NaN or infinity instead of scores"),
         (np.where(LOGITS > 2, np.inf, LOGITS), "linear", "gives NaN or infinity instead of scores"),
@@ -107,6 +108,15 @@ def test_the_loss_in_a_file_says_what_the_scores_were_taken_for(tmp_path, traini
         if training_config is not None:
             file.attrs["training_config"] = training_config
     assert meaning_in_training(tmp_path / "model.h5") is meaning
+
+
+def test_a_keras_archive_says_it_too(tmp_path):
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps({"compile_config": {"loss": "categorical_crossentropy"}}))
+    assert meaning_in_training(tmp_path / "model.keras") is Scores.SHARES
+    with zipfile.ZipFile(tmp_path / "not_compiled.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+    assert meaning_in_training(tmp_path / "not_compiled.keras") is None
 
 
 @pytest.mark.parametrize("meaning", list(Scores))
