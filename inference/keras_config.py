@@ -11,7 +11,7 @@ from typing import Any
 
 import h5py
 
-from .model_file import read_description
+from .hdf5 import read_description
 
 Json = dict[str, Any]
 
