@@ -5,20 +5,17 @@ Only these two are read, and neither is unpacked under a name that the archive c
 
 import contextlib
 import io
-import json
 import re
 import struct
 import zipfile
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import h5py
 
 from .file_kinds import ZIP
-from .hdf5 import MAX_DESCRIPTION, RefusedError, check_arrays, is_bfloat16, parse_description
-from .keras_config import modern_config
+from .hdf5 import MAX_DESCRIPTION, RefusedError, check_arrays, parse_description
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -27,7 +24,7 @@ MAX_MEMBERS = 1000  # Keras writes three, and one for each table of words
 DESCRIPTION, WEIGHTS = "config.json", "model.weights.h5"
 
 #: The groups of weights: of Keras 2.15 and later, and of Keras 2.13 and 2.14.
-_LAYERS, _OLD_LAYERS = "layers", "_layer_checkpoint_dependencies"
+LAYERS, OLD_LAYERS = "layers", "_layer_checkpoint_dependencies"
 
 
 class NotAModelError(ValueError):
@@ -76,27 +73,14 @@ def check_archive(path: Path) -> None:
         check_arrays(weights, network_groups(weights))
 
 
-def unpack_archive(path: Path, folder: Path) -> None:
-    """Write the description and the weights to a folder, from which this Keras can load the network.
-
-    :param path: a ``.keras`` file that ``check_archive`` has accepted.
-    :param folder: an empty one.
-    :raises Exception: of any kind; Keras did not write this description.
-    """
-    with open_archive(path) as (config, weights), h5py.File(folder / WEIGHTS, "w") as new:
-        (folder / DESCRIPTION).write_text(json.dumps(_loadable(modern_config(config))))
-        found = check_arrays(weights, network_groups(weights))
-        for old_path, new_path in _modern_paths(found).items():
-            item = found[old_path]
-            if isinstance(item, h5py.Dataset):
-                new[new_path] = item[()]
-                if is_bfloat16(item):
-                    new[new_path].attrs["dtype"] = "bfloat16"
-
-
 def network_groups(weights: h5py.File) -> list[str]:
     """The groups in the root of a weights file that belong to the network, not to its optimizer or its metrics."""
-    return [name for name in weights if _parts(name)[0] in (_LAYERS, _OLD_LAYERS, "vars")]
+    return [name for name in weights if path_parts(name)[0] in (LAYERS, OLD_LAYERS, "vars")]
+
+
+def path_parts(path: str) -> tuple[str, ...]:
+    """The names in the path of a group or an array, which Keras 2 on Windows joined with backslashes."""
+    return tuple(re.split(r"[/\\]", path))
 
 
 class _StoredFile(io.RawIOBase):
@@ -140,56 +124,3 @@ class _StoredFile(io.RawIOBase):
         view[: len(content)] = content
         self._position += len(content)
         return len(content)
-
-
-def _parts(path: str) -> list[str]:
-    """The names in a path; Keras 2 on Windows joined them with backslashes."""
-    return re.split(r"[/\\]", path)
-
-
-def _modern_paths(paths: Iterable[str]) -> dict[str, str]:
-    """Where this Keras looks for each group and array of a weights file, by the path that it has there.
-
-    The layers of one class are numbered: ``conv2d``, ``conv2d_1``, ``conv2d_2``. Keras 2.13 counted a layer with
-    weights twice, so the second was ``conv2d_2``.
-    """
-    every = {path: _parts(path) for path in paths}
-    containers: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
-    for parts in every.values():
-        for depth, name in enumerate(parts):
-            if depth and parts[depth - 1] == _OLD_LAYERS:
-                containers[tuple(parts[:depth])].add(name)
-    renamed = {}
-    for container, names in containers.items():
-        counts: Counter[str] = Counter()
-        for kind, number in sorted(_kind_and_number(name) for name in names):
-            old = f"{kind}_{number}" if number else kind
-            renamed[*container, old] = f"{kind}_{counts[kind]}" if counts[kind] else kind
-            counts[kind] += 1
-    return {
-        path: "/".join(
-            _LAYERS if name == _OLD_LAYERS else renamed.get((*parts[:depth], name), name)
-            for depth, name in enumerate(parts)
-        )
-        for path, parts in every.items()
-    }
-
-
-def _kind_and_number(name: str) -> tuple[str, int]:
-    kind, _, number = name.rpartition("_")
-    return (kind, int(number)) if kind and number.isdecimal() else (name, 0)
-
-
-def _loadable(node: object) -> object:
-    """A copy of a part of a description in which this Keras finds every class, and which compiles no inner model."""
-    if isinstance(node, list):
-        return [_loadable(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    copy = {key: _loadable(value) for key, value in node.items() if key != "compile_config"}
-    module, kind = str(copy.get("module")), copy.get("class_name")
-    if module.startswith(("keras.src.engine.", "keras.engine.")) and kind == "Functional":  # Keras 2
-        copy |= {"module": "keras", "class_name": "Model", "registered_name": None}
-    elif module.startswith("keras.src.") and kind != copy.get("registered_name"):  # it was another one
-        copy |= {"module": "keras.layers", "registered_name": None}
-    return copy

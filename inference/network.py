@@ -4,10 +4,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from .archive import is_archive, unpack_archive
+from .archive import is_archive
 from .backend import keras
 from .errors import PairError
 from .keras_config import write_modern_copy
+from .keras_layers import CUSTOM_OBJECTS
+from .modern_archive import unpack_archive
 
 MAX_SIDE = 2048  # pixels of an image that a network takes; those of keras.applications take up to 600
 MAX_REASON = 300  # characters of an error message of Keras or TensorFlow
@@ -64,7 +66,7 @@ def load_lazily(path: Path) -> keras.Model:
     scope = keras.StatelessScope(initialize_variables=False)
     try:
         with scope:
-            model = keras.models.load_model(path, compile=False, safe_mode=True)
+            model = keras.models.load_model(path, custom_objects=CUSTOM_OBJECTS, compile=False, safe_mode=True)
     except Exception:
         keras.utils.clear_session()  # or the next scope that ends would allocate those weights
         raise
