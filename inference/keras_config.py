@@ -11,10 +11,10 @@ from typing import Any
 
 import h5py
 
+from .hdf5 import read_description
 from .keras_graph import MODELS, Json, modern_graph
 from .keras_layers import CUSTOM_OBJECTS, prepare_layer
 from .keras_operations import replace_operations
-from .model_file import read_description
 
 _OF_A_CLASS = ("module", "registered_name", "build_config")  # which Keras 2.13 to 2.15 add to some layers
 _MODULES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}

@@ -1,13 +1,16 @@
 """The file of a network -> a Keras model that turns images into class scores."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
+from .archive import is_archive
 from .backend import keras
 from .errors import PairError
 from .graph import scores_shape
 from .keras_config import write_modern_copy
 from .keras_layers import CUSTOM_OBJECTS
+from .modern_archive import unpack_archive
 
 MAX_SIDE = 2048  # pixels of an image that a network takes; those of keras.applications take up to 600
 MAX_REASON = 300  # characters of an error message of Keras or TensorFlow
@@ -16,13 +19,12 @@ MAX_REASON = 300  # characters of an error message of Keras or TensorFlow
 def load_network(path: Path) -> keras.Model:
     """Load an image classifier, without its optimizer and without running code from the file.
 
-    :param path: an ``.h5`` that ``check_model_file`` has accepted.
+    :param path: an ``.h5`` or ``.keras`` file that ``check_model_file`` has accepted; its name does not matter.
     :raises PairError: Keras cannot load it, or it does not turn one RGB image into one row of class scores.
     """
     try:
         with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / "modern.h5"
-            model = load_lazily(copy if write_modern_copy(path, copy) else path)
+            model = load_lazily(_loadable(path, Path(folder)))
         inputs, scores = model.input_shape, scores_shape(model)
     # Keras has no exception class of its own: whatever it raises here, the file is the reason.
     except Exception as error:
@@ -36,6 +38,22 @@ def load_network(path: Path) -> keras.Model:
             f"{path} does not give one score for each class: its output is {scores}. Save it with its head."
         )
     return model
+
+
+def _loadable(path: Path, folder: Path) -> Path:
+    """A file or folder that this Keras can load: the model file as it is, or what is made of it in ``folder``.
+
+    :raises Exception: of any kind; the file is the reason.
+    """
+    if is_archive(path):
+        unpack_archive(path, folder)
+        return folder
+    copy = folder / "model.h5"
+    if write_modern_copy(path, copy):
+        return copy
+    if path.name.endswith((".h5", ".hdf5")):
+        return path
+    return shutil.copyfile(path, copy)  # Keras goes by the name
 
 
 def load_lazily(path: Path) -> keras.Model:
