@@ -170,7 +170,7 @@ def tensorflow_1() -> keras.Model:
             keras.Input(SIZE),
             layers.Conv2D(4, 3, name="features/conv", input_shape=SIZE, kernel_regularizer="l2"),
             layers.BatchNormalization(),
-            layers.Conv2D(4, 1, activation=layers.LeakyReLU(0.4)),
+            layers.TimeDistributed(layers.Conv1D(4, 1, activation=layers.LeakyReLU(0.4), bias_constraint="non_neg")),
             keras.Sequential([layers.SeparableConv2D(4, 3, input_shape=(30, 30, 4)), layers.GlobalMaxPooling2D()]),
             layers.Dense(3, activation="softmax", kernel_initializer="random_normal"),
         ]
