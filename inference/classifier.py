@@ -14,7 +14,8 @@ from . import CANDIDATES, IMAGE_SIZE, Candidate, Identification
 from .backend import keras, tf
 from .errors import PairError
 from .folding import compute_in_bfloat16, fold_batch_normalization
-from .network import first_line, load_network
+from .load_errors import first_line
+from .network import load_network
 from .processor import usable_cores
 
 if TYPE_CHECKING:
