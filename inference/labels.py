@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from .errors import PairError
+from .file_kinds import NUMPY, kind_of_file, read_head
 
 MAX_FILE_SIZE = 4 * 2**20  # bytes; a hundred thousand labels take about 3 MB
 MAX_LABEL_LENGTH = 255  # characters; the name of a folder of photos can be that long
@@ -30,10 +31,10 @@ _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u
 def load_labels(path: Path) -> tuple[str, ...]:
     """The labels in the order of the network's outputs.
 
-    :param path: a ``.npy`` file holding one dict ``{label: index}``.
+    :param path: a ``.npy`` file holding one dict ``{label: index}``, or ``{index: label}``.
     :raises PairError: the file is missing, is not such a file, or its indices are not 0 to n - 1.
     """
-    class_indices = _read_dict(path)
+    class_indices = _by_label(_read_dict(path))
     if not all(isinstance(label, str) for label in class_indices):
         raise PairError(f"{path} does not map names to numbers. {_HOW_TO_SAVE}")
     labels = sorted(class_indices, key=lambda label: _as_index(class_indices[label]))
@@ -67,19 +68,27 @@ def _is_text(character: str) -> bool:
     return character.isspace() or unicodedata.category(character) not in ("Cc", "Cs")
 
 
+def _by_label(content: dict[Any, Any]) -> dict[Any, Any]:
+    """``{label: index}`` of ``{index: label}``, as scripts save it to name an answer."""
+    is_by_index = all(_as_index(index) >= 0 and isinstance(label, str) for index, label in content.items())
+    return {label: index for index, label in content.items()} if is_by_index else content
+
+
 def _as_index(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else -1
 
 
 def _read_dict(path: Path) -> dict[Any, Any]:
+    head = read_head(path, "Put the model's class_indices.npy there.")
+    kind = kind_of_file(head)
+    if kind and not head.startswith(NUMPY):
+        raise kind.refusal(path, _HOW_TO_SAVE)
     try:
         if path.stat().st_size > MAX_FILE_SIZE:
             raise PairError(f"{path} is larger than {MAX_FILE_SIZE // 2**20} MB, too large for a list of labels.")
         with path.open("rb") as file:
             # NumPy would allocate as many bytes for the header as it claims to be long.
             content = _read_object_array(io.BytesIO(file.read(MAX_FILE_SIZE)))
-    except FileNotFoundError as error:
-        raise PairError(f"{path} is missing. Put the model's class_indices.npy there.") from error
     except OSError as error:
         raise PairError(f"{path} cannot be read: {error.strerror}.") from error
     except _RefusedError as error:

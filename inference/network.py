@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from .archive import is_archive
 from .backend import keras
@@ -13,11 +14,12 @@ from .errors import PairError
 from .graph import scores_shape
 from .keras_config import write_modern_copy
 from .keras_layers import CUSTOM_OBJECTS
+from .load_errors import explain
 from .modern_archive import unpack_archive
 
 MAX_SIDE = 2048  # pixels of an image that a network takes; those of keras.applications take up to 600
 MAX_RECURSION = 10_000  # calls inside one another; Keras follows a graph from layer to layer, and some have 2,000
-MAX_REASON = 300  # characters of an error message of Keras or TensorFlow
+MAX_QUOTED = 120  # characters of the shapes of several inputs
 
 
 def load_network(path: Path) -> keras.Model:
@@ -32,16 +34,49 @@ def load_network(path: Path) -> keras.Model:
         inputs, scores = model.input_shape, scores_shape(model)
     # Keras has no exception class of its own: whatever it raises here, the file is the reason.
     except Exception as error:
-        raise PairError(f"{path} cannot be loaded by Keras {keras.__version__}: {first_line(error)}") from error
-    if not isinstance(inputs, tuple) or len(inputs) != 4 or inputs[3] != 3:
-        raise PairError(f"{path} does not take RGB pictures: its input is {inputs}, not (None, 224, 224, 3).")
-    if any(side is not None and not 0 < side <= MAX_SIDE for side in inputs[1:3]):
-        raise PairError(f"{path} takes pictures of {inputs[1]}×{inputs[2]} pixels, more than {MAX_SIDE} a side.")
-    if not isinstance(scores, tuple) or len(scores) != 2 or scores[1] is None:
-        raise PairError(
-            f"{path} does not give one score for each class: its output is {scores}. Save it with its head."
-        )
+        raise PairError(f"{path} cannot be loaded by Keras {keras.__version__}: {explain(error)}") from error
+    fault = _fault_of_input(inputs) or _fault_of_output(scores)
+    if fault:
+        raise PairError(f"{path} {fault}")
     return model
+
+
+def _fault_of_input(shape: Any) -> str | None:
+    """Why a network cannot take one RGB image, in words that follow its name; None if it can.
+
+    :param shape: of its input, ``(None, height, width, 3)``; a list or a dictionary of such, if it has several.
+    """
+    if not isinstance(shape, tuple):
+        return f"takes {len(shape)} inputs, not one image: {shape!r:.{MAX_QUOTED}}."
+    if len(shape) != 4 or shape[3] != 3:
+        fault = f"does not take RGB pictures: its input is {shape}, not (None, 224, 224, 3)."
+        if len(shape) == 2:
+            return f"{fault} If it is a head, save it together with its base."
+        if len(shape) == 4 and shape[3] == 1:
+            return f"{fault} It was trained on grey pictures: train it on colors."
+        if len(shape) == 4 and shape[1] == 3:
+            return f"{fault} Build it again with data_format='channels_last', copy the weights and save that."
+        return fault
+    if any(side is not None and not 0 < side <= MAX_SIDE for side in shape[1:3]):
+        return f"takes pictures of {shape[1]}×{shape[2]} pixels, more than {MAX_SIDE} a side."
+    return None
+
+
+def _fault_of_output(shape: Any) -> str | None:
+    """Why a network does not give one score for each class, in words that follow its name; None if it does.
+
+    :param shape: of its output, ``(None, classes)``; a list or a dictionary of such, if it has several.
+    """
+    if not isinstance(shape, tuple):
+        return f"gives {len(shape)} outputs, not one score for each class. Save a model of one of them."
+    if len(shape) == 4:
+        return (
+            f"does not give one score for each class: its output is {shape}, as without a head (include_top=False). "
+            "Add GlobalAveragePooling2D and Dense to it, train them, and save the whole network."
+        )
+    if len(shape) != 2 or shape[1] is None:
+        return f"does not give one score for each class: its output is {shape}. Save it with its head."
+    return None
 
 
 def _loadable(path: Path, folder: Path) -> Path:
@@ -93,9 +128,3 @@ def _deep_recursion() -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(usual)
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error message. It may quote the file, so control characters are left out."""
-    lines = ("".join(filter(str.isprintable, line)) for line in str(error).splitlines())
-    return next((line[:MAX_REASON] for line in lines if line.strip()), type(error).__name__)

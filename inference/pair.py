@@ -16,10 +16,10 @@ FileVersion = tuple[int, int, int]  # changes when a file is replaced or written
 class Pair:
     """A model pair that has passed every check that needs no TensorFlow.
 
-    :param model_file: the ``.h5``, a whole Keras model.
+    :param model_file: a whole Keras model, an ``.h5`` or ``.keras`` file.
     :param labels_file: the ``.npy`` with its ``{label: index}``.
     :param labels: in the order of the network's outputs.
-    :param sha256: of the ``.h5``.
+    :param sha256: of the model file.
     :param versions: of the two files, as they were when they were checked.
     """
 
@@ -42,7 +42,7 @@ class Pair:
 def check_pair(model_file: Path, labels_file: Path) -> Pair:
     """Check the two files without TensorFlow, whose import takes seconds.
 
-    :param model_file: the ``.h5``, a whole Keras model, as Keras 2 or 3 saved it.
+    :param model_file: a whole Keras model, an ``.h5`` or ``.keras`` file, as Keras 2 or 3 saved it.
     :param labels_file: the ``.npy`` with its ``{label: index}``.
     :raises PairError: one of them is missing or is not what it should be, or the labels are not those that were saved
         with the model.

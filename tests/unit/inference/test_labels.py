@@ -100,7 +100,8 @@ def test_a_pickle_that_asks_for_gigabytes_is_refused(labels_file):
         ({"a": 0}, "without gaps"),
         ({"a": 0.0, "b": 1.0}, "without gaps"),
         ({"a": True, "b": False}, "without gaps"),
-        ({0: "a", 1: "b"}, "names to numbers"),
+        ({0: 1, "b": "a"}, "names to numbers"),
+        ({0: "a", 1: "a"}, "without gaps"),
         (["a", "b"], "is not a file that NumPy saved|not a dict"),
         (np.arange(3), "numbers or text, not a dict"),
     ],
@@ -109,6 +110,11 @@ def test_a_file_that_does_not_number_labels_is_refused(labels_file, content, sen
     np.save(labels_file, content)
     with pytest.raises(PairError, match=sentence):
         load_labels(labels_file)
+
+
+def test_labels_by_index_are_turned_round(labels_file):
+    np.save(labels_file, {1: "b", np.int64(0): "a"})
+    assert load_labels(labels_file) == ("a", "b")
 
 
 def test_labels_may_hold_markup_line_breaks_and_joiners(labels_file):
@@ -125,7 +131,7 @@ def test_a_label_that_is_not_text_is_refused_and_quoted_without_control_characte
     assert str(refusal.value).isprintable()
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"PK\x03\x04", npy(b""), npy(b"."), npy(b"\x80\x04]\x94.")])
+@pytest.mark.parametrize("content", [b"\x93NUMPY", b"\xff\0", npy(b""), npy(b"."), npy(b"\x80\x04]\x94.")])
 def test_a_file_that_is_not_an_npy_file_is_refused(labels_file, content):
     labels_file.write_bytes(content)
     with pytest.raises(PairError, match="not a file that NumPy saved"):
@@ -136,6 +142,7 @@ def test_a_missing_file_and_a_huge_one_are_refused(labels_file):
     with pytest.raises(PairError, match="is missing"):
         load_labels(labels_file)
     with labels_file.open("wb") as file:
+        file.write(b"\x93NUMPY")
         file.truncate(2**32)
     with pytest.raises(PairError, match="too large"):
         load_labels(labels_file)
@@ -143,5 +150,5 @@ def test_a_missing_file_and_a_huge_one_are_refused(labels_file):
 
 def test_a_folder_in_its_place_is_refused(labels_file):
     labels_file.mkdir()
-    with pytest.raises(PairError, match="cannot be read"):
+    with pytest.raises(PairError, match="is a folder, not a file"):
         load_labels(labels_file)
