@@ -47,17 +47,20 @@ RATE_LIMIT_BEHIND_PROXIES = "60 per minute"  # three times as many photos as the
 PRECISIONS = ("float32", "bfloat16")
 AUTO = "auto"
 REDIS_SCHEMES = ("redis", "rediss")
+BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp", "amqps", "pyamqp", "sqs")  # those that jobs/celery_config.py configures
 
 # The parts of an address, as strict as they must be for Celery, kombu and redis-py to read the same in them. What is
 # more, a host that was in truth the end of a password would be looked up in the DNS and logged.
 _CHARACTER = r"(?:[^\s\x00-\x1f#%/:;?@\[\]]|%[0-9A-Fa-f]{2})"
 _ADDRESS = re.compile(
     rf"(?P<scheme>\w+)://(?:(?P<user>{_CHARACTER}*)(?::(?P<password>(?:{_CHARACTER}|:)*))?@)?"
-    rf"(?:[\w.-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d{{1,5}}))?"
+    rf"(?:[\w.-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?"
     rf"(?P<path>/(?:{_CHARACTER}|[:/])*)?(?:\?(?P<query>(?:{_CHARACTER}|[:/])*))?"
 )
-_REDIS_PATH = re.compile(r"/?|/\d+")
-_TLS_OPTIONS = re.compile(r"(?:(?:ssl_cert_reqs=(?:none|optional|required)|ssl_(?!cert_reqs)\w+=[^&]*)(?:&|$))*")
+_REDIS_PATH = re.compile(r"/?|/[0-9]+")
+# Those that Celery and redis-py understand in the same way.
+_TLS_OPTION = r"(?:ssl_cert_reqs=(?:none|optional|required)|ssl_(?:ca_certs|certfile|keyfile)=[^&]*)"
+_TLS_OPTIONS = re.compile(rf"(?:{_TLS_OPTION}(?:&|$))*")
 
 #: The smallest value of each number, and its unit. Werkzeug reads forms, files included, in blocks of half of
 #: MAX_FORM_MEMORY_SIZE.
@@ -211,13 +214,11 @@ def _queue_urls(queue_url: str, result_url: str) -> tuple[str, str]:
     """
     if not queue_url:
         return "", ""
-    from kombu.transport import TRANSPORT_ALIASES  # not installed, and not needed, where there is no queue
-
     scheme = url_scheme(queue_url)
-    if scheme not in TRANSPORT_ALIASES or scheme == "memory":
+    if scheme not in BROKER_SCHEMES:
         raise SettingError(
-            "BIRD_QUEUE_URL must be the address of a Celery broker, such as redis://host:6379/0, amqp://host or "
-            "sqs://, without quotes or spaces around it."
+            "BIRD_QUEUE_URL must be the address of a Redis, of RabbitMQ or of Amazon SQS, such as redis://host:6379/0, "
+            "amqp://host or sqs://, without quotes or spaces around it."
         )
     for url in queue_url.split(";"):  # several brokers, of which Celery takes the first that answers
         _check_address("BIRD_QUEUE_URL", url)
@@ -240,7 +241,7 @@ def _check_address(name: str, url: str) -> None:
             f"{name} must be written like redis://USER:PASSWORD@HOST:6379/0, without spaces. In a password, "
             "write @ as %40, # as %23, / as %2F, ? as %3F, ; as %3B, [ as %5B, ] as %5D, % as %25 and a space as %20."
         )
-    if parts["scheme"] not in (*REDIS_SCHEMES, "sentinel"):
+    if parts["scheme"] not in REDIS_SCHEMES:
         return
     if parts["user"] and not parts["password"]:
         raise SettingError(
@@ -254,8 +255,9 @@ def _check_address(name: str, url: str) -> None:
         )
     if parts["query"] and not (parts["scheme"] == "rediss" and _TLS_OPTIONS.fullmatch(parts["query"])):
         raise SettingError(
-            f"{name} has options that cannot be used. Only rediss:// takes some, such as "
-            "rediss://HOST:6379/0?ssl_cert_reqs=required (or none); in a password, write ? as %3F."
+            f"{name} has options that cannot be used. Only rediss:// takes some: ssl_ca_certs, ssl_certfile, "
+            "ssl_keyfile, and ssl_cert_reqs, as in rediss://HOST:6379/0?ssl_cert_reqs=required (or none). In a "
+            "password, write ? as %3F."
         )
 
 

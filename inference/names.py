@@ -7,7 +7,7 @@ changes, because programs compare it.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import unquote
 
 from .labels import is_label
@@ -18,10 +18,20 @@ _TAXONOMY = re.compile(r"\d+(?:_[A-Z][a-z]+){5}_(?P<genus>[A-Z][a-z]+)_(?P<speci
 #: A number before the name. "3-toed Woodpecker" and "3 Kings" are names: there it must begin with 0, or stand apart.
 _NUMBER = re.compile(r"^\s*(?:n\d{8}[ _-]|\d+[._)]|0\d+[ -]|\d+ - )[ _]*(?=[^\W\d_])")
 
+#: A number that may belong to the name after all: ``3_toed_Woodpecker``, ``2_barred_crossbill``.
+_DOUBTFUL_NUMBER = re.compile(r"[1-9]\d?_[a-z]")
 
-def species_names(labels: Iterable[str]) -> Mapping[str, str]:
-    """The name of each label; labels that would have the same name keep the label as their name."""
-    names = {label: species_name(label) for label in labels}
+
+def species_names(labels: Collection[str]) -> Mapping[str, str]:
+    """The name of each label; labels that would have the same name keep the label as their name.
+
+    A number that may belong to the name stays where most labels are not numbered.
+    """
+    are_numbered = 2 * sum(bool(_NUMBER.match(label)) for label in labels) > len(labels)
+    names = {
+        label: species_name(label) if are_numbered or not _DOUBTFUL_NUMBER.match(label) else _spaced(label)
+        for label in labels
+    }
     times = Counter(name.casefold() for name in names.values())
     return {label: name if times[name.casefold()] == 1 else label for label, name in names.items()}
 
@@ -36,7 +46,11 @@ def species_name(label: str) -> str:
         return f"{taxonomy['genus']} {taxonomy['species']}"
     if not any(map(str.isalpha, text)):
         return label
-    return " ".join(_NUMBER.sub("", text, count=1).replace("_", " ").split())
+    return _spaced(_NUMBER.sub("", text, count=1))
+
+
+def _spaced(text: str) -> str:
+    return " ".join(text.replace("_", " ").split())
 
 
 def _percent_decoded(label: str) -> str:

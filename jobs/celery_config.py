@@ -89,7 +89,6 @@ _WEB_SQS_OPTIONS = {"client-config": _SQS_CLIENT | {"read_timeout": BROKER_TIMEO
 _TRANSPORT_OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "redis": (_REDIS_OPTIONS, _WEB_REDIS_OPTIONS),
     "rediss": (_REDIS_OPTIONS, _WEB_REDIS_OPTIONS),
-    "sentinel": (_REDIS_OPTIONS, _WEB_REDIS_OPTIONS),
     "sqs": (_SQS_OPTIONS, _WEB_SQS_OPTIONS),
     "amqp": (_AMQP_OPTIONS, _WEB_AMQP_OPTIONS),
     "amqps": (_AMQP_OPTIONS, _WEB_AMQP_OPTIONS),
@@ -106,7 +105,7 @@ def celery_app(queue_url: str, result_url: str, *, for_web: bool = False) -> Cel
     """
     app = Celery("birds", broker=with_certificate_check(queue_url), backend=with_certificate_check(result_url))
     scheme = queue_url.partition("://")[0]
-    options, web_options = _TRANSPORT_OPTIONS.get(scheme, ({}, {}))
+    options, web_options = _TRANSPORT_OPTIONS[scheme]
     app.conf.update(_SETTINGS)
     app.conf.update(_WEB_SETTINGS if for_web else _WORKER_SETTINGS)
     app.conf.broker_transport_options = options | web_options if for_web else dict(options)

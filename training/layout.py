@@ -1,6 +1,7 @@
 """How a folder of photos is laid out: which folders are splits, and which are labels."""
 
 import re
+from collections import Counter
 from collections.abc import Container
 from itertools import pairwise
 
@@ -12,13 +13,13 @@ SPLITS = ("train", "validation", "test")
 #: The folder whose folders are the labels, for each split; None is for photos that training has to split.
 Layout = dict[str | None, Folder]
 
-#: What people call the folder of a split, in any case, perhaps with an ending: ``Training``, ``val``, ``test_set``.
+#: What people call the folder of a split, in any case, perhaps with an ending: ``Training``, ``val``, ``TestSet``.
 _SPLIT_NAMES = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev", "eval"),
-    "test": ("test", "testing"),
+    "train": ("train", "training", "训练集"),
+    "validation": ("validation", "valid", "val", "dev", "eval", "验证集"),
+    "test": ("test", "testing", "测试集"),
 }
-_ENDINGS = ("", "set", "data", "images", "mini")
+_ENDINGS = ("", "set", "data", "images")
 _SPLIT_OF = {name + ending: split for split, names in _SPLIT_NAMES.items() for name in names for ending in _ENDINGS}
 
 #: Folders that say what kind of thing they hold, not which species: photos, or what is drawn over photos.
@@ -43,8 +44,8 @@ def find_layout(data: Folder) -> tuple[Layout, list[Fault]]:
         layout, faults = _split_layout(splits)
         used = list(splits.values())
     else:
-        layout, faults = {None: root}, _deeper(way) + _unread_split(way)
         used = labels_in(root)
+        layout, faults = {None: root}, _deeper(way) + _unread_split(way) + _doubtful(used)
         if len(used) < 2:
             raise DataError(_refusal(data))
     return layout, _not_used_on(way) + _not_used(root, used) + faults
@@ -111,7 +112,7 @@ def _only_way_in(folder: Folder) -> Folder | None:
     collections = [each for each in inside if _plain(each) in _COLLECTIONS and len(labels_in(each)) > 1]
     if len(collections) == 1:
         return collections[0]
-    divided = [each for each in inside if _is_divided(each)]
+    divided = [each for each in inside if any(_is_divided(folder) for folder in _lone_way(each))]
     if len(divided) > 1:
         names = ", ".join(each.name for each in divided)
         raise DataError(f"There are several folders that are split: {names}. Give training one of them.")
@@ -120,10 +121,18 @@ def _only_way_in(folder: Folder) -> Folder | None:
     return inside[0] if len(inside) == 1 and not inside[0].photos else None
 
 
+def _lone_way(folder: Folder) -> list[Folder]:
+    """The folder, and those further and further inside it as long as there is only one, and no photo beside it."""
+    way = [folder]
+    while len(way[-1].with_photos) == 1 and not way[-1].photos:
+        way += way[-1].with_photos
+    return way
+
+
 def _is_divided(folder: Folder) -> bool:
     """Whether a folder holds splits, rather than being the one split that it holds: ``train/train/<label>``."""
     splits = _splits(folder)
-    return len(splits) > 1 or (bool(splits) and _plain(folder) not in _SPLIT_OF)
+    return len(splits) > 1 or (bool(splits) and _split_of(folder) is None)
 
 
 def _splits(folder: Folder) -> dict[str, Folder]:
@@ -131,17 +140,29 @@ def _splits(folder: Folder) -> dict[str, Folder]:
 
     :raises DataError: two of them mean the same.
     """
-    splits: dict[str, Folder] = {}
+    named: dict[str, list[Folder]] = {}
     for each in folder.with_photos:
-        split = _SPLIT_OF.get(_plain(each))
-        if split is None or not labels_in(_way_to_labels(each)[-1]):
-            continue
-        if split in splits:
+        if (split := _split_of(each)) and labels_in(_way_to_labels(each)[-1]):
+            named.setdefault(split, []).append(each)
+    splits = {}
+    for split, folders in named.items():
+        # "train" is the split, whatever "train_cropped" beside it may be.
+        splits[split], *more = [each for each in folders if _plain(each) in _SPLIT_OF] or folders
+        if more:
             raise DataError(
-                f"{splits[split].name} and {each.name} both mean {split}. Merge the two folders, or remove one."
+                f"{splits[split].name} and {more[0].name} both mean {split}. Merge the two folders, or remove one."
             )
-        splits[split] = each
     return splits
+
+
+def _split_of(folder: Folder) -> str | None:
+    """The split that one word in the name of a folder means: ``bird_train``, ``1. Test``, ``Training Dataset``.
+
+    :return: None too for words of two splits, as in ``train_val``.
+    """
+    words = re.findall(r"[^\W\d_]+", folder.path.name.casefold())
+    splits = {_SPLIT_OF[word] for word in words if word in _SPLIT_OF}
+    return splits.pop() if len(splits) == 1 else None
 
 
 def _plain(folder: Folder) -> str:
@@ -154,6 +175,19 @@ def _deeper(way: list[Folder]) -> list[Fault]:
     if len(way) == 1:
         return []
     return [Fault("labels in a deeper folder", way[-1].name, count_of(len(labels_in(way[-1])), "label"), "used")]
+
+
+def _doubtful(labels: list[Folder]) -> list[Fault]:
+    """The folders read as labels, if those in them look more like labels: ``fold1/<label>``, ``fold2/<label>``.
+
+    Then more names come back in them than there are of them, unlike with ``<label>/male`` and ``<label>/female``.
+    """
+    times = Counter(inner.path.name for label in labels for inner in labels_in(_lone_way(label)[-1]))
+    repeated = [name for name, number in times.items() if number > 1]
+    if len(repeated) <= len(labels):
+        return []
+    why = f"holds folders that others hold too, such as {repeated[0]}; if those are the labels, merge these folders"
+    return [Fault("folders that may not be labels", label.name, why, "used as labels") for label in labels]
 
 
 def _not_used_on(way: list[Folder]) -> list[Fault]:

@@ -69,9 +69,12 @@ def test_a_setting_that_cannot_be_used_is_named_with_what_is_wrong(name, value, 
 @pytest.mark.parametrize(
     ("urls", "sentence"),
     [
-        ({"QUEUE_URL": "redis"}, "BIRD_QUEUE_URL must be the address of a Celery broker"),
-        ({"QUEUE_URL": "http://user:hidden@host"}, "BIRD_QUEUE_URL must be the address of a Celery broker"),
-        ({"QUEUE_URL": "memory://"}, "BIRD_QUEUE_URL must be the address of a Celery broker"),
+        ({"QUEUE_URL": "redis"}, "BIRD_QUEUE_URL must be the address of a Redis, of RabbitMQ or of Amazon SQS"),
+        (
+            {"QUEUE_URL": "http://user:hidden@host"},
+            "BIRD_QUEUE_URL must be the address of a Redis, of RabbitMQ or of Amazon SQS",
+        ),
+        ({"QUEUE_URL": "memory://"}, "BIRD_QUEUE_URL must be the address of a Redis, of RabbitMQ or of Amazon SQS"),
         ({"QUEUE_URL": "amqp://user:hidden@host"}, "BIRD_RESULT_URL is needed: amqp:// carries photos"),
         ({"QUEUE_URL": "sqs://key:hidden@"}, "BIRD_RESULT_URL is needed: sqs:// carries photos"),
         (
@@ -123,6 +126,9 @@ AS_WRITTEN, DATABASE, OPTIONS, NO_PASSWORD = (
         ("redis://host?ssl_cert_reqs=none", OPTIONS),
         ("rediss://host?ssl_cert_reqs=hidden", OPTIONS),
         ("rediss://host?ssl_cert_reqs=none&password=hidden", OPTIONS),
+        ("rediss://:hidden@host?ssl_ca_cert=/etc/ca.pem", OPTIONS),
+        ("rediss://:hidden@host?ssl_check_hostname=false", OPTIONS),
+        ("redis://:hidden@host:\uff16\uff13", AS_WRITTEN),
         ("redis://hidden@host", NO_PASSWORD),
         ("redis://hidden:@host", NO_PASSWORD),
     ],
@@ -156,7 +162,17 @@ def test_the_address_of_another_broker_is_refused_for_the_same_reasons(url):
 
 
 @pytest.mark.parametrize(
-    "url", ["'redis://host'", " redis://host", "host:6379", "redis+socket:///hidden", "unix:///hidden"]
+    "url",
+    [
+        "'redis://host'",
+        " redis://host",
+        "host:6379",
+        "redis+socket:///hidden",
+        "unix:///hidden",
+        "sentinel://:hidden@host:26379",
+        "kafka://:hidden@host",
+        "mongodb://:hidden@host",
+    ],
 )
 def test_what_is_not_the_address_of_a_broker_is_refused(url):
     with pytest.raises(
@@ -189,7 +205,7 @@ def test_a_password_is_read_as_it_was_meant_or_refused(character):
         "redis://[::1]:6379",
         "redis://default:a:b%40@host",
         "rediss://:password@host/0?ssl_cert_reqs=none&ssl_ca_certs=/etc/ca.pem",
-        "sentinel://:password@one:26379/0;sentinel://:password@two:26379/0",
+        "redis://:password@one:6379/0;redis://:password@two:6379/0",
         "amqp://guest:guest@host:5672//",
         "amqp://user@host/%2Fbirds",
         "amqps://user:password@host:5671",

@@ -390,7 +390,7 @@ def test_a_card_that_waits_becomes_the_answer(browser, waiting_web, worker, netw
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"BIRD_QUEUE_URL": "localhost"}, "BIRD_QUEUE_URL must be the address of a Celery broker"),
+        ({"BIRD_QUEUE_URL": "localhost"}, "BIRD_QUEUE_URL must be the address of a Redis"),
         ({"BIRD_QUEUE_URL": "amqp://guest:secret@localhost"}, "BIRD_RESULT_URL is needed"),
         ({"BIRD_QUEUE_URL": "redis://:top@secret#1@localhost"}, "In a password, write @ as %40, # as %23,"),
         ({"BIRD_QUEUE_URL": "redis://:secret@localhost", "BIRD_RESULT_URL": "db+sqlite:///x"}, "BIRD_RESULT_URL must"),

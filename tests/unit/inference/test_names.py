@@ -60,3 +60,18 @@ def test_a_label_without_a_word_stays_as_it_is(label):
 def test_labels_that_would_have_the_same_name_stay_as_they_are():
     labels = ("001.Gull", "002.gull", "003.Sooty_Albatross")
     assert species_names(labels) == {"001.Gull": "001.Gull", "002.gull": "002.gull", labels[2]: "Sooty Albatross"}
+
+
+def test_a_number_that_may_belong_to_the_name_stays_where_labels_are_not_numbered():
+    labels = ("3_toed_Woodpecker", "2_barred_crossbill", "Sooty_Albatross", "House_Sparrow")
+    assert list(species_names(labels).values()) == [
+        "3 toed Woodpecker",
+        "2 barred crossbill",
+        "Sooty Albatross",
+        "House Sparrow",
+    ]
+
+
+def test_a_number_before_each_label_is_not_part_of_the_name():
+    labels = ("0_crested_tit", "1_robin", "2_wren", "background")
+    assert list(species_names(labels).values()) == ["crested tit", "robin", "wren", "background"]

@@ -62,6 +62,11 @@ UNSPLIT = {(None, "Robin"): 6, (None, "Wren"): 6}
         ("train_images", "val_images", "test_images"),
         ("train", "dev", "test"),
         ("train_mini", "eval", "test data"),
+        ("bird_train", "bird_valid", "bird_test"),
+        ("0_train", "1_val", "2_test"),
+        ("1. Training Photos", "2. Validation Dataset", "3. Testing Data"),
+        ("train2017", "val2017", "test_20"),
+        ("训练集", "验证集", "测试集"),
     ],
 )
 def test_splits_are_known_by_their_usual_names(tmp_path, train, validation, test):
@@ -106,6 +111,42 @@ def test_a_folder_that_is_split_is_found_among_others(tmp_path):
 def test_splits_inside_a_folder_that_is_named_like_one_are_the_splits(tmp_path):
     make(tmp_path, within("train/train", TWO_LABELS) | {"train/valid/Robin": 2})
     assert found(tmp_path)["validation", "Robin"] == 2
+
+
+def test_a_split_is_the_folder_of_its_very_name_if_there_is_one(tmp_path):
+    make(
+        tmp_path,
+        within("train", TWO_LABELS) | within("train_cropped", TWO_LABELS) | {"val/Robin": 2, "val-old/Wren": 2},
+    )
+    assert found(tmp_path) == {("train", "Robin"): 6, ("train", "Wren"): 6, ("validation", "Robin"): 2}
+    assert ("folders that are not used", "train_cropped", "12 photos") in remarks(tmp_path)
+
+
+def test_a_label_may_have_the_name_of_a_split_among_its_words(tmp_path):
+    make(tmp_path, {"Train Bird": 6, "Robin": 6, "Trainbearer/male": 6})
+    assert found(tmp_path) == {(None, "Train Bird"): 6, (None, "Robin"): 6, (None, "Trainbearer"): 6}
+
+
+def test_of_two_archives_the_one_that_is_split_is_found_deep_inside(tmp_path):
+    make(tmp_path, within("a/a/Training", TWO_LABELS) | {"a/a/Test/Wren": 3, "b/b/Robin": 3})
+    assert found(tmp_path) == UNSPLIT | {("test", "Wren"): 3}
+
+
+@pytest.mark.parametrize("around", ["", "birds/"])
+def test_folders_that_hold_the_same_labels_are_perhaps_none_and_the_table_says_so(tmp_path, around):
+    three = {f"{around}{label}": 1 for label in ("Robin", "Wren", "Coot")}
+    make(tmp_path, within("augmented", three) | within("original", three))
+    why = "holds folders that others hold too, such as Coot; if those are the labels, merge these folders"
+    what = "folders that may not be labels"
+    assert [remark for remark in remarks(tmp_path) if remark[0] == what] == [
+        (what, "augmented", why),
+        (what, "original", why),
+    ]
+
+
+def test_folders_that_many_labels_hold_are_not_labels(tmp_path):
+    make(tmp_path, {f"{label}/{inside}": 3 for label in TWO_LABELS for inside in ("male", "female")})
+    assert {what for what, *_ in remarks(tmp_path)} == {"folders inside the folder of a label"}
 
 
 def test_what_cub_200_brings_along_is_not_taken_for_labels(tmp_path):
