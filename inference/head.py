@@ -1,18 +1,18 @@
 """What a network's scores mean, and the probabilities that they stand for."""
 
 import json
-import zipfile
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from .archive import is_archive, open_archive
+
 TOLERANCE = 1e-3  # of a sum of probabilities; float16 has three digits
 SIGMOIDS = ("sigmoid", "hardsigmoid")  # how their names begin
-MAX_DESCRIPTION = 16 * 2**20  # bytes of JSON
 #: The losses for classes that exclude each other, as Keras's functions and classes are called, without ``_``.
 EXCLUSIVE_LOSSES = ("categoricalcrossentropy", "categoricalfocalcrossentropy")  # "sparse" may be before them
 
@@ -48,9 +48,9 @@ def _training_config(model_file: Path) -> Any:
 
     :raises LookupError: the file does not say. There are other exceptions if Keras did not write it.
     """
-    if zipfile.is_zipfile(model_file):
-        with zipfile.ZipFile(model_file) as archive, archive.open("config.json") as description:
-            return json.loads(description.read(MAX_DESCRIPTION))["compile_config"]
+    if is_archive(model_file):
+        with open_archive(model_file) as (config, _weights):
+            return cast(Any, config)["compile_config"]
     with h5py.File(model_file) as file:
         return json.loads(file.attrs["training_config"])
 

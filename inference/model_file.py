@@ -111,6 +111,7 @@ def _fault_of_hdf5(path: Path) -> str | None:
         if "model_config" not in file.attrs:
             return f"{_kind_of_hdf5(file)}. {HOW_TO_SAVE}"
         read_description(file)
+        file.attrs.get("training_config")  # the app will read it as well
         check_model_weights(file)
     return None
 

@@ -178,6 +178,11 @@ def test_the_operators_choice_wins(loaded):
         np.testing.assert_allclose(confidences(app), model.predict(SCALED[input_range], verbose=0)[0], atol=1e-4)
 
 
+def test_photos_are_not_augmented_while_the_first_layers_are_measured():
+    brightened = sequence(layers.RandomBrightness(0.9), layers.Rescaling(1 / 255))
+    assert find_input_range(network(brightened)) == "0-255"
+
+
 def test_first_layers_that_would_take_gigabytes_are_not_run():
     assert find_input_range(network(layers.UpSampling2D(200))) is None
 
