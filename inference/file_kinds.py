@@ -142,7 +142,7 @@ def _kind_of_folder(path: Path) -> FileKind:
     if (path / "saved_model.pb").exists():
         return FileKind(
             "is a SavedModel, a folder of TensorFlow's",
-            "Load it with the TensorFlow that saved it, and save the network with model.save('name.h5').",
+            "Load it with the TensorFlow that saved it, unless model.export did, and call model.save('name.h5').",
         )
     if (path / "config.json").exists():
         return FileKind("is an unpacked .keras file", "Pack the files in it again: zip -0 ../name.keras *")
