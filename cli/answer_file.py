@@ -78,8 +78,9 @@ class AnswerFile:
         for row in rows[1:]:
             name = original(row[0])
             self.names.add(name)
-            if row[-1]:
-                self.failed.append((name, row[-1]))
+            error = "".join(row[len(columns) - 1 :])  # some editors leave out empty cells at the end
+            if error:
+                self.failed.append((name, error))
 
 
 def complete_rows(content: bytes) -> tuple[list[list[str]], int]:

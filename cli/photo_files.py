@@ -19,7 +19,9 @@ SYSTEM_FILES = frozenset(
 NOTES = frozenset(
     {".txt", ".md", ".csv", ".json", ".xml", ".html", ".htm", ".pdf", ".log", ".gpx", ".kml"}
     | {".doc", ".docx", ".odt", ".xls", ".xlsx", ".ods"}
-    | {".xmp", ".aae", ".pp3", ".dop"}  # what programs note about a photo
+    | {".xmp", ".aae", ".pp3", ".dop", ".arp", ".cos", ".nksc", ".on1"}  # what programs note about a photo
+    | {".ctg", ".mrk"}  # what cameras note on a card
+    | {".ini", ".lnk", ".url"}
 )
 NO_EXTENSION = "without an extension"
 NO_FILE = "broken link, pipe or device"

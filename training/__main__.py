@@ -22,7 +22,7 @@ from . import network, recipe
 from .checkpoint import Checkpoint, CheckpointError, State
 from .data import SEED, Dataset, read_dataset
 from .evaluation import fit_temperature
-from .faults import DataError, fault_table
+from .faults import DataError, count_of, fault_table
 from .model_card import build_card, write_card
 from .pair import save_pair
 from .report import write_report
@@ -134,7 +134,8 @@ def print_summary(dataset: Dataset) -> None:
             "What is wrong or unusual in the folder, and what is done about it:\n%s\n", fault_table(dataset.faults)
         )
     for name, split in dataset.splits.items():
-        log.info("%s: %d photos of %d labels", name, len(split.paths), len(set(split.targets.tolist())))
+        labels = len(set(split.targets.tolist()))
+        log.info("%s: %s of %s", name, count_of(len(split.paths), "photo"), count_of(labels, "label"))
 
 
 def output_folder(folder: Path) -> Path:

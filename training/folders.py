@@ -79,6 +79,8 @@ def read_folder(path: Path, name: str = "", above: frozenset[str] = frozenset())
             folder.folders.append(read_folder(inside, folder.name_of(entry.name), above | {real}))
         elif _is_photo(inside):
             folder.photos.append(inside)
+        elif entry.is_symlink() and not os.path.exists(inside):  # a label whose photos are on a disk that is missing
+            folder.folders.append(Folder(inside, folder.name_of(entry.name), error="The link leads nowhere."))
         else:
             folder.others.append(entry.name)
     return folder

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Container
 from itertools import pairwise
 
-from .faults import DataError, Fault, count_of, kinds_of
+from .faults import DataError, Fault, count_of, kinds_of, printable
 from .folders import Folder
 
 SPLITS = ("train", "validation", "test")
@@ -186,7 +186,8 @@ def _doubtful(labels: list[Folder]) -> list[Fault]:
     repeated = [name for name, number in times.items() if number > 1]
     if len(repeated) <= len(labels):
         return []
-    why = f"holds folders that others hold too, such as {repeated[0]}; if those are the labels, merge these folders"
+    example = printable(repeated[0])
+    why = f"holds folders that others hold too, such as {example}; if those are the labels, merge these folders"
     return [Fault("folders that may not be labels", label.name, why, "used as labels") for label in labels]
 
 

@@ -55,10 +55,11 @@ def test_a_list_of_an_earlier_release_without_a_byte_order_mark_is_continued(tmp
 @pytest.mark.parametrize("line_ending", ["\n", "\r\n"])
 def test_a_list_that_a_spreadsheet_has_saved_is_continued(tmp_path, line_ending):
     path = tmp_path / "list.csv"
-    rows = ["file,taken,species,confidence,error", '"a.jpg",,"bird",1,', "'=b.jpg,,bird,1.00,", "c.jpg,,bird,1,\n"]
+    rows = ["file,taken,species,confidence,error", '"a.jpg",,"bird",1,', "'=b.jpg,,bird,1.00,", "c.jpg,,bird,1\n"]
     path.write_text(line_ending.join(rows), encoding="utf-8-sig", newline="")
     with AnswerFile(path, 1, resume=True) as answers:
         assert answers.names == {"a.jpg", "=b.jpg", "c.jpg"}
+        assert answers.failed == []
 
 
 @pytest.mark.parametrize("earlier", [b"", b"'"], ids=["of an earlier release", "defused"])

@@ -62,7 +62,15 @@ def test_rare_kinds_of_many_are_counted_together(tmp_path, photos):
 
 @pytest.mark.parametrize(
     ("name", "may_be_a_picture"),
-    [("a.nef", True), ("a.TIF", True), ("a.mp4", True), ("blob", True), ("a.xmp", False), ("a.TXT", False)],
+    [
+        ("a.nef", True),
+        ("a.TIF", True),
+        ("a.mp4", True),
+        ("blob", True),
+        ("a.xmp", False),
+        ("a.TXT", False),
+        ("a.CTG", False),
+    ],
 )
 def test_notes_beside_photos_are_no_pictures_that_were_passed_over(tmp_path, photos, name, may_be_a_picture):
     photos({"a.jpg": "red", name: b"II*\0"})

@@ -134,9 +134,9 @@ def test_of_two_archives_the_one_that_is_split_is_found_deep_inside(tmp_path):
 
 @pytest.mark.parametrize("around", ["", "birds/"])
 def test_folders_that_hold_the_same_labels_are_perhaps_none_and_the_table_says_so(tmp_path, around):
-    three = {f"{around}{label}": 1 for label in ("Robin", "Wren", "Coot")}
+    three = {f"{around}{label}": 1 for label in ("Robin", "Wren", "Coot\n")}
     make(tmp_path, within("augmented", three) | within("original", three))
-    why = "holds folders that others hold too, such as Coot; if those are the labels, merge these folders"
+    why = "holds folders that others hold too, such as Coot\\n; if those are the labels, merge these folders"
     what = "folders that may not be labels"
     assert [remark for remark in remarks(tmp_path) if remark[0] == what] == [
         (what, "augmented", why),
@@ -210,8 +210,16 @@ def test_a_link_back_to_a_folder_around_it_is_not_followed_and_any_other_is(tmp_
     make(tmp_path, {"DATA/Robin": 6, "elsewhere": 6})
     (tmp_path / "DATA" / "Wren").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "DATA" / "Robin" / "up").symlink_to(tmp_path / "DATA")
-    (tmp_path / "DATA" / "Robin" / "self").symlink_to("self")
     assert found(tmp_path / "DATA") == UNSPLIT
+
+
+def test_a_link_that_leads_nowhere_may_have_been_a_label_and_is_named(tmp_path):
+    make(tmp_path, TWO_LABELS)
+    (tmp_path / "Gull").symlink_to("/a disk that is not there")
+    (tmp_path / "Wren" / "self").symlink_to("self")
+    assert found(tmp_path) == UNSPLIT
+    what, why = "folders that cannot be opened", "The link leads nowhere."
+    assert remarks(tmp_path) == [(what, "Gull", why), (what, "Wren/self", why)]
 
 
 def test_a_folder_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
