@@ -110,13 +110,15 @@ def test_the_loss_in_a_file_says_what_the_scores_were_taken_for(tmp_path, traini
     assert meaning_in_training(tmp_path / "model.h5") is meaning
 
 
-def test_a_keras_archive_says_it_too(tmp_path):
+@pytest.mark.parametrize(
+    ("description", "meaning"), [({"compile_config": {"loss": "categorical_crossentropy"}}, Scores.SHARES), ({}, None)]
+)
+def test_a_keras_archive_says_it_too(tmp_path, description, meaning):
+    h5py.File(tmp_path / "weights.h5", "w").close()
     with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
-        archive.writestr("config.json", json.dumps({"compile_config": {"loss": "categorical_crossentropy"}}))
-    assert meaning_in_training(tmp_path / "model.keras") is Scores.SHARES
-    with zipfile.ZipFile(tmp_path / "not_compiled.keras", "w") as archive:
-        archive.writestr("config.json", "{}")
-    assert meaning_in_training(tmp_path / "not_compiled.keras") is None
+        archive.writestr("config.json", json.dumps(description))
+        archive.write(tmp_path / "weights.h5", "model.weights.h5")
+    assert meaning_in_training(tmp_path / "model.keras") is meaning
 
 
 @pytest.mark.parametrize("meaning", list(Scores))
