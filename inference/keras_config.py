@@ -101,8 +101,10 @@ def _simplify_settings(config: Json) -> None:
     The weights start with what is in the file, so it does not matter which initializer a layer has.
     """
     for key, value in list(config.items()):
-        is_of_training = key.endswith(("_regularizer", "_constraint"))
-        if value is not None and (is_of_training or (key.endswith("_initializer") and not _is_of_keras3(value))):
+        is_initializer = key.endswith("_initializer")
+        is_readable = isinstance(value, dict) and value.get("module") == "keras.initializers"
+        is_of_training = key.endswith(("_regularizer", "_constraint")) or (is_initializer and not is_readable)
+        if value is not None and is_of_training:
             del config[key]
     dtype: Any = config.get("dtype")
     if isinstance(dtype, dict) and dtype.get("class_name") == "Policy":  # of Keras 2
@@ -110,11 +112,3 @@ def _simplify_settings(config: Json) -> None:
     if dtype is not None:
         # In mixed precision, the weights are stored in float32.
         config["dtype"] = "float32" if "mixed" in str(dtype) else dtype
-
-
-def _is_of_keras3(initializer: object) -> bool:
-    return (
-        isinstance(initializer, dict)
-        and initializer.get("module") == "keras.initializers"
-        and "dtype" not in initializer["config"]
-    )

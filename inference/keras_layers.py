@@ -117,7 +117,7 @@ def prepare_layer(layer: Json, is_keras2: bool) -> None:
         layer["config"][new] = layer["config"].pop(old)
     layer["class_name"] = kind
     _prepare_activations(layer, is_keras2)
-    if is_keras2:
+    if is_keras2 or kind == "Identity":
         _leave_out_settings(layer, _accepted(cls))
 
 
@@ -129,7 +129,7 @@ def _leave_out_settings(layer: Json, accepted: set[str]) -> None:
     for key, value in list(layer["config"].items()):
         if key in accepted:
             continue
-        if not _is_harmless(key, value):
+        if not _is_harmless(key, value) and layer["class_name"] != "Identity":
             raise UnsupportedLayerError(
                 f"its layer {_short(_name(layer))}, a {layer['class_name']}, has a setting that is unknown here, "
                 f"{_short(key)}: {_short(value)}. Build the network again without it, copy the weights and save that."

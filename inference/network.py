@@ -1,7 +1,10 @@
 """The file of a network -> a Keras model that turns images into class scores."""
 
+import contextlib
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from .load_errors import explain
 from .modern_archive import unpack_archive
 
 MAX_SIDE = 2048  # pixels of an image that a network takes; those of keras.applications take up to 600
+MAX_RECURSION = 10_000  # calls inside one another; Keras follows a graph from layer to layer, and some have 2,000
 MAX_QUOTED = 120  # characters of the shapes of several inputs
 
 
@@ -100,7 +104,7 @@ def load_lazily(path: Path) -> keras.Model:
     """
     scope = keras.StatelessScope(initialize_variables=False)
     try:
-        with scope:
+        with scope, _deep_recursion():
             model = keras.models.load_model(path, custom_objects=CUSTOM_OBJECTS, compile=False, safe_mode=True)
     except Exception:
         keras.utils.clear_session()  # or the next scope that ends would allocate those weights
@@ -112,3 +116,14 @@ def load_lazily(path: Path) -> keras.Model:
         if stored is not None:
             variable.assign(stored)
     return model
+
+
+@contextlib.contextmanager
+def _deep_recursion() -> Iterator[None]:
+    """Allow functions to call one another more deeply than Python does by default."""
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(usual, MAX_RECURSION))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(usual)

@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import tensorflow as tf
-from keras.src.applications.convnext import LayerScale
+from keras.src.applications.convnext import LayerScale, StochasticDepth
 from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
 from tensorflow import keras
 from tensorflow.keras import layers
@@ -59,6 +59,7 @@ def slashes() -> keras.Model:
     second = layers.Conv2D(4, 3, name="block_conv")(image)
     both = CustomScaleLayer(0.3, name="block/mixed")([first, second])
     scaled = LayerScale(0.1, 4, name="block/scale")(layers.BatchNormalization(name="block/bn")(both))
+    scaled = StochasticDepth(0.2, name="block/depth")(scaled)
     return keras.Model(image, scores(layers.Add(name="block/add")([scaled, second])), name="a/network")
 
 
@@ -73,7 +74,14 @@ def sequential() -> keras.Model:
     augmentation = keras.Sequential(
         [
             layers.RandomFlip("horizontal", input_shape=SIZE),
-            keras.Sequential([layers.RandomRotation(0.1), layers.RandomZoom(0.2), layers.RandomContrast(0.1)]),
+            keras.Sequential(
+                [
+                    layers.RandomRotation(0.1),
+                    layers.RandomZoom(0.2),
+                    layers.RandomContrast(0.1),
+                    layers.RandomHeight(0.1),
+                ]
+            ),
         ]
     )
     features = keras.Sequential([inner(), layers.GlobalAveragePooling2D(), layers.Dense(3)])
@@ -152,6 +160,8 @@ def as_tensorflow_1(node: object) -> object:
         for key, value in config.items():
             if key.endswith("_initializer") and value:
                 value["config"]["dtype"] = "float32"
+        if config.get("activation") == "softmax":
+            config["activation"] = "softmax_v2"  # TensorFlow's name for tf.nn.softmax
         for key in ("groups", "keepdims", "synchronized"):
             config.pop(key, None)
     if kind == "Sequential":  # without InputLayer: the first layer says how large the images are
@@ -170,7 +180,7 @@ def tensorflow_1() -> keras.Model:
             keras.Input(SIZE),
             layers.Conv2D(4, 3, name="features/conv", input_shape=SIZE, kernel_regularizer="l2"),
             layers.BatchNormalization(),
-            layers.Conv2D(4, 1, activation=layers.LeakyReLU(0.4)),
+            layers.TimeDistributed(layers.Conv1D(4, 1, activation=layers.LeakyReLU(0.4), bias_constraint="non_neg")),
             keras.Sequential([layers.SeparableConv2D(4, 3, input_shape=(30, 30, 4)), layers.GlobalMaxPooling2D()]),
             layers.Dense(3, activation="softmax", kernel_initializer="random_normal"),
         ]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +28,19 @@ def scores(network: keras.Model) -> np.ndarray:
 def test_a_network_that_keras_2_saved_gives_the_scores_that_it_gave_there(name):
     found = scores(load_network(NETWORKS / f"{name}.h5"))
     np.testing.assert_allclose(found, ANSWERS[name], atol=HALF_PRECISION if name == "mixed_precision" else 1e-5)
+
+
+def test_a_network_in_mixed_precision_computes_in_float32():
+    network = load_network(NETWORKS / "mixed_precision.h5")
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+
+
+def test_the_ways_to_make_bgr_of_rgb_become_one_layer(tmp_path):
+    image, features = prepared("caffe")
+    keras.Model(image, keras.layers.GlobalAveragePooling2D()(features)).save(tmp_path / "model.h5")
+    for path in (tmp_path / "model.h5", NETWORKS / "preprocess_caffe.h5", NETWORKS / "graph_mode.h5"):
+        kinds = [type(layer).__name__ for layer in load_network(path).layers]
+        assert kinds[:4] == ["InputLayer", "Rescaling", "ReverseChannels", "Rescaling"]
 
 
 def prepared(mode: str) -> tuple[keras.KerasTensor, keras.KerasTensor]:
@@ -86,3 +100,24 @@ def test_a_layer_that_cannot_be_loaded_is_named_and_the_sentence_is_whole(tmp_pa
         file.attrs["model_config"] = json.dumps(description)
     with pytest.raises(PairError, match=rf"cannot be loaded by Keras \S+ {sentence}.*\.$"):
         load_network(path)
+
+
+def test_a_network_with_more_layers_than_python_lets_functions_call_one_another_is_loaded(tmp_path):
+    path = shutil.copy(NETWORKS / "preprocess_tf.h5", tmp_path / "model.h5")
+    with h5py.File(path, "r+") as file:
+        description = json.loads(file.attrs["model_config"])
+        head = description["config"]["layers"].pop()
+        before = head["inbound_nodes"][0][0][0]
+        for name in (f"pass {number}" for number in range(sys.getrecursionlimit())):
+            config = {"name": name, "trainable": True, "dtype": "float32", "activation": "linear"}
+            calls = [[[before, 0, 0, {}]]]
+            description["config"]["layers"].append(
+                {"class_name": "Activation", "name": name, "config": config, "inbound_nodes": calls}
+            )
+            before = name
+        head["inbound_nodes"] = [[[before, 0, 0, {}]]]
+        description["config"]["layers"].append(head)
+        file.attrs["model_config"] = json.dumps(description)
+    limit = sys.getrecursionlimit()
+    np.testing.assert_allclose(scores(load_network(path)), ANSWERS["preprocess_tf"], atol=1e-5)
+    assert sys.getrecursionlimit() == limit
