@@ -12,6 +12,7 @@ from typing import Any
 from flask import Config
 
 from inference import LABELS_FILE, MAX_PIXELS, MAX_WAITING, MIN_SIDE, MODEL_FILE
+from inference.input_range import InputRange
 from inference.processor import has_bfloat16
 
 ROOT = Path(__file__).parent
@@ -25,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "MAX_FORM_PARTS": 100,  # fields and files
     "MAX_PIXELS": MAX_PIXELS,  # of a photo; reading more than 50 million may take too much memory
     "MAX_WAITING": MAX_WAITING,  # photos in the admission queue; with workers, jobs that none has started
+    "INPUT_RANGE": "auto",  # of the pixel values that the network gets: "0-1", "0-255", "-1-1", or what its layers say
     "PRECISION": "float32",  # of the network; "bfloat16" is faster on a processor with instructions for it
     "QUEUE_URL": "",  # of a Celery broker; without it the network runs in the web process
     "RESULT_URL": "",  # of the Redis that keeps the workers' answers; by default QUEUE_URL, if that is a Redis
@@ -41,6 +43,7 @@ CANNOT_START = 4  # exit status; after most others, gunicorn would restart the w
 LONGEST_RESULT_WAIT = 20  # seconds; each waiting client keeps a thread of the web process
 RATE_LIMIT_BEHIND_PROXIES = "60 per minute"  # three times as many photos as the page sends at once
 PRECISIONS = ("float32", "bfloat16")
+AUTO = "auto"
 REDIS_SCHEMES = ("redis", "rediss")
 
 #: The smallest value of each number, and its unit. Werkzeug reads forms, files included, in blocks of half of
@@ -69,6 +72,7 @@ class Settings:
     max_content_length: int
     max_pixels: int
     max_waiting: int
+    input_range: InputRange | None
     precision: str
     queue_url: str
     result_url: str
@@ -106,6 +110,7 @@ def from_config(config: Mapping[str, Any]) -> Settings:
         max_content_length=config["MAX_CONTENT_LENGTH"],
         max_pixels=config["MAX_PIXELS"],
         max_waiting=config["MAX_WAITING"],
+        input_range=_input_range(config["INPUT_RANGE"]),
         precision=_precision(config["PRECISION"]),
         queue_url=queue_url,
         result_url=result_url,
@@ -136,6 +141,16 @@ def _text(config: Mapping[str, Any], name: str) -> str:
     if not text:
         raise SettingError(f"BIRD_{name} is empty. Set it, or leave it out for the default.")
     return text
+
+
+def _input_range(input_range: Any) -> InputRange | None:
+    if input_range == AUTO:
+        return None
+    try:
+        return InputRange(input_range)
+    except ValueError:
+        ranges = ", ".join(map(str, InputRange))
+        raise SettingError(f"BIRD_INPUT_RANGE must be {AUTO} or one of {ranges}, not {input_range!r}.") from None
 
 
 def _precision(precision: Any) -> str:

@@ -68,6 +68,8 @@ def command(
     except (SettingError, PairError) as error:
         click.echo(f"identify: {error}", err=True)
         context.exit(settings.CANNOT_START)
+    if classifier.input_range_reason:
+        click.echo(classifier.input_range_reason, err=True)
     _escape_what_stdout_cannot_encode()
     allow_open_files()  # each process that reads photos takes some
     with open_answer_file(csv_file, top or CANDIDATES, resume) as answers:

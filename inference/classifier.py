@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,9 @@ from . import CANDIDATES, IMAGE_SIZE, Candidate, Identification
 from .backend import keras, tf
 from .errors import PairError
 from .folding import compute_in_bfloat16, fold_batch_normalization
+from .graph import find_input_range, last_activation, row_of_scores, scores_shape
+from .head import HeadError, meaning_in_training, meaning_of_scores, probabilities
+from .input_range import InputRange, choose_range
 from .load_errors import first_line
 from .network import load_network
 from .processor import usable_cores
@@ -33,25 +35,31 @@ class Classifier:
     :ivar labels: in the order of the network's outputs.
     :ivar sha256: of the ``.h5``; every ``Identification`` carries it.
     :ivar batch_size: how many images ``classify_batch`` takes.
+    :ivar input_range: of the pixel values that the network is given.
+    :ivar input_range_reason: a sentence that says why.
     :param pair: the model pair, which has been checked.
     :param precision: of the network: ``float32``, or ``bfloat16``, which is faster on a processor that
         ``has_bfloat16`` and moves confidences a little.
-    :raises PairError: Keras cannot load the model, or the two files do not belong together.
+    :param input_range: of the pixel values that it is given; by default the one that its first layers ask for.
+    :raises PairError: Keras cannot load the model, the two files do not belong together, or the network does not score
+        classes that exclude each other.
     """
 
     batch_size = BATCH_SIZE
 
-    def __init__(self, pair: "Pair", precision: str = "float32") -> None:
+    def __init__(self, pair: "Pair", precision: str = "float32", input_range: InputRange | None = None) -> None:
         self.labels, self.sha256 = pair.labels, pair.sha256
         use_threads(usable_cores())
         let_gpu_memory_grow()
         model = load_network(pair.model_file)
-        outputs = max(2, model.output_shape[-1])  # one sigmoid tells two classes apart
+        outputs = max(2, scores_shape(model)[-1])  # one sigmoid tells two classes apart
         if outputs != len(self.labels):
             raise PairError(
                 f"{pair.model_file} tells {outputs} classes apart, but {pair.labels_file} holds {len(self.labels)} "
                 "labels. Put in the two files of one training."
             )
+        self.input_range, self.input_range_reason = choose_range(input_range, find_input_range(model))
+        self._meaning_in_training = meaning_in_training(pair.model_file)
         try:
             fold_batch_normalization(model)
             if precision == "bfloat16":
@@ -66,23 +74,23 @@ class Classifier:
         :param pixels: ``uint8[224, 224, 3]``, RGB.
         """
         started = time.perf_counter()
-        probabilities = self._probabilities(pixels[np.newaxis]).numpy()[0]
-        return self._identification(probabilities, time.perf_counter() - started)
+        (confidences,) = self._confidences(self._scores(pixels[np.newaxis]))
+        return self._identification(confidences, time.perf_counter() - started)
 
     def classify_batch(self, pixels: NDArray[np.uint8]) -> list[Identification]:
         """Name the species in several images: the same answers as ``classify`` gives for each, in less time.
 
         :param pixels: ``uint8[n, 224, 224, 3]``, RGB; n is 1 to ``batch_size``.
         """
-        if self._batch_probabilities is None:
+        if self._batch_scores is None:
             return [self.classify(image) for image in pixels]
         started = time.perf_counter()
         # The batch is always full: an image then gets the same answer to the last bit, whatever is beside it.
         batch = np.zeros((BATCH_SIZE, *pixels.shape[1:]), dtype="uint8")
         batch[: len(pixels)] = pixels
-        probabilities = self._batch_probabilities(batch).numpy()[: len(pixels)]
+        confidences = self._confidences(self._batch_scores(batch))[: len(pixels)]
         seconds = (time.perf_counter() - started) / len(pixels)
-        return [self._identification(each, seconds) for each in probabilities]
+        return [self._identification(each, seconds) for each in confidences]
 
     def _load_as_saved(self, model_file: Path, failure: Exception) -> None:
         """Run the network without optimization, because the optimized one fails.
@@ -94,6 +102,8 @@ class Classifier:
             self._warm_up(load_network(model_file))
         except PairError:
             raise
+        except HeadError as error:
+            raise PairError(f"{model_file} {error}") from error
         except Exception as error:  # a valid description does not mean that the network can process an image
             raise PairError(f"{model_file} fails on a picture: {first_line(error)}") from error
         log.warning(
@@ -104,29 +114,37 @@ class Classifier:
         )
 
     def _warm_up(self, model: keras.Model) -> None:
-        """Trace a network and classify a blank image, so that no person waits for the second that the first one takes.
+        """Trace a network and classify a few images, so that no person waits for the second that the first one takes.
 
-        :raises Exception: of any kind; the network cannot be run.
+        :raises Exception: of any kind; the network cannot be run, or its scores cannot be used.
         """
-        self._model, self._probabilities = model, traced(model)
-        check_tensors(self._probabilities.get_concrete_function().graph)
-        self.classify(np.zeros((IMAGE_SIZE, IMAGE_SIZE, 3), dtype="uint8"))
+        self._model, self._scores = model, traced(model, self.input_range)
+        check_tensors(self._scores.get_concrete_function().graph)
+        scores = np.concatenate([self._scores(image[np.newaxis]).numpy() for image in different_images()])
+        self._meaning = meaning_of_scores(scores, last_activation(model), self._meaning_in_training)
 
     @cached_property
-    def _batch_probabilities(self) -> Any:
+    def _batch_scores(self) -> Any:
         """The network for ``BATCH_SIZE`` images, traced when first needed; None if it takes only one at a time."""
         try:
-            probabilities = traced(self._model, BATCH_SIZE)
-            check_tensors(probabilities.get_concrete_function().graph)
-            probabilities(np.zeros((BATCH_SIZE, IMAGE_SIZE, IMAGE_SIZE, 3), dtype="uint8"))  # the first takes a second
+            scores = traced(self._model, self.input_range, BATCH_SIZE)
+            check_tensors(scores.get_concrete_function().graph)
+            scores(np.zeros((BATCH_SIZE, IMAGE_SIZE, IMAGE_SIZE, 3), dtype="uint8"))  # the first takes a second
         except Exception as error:  # of any kind, as above; one at a time works as well
             log.info("The network takes one image at a time: %s", first_line(error))
             return None
-        return probabilities
+        return scores
 
-    def _identification(self, probabilities: NDArray[np.float32], seconds: float) -> Identification:
-        best = np.argsort(probabilities)[::-1][:CANDIDATES]
-        candidates = tuple(Candidate(self.labels[index], float(probabilities[index])) for index in best)
+    def _confidences(self, scores: tf.Tensor) -> NDArray[np.float64]:
+        """The probabilities that scores stand for, ``[count, classes]``."""
+        numbers = scores.numpy()
+        if not np.isfinite(numbers).all():
+            log.warning("The network gave NaN or infinity for an image; all species then count as equally likely.")
+        return probabilities(numbers, self._meaning)
+
+    def _identification(self, confidences: NDArray[np.float64], seconds: float) -> Identification:
+        best = np.argsort(confidences)[::-1][:CANDIDATES]
+        candidates = tuple(Candidate(self.labels[index], float(confidences[index])) for index in best)
         return Identification(candidates[0].label, candidates[0].confidence, candidates, self.sha256, seconds)
 
 
@@ -159,51 +177,34 @@ def check_tensors(graph: tf.Graph) -> None:
                 raise ValueError(f"{operation.name} makes {tensor.shape.num_elements()} numbers of it.")
 
 
-def traced(model: keras.Model, count: int = 1) -> Any:
-    """The network as one ``tf.function``: ``uint8[count, 224, 224, 3]`` -> ``float32[count, classes]``.
+def traced(model: keras.Model, input_range: InputRange, count: int = 1) -> Any:
+    """The network as one ``tf.function``: ``uint8[count, 224, 224, 3]`` -> scores, ``float32[count, n]``.
 
     Calling it takes less than half of ``model.predict``'s time on a CPU.
+
+    :param input_range: of the pixel values that it is given.
     """
-    activation = last_activation(model)
     size = model.input_shape[1:3]
     if None not in size and size != (IMAGE_SIZE, IMAGE_SIZE):
         log.warning(
             "The network takes %d×%d images: the %d×%d pixels are resized for it.", *size, IMAGE_SIZE, IMAGE_SIZE
         )
 
-    def probabilities(pixels: tf.Tensor) -> tf.Tensor:
-        rgb = tf.cast(pixels, tf.float32) / 255.0
+    black, white = input_range.limits
+
+    def scores(pixels: tf.Tensor) -> tf.Tensor:
+        rgb = tf.cast(pixels, tf.float32) / (255 / (white - black)) + black
         if None not in size:
             rgb = tf.image.resize(rgb, size)  # changes nothing if it has that size already
-        return as_probabilities(tf.cast(model(rgb, training=False), tf.float32), activation)
+        return row_of_scores(model(rgb, training=False))
 
     signature = [tf.TensorSpec((count, IMAGE_SIZE, IMAGE_SIZE, 3), tf.uint8)]
-    return tf.function(probabilities, input_signature=signature)
+    return tf.function(scores, input_signature=signature)
 
 
-def last_activation(model: keras.Model) -> Callable[..., tf.Tensor] | None:
-    """The activation function of a network's last layer; None if it has no such attribute.
-
-    The last layer may be inside an inner model, and a linear activation after it may only convert float16 to float32.
-    """
-    *_, last = (layer for layer in model.layers if not is_linear_activation(layer))
-    return last_activation(last) if isinstance(last, keras.Model) else getattr(last, "activation", None)
-
-
-def is_linear_activation(layer: keras.Layer) -> bool:
-    """Whether a layer passes its input on as it is."""
-    return isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.linear
-
-
-def as_probabilities(scores: tf.Tensor, activation: Callable[..., tf.Tensor] | None) -> tf.Tensor:
-    """A network's outputs as one probability for each class.
-
-    :param scores: ``float32[count, n]``; n is 1 for a head with one sigmoid, the score of the second of two classes.
-    :param activation: of the network's last layer. A linear one was trained with ``from_logits=True``.
-    :return: ``float32[count, classes]``.
-    """
-    are_logits = activation is keras.activations.linear
-    if scores.shape[-1] == 1:
-        second = tf.sigmoid(scores) if are_logits else scores
-        return tf.concat([1 - second, second], axis=-1)
-    return tf.nn.softmax(scores) if are_logits else scores
+def different_images() -> NDArray[np.uint8]:
+    """Three images that have little in common, ``uint8[3, 224, 224, 3]``: blank, a gradient and noise."""
+    shape = (IMAGE_SIZE, IMAGE_SIZE, 3)
+    gradient = np.broadcast_to(np.linspace(0, 255, IMAGE_SIZE, dtype="uint8")[:, np.newaxis, np.newaxis], shape)
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
+    return np.stack([np.zeros(shape, "uint8"), gradient, noise])

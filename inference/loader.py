@@ -3,17 +3,19 @@
 import os
 from typing import TYPE_CHECKING
 
+from .input_range import InputRange
 from .pair import Pair
 
 if TYPE_CHECKING:
     from .classifier import Classifier
 
 
-def load_classifier(pair: Pair, precision: str) -> "Classifier":
+def load_classifier(pair: Pair, precision: str, input_range: InputRange | None = None) -> "Classifier":
     """Load a pair, in a process that does not train.
 
     :param precision: of the network, as ``Classifier`` takes it.
-    :raises PairError: Keras cannot load the model, the two files do not belong together, or one was replaced meanwhile.
+    :param input_range: of the pixel values that it is given; by default the one that its first layers ask for.
+    :raises PairError: the network cannot be used, the two files do not belong together, or one was replaced meanwhile.
     """
     # oneDNN may then keep weights in the order that suits it: a fifth less processor time. In a process that trains,
     # or convolves outside of a traced network, the results would be wrong.
@@ -21,6 +23,6 @@ def load_classifier(pair: Pair, precision: str) -> "Classifier":
     from .classifier import Classifier
 
     try:
-        return Classifier(pair, precision)
+        return Classifier(pair, precision, input_range)
     finally:
         pair.check_unchanged()  # after a failure, too: a file that was half replaced is its likely reason

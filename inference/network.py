@@ -11,6 +11,7 @@ from typing import Any
 from .archive import is_archive
 from .backend import keras
 from .errors import PairError
+from .graph import scores_shape
 from .keras_config import write_modern_copy
 from .keras_layers import CUSTOM_OBJECTS
 from .load_errors import explain
@@ -30,7 +31,7 @@ def load_network(path: Path) -> keras.Model:
     try:
         with tempfile.TemporaryDirectory() as folder:
             model = load_lazily(_loadable(path, Path(folder)))
-        inputs, scores = model.input_shape, model.output_shape
+        inputs, scores = model.input_shape, scores_shape(model)
     # Keras has no exception class of its own: whatever it raises here, the file is the reason.
     except Exception as error:
         raise PairError(f"{path} cannot be loaded by Keras {keras.__version__}: {explain(error)}") from error

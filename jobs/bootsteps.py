@@ -82,11 +82,7 @@ class Heartbeat(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **options: object) -> None:
         super().__init__(consumer, **options)
         self._process = _process(consumer.app)
-        self._info = WorkerInfo(
-            name=f"{consumer.hostname}/{secrets.token_hex(4)}",  # two workers may have the same host name
-            model=self._process.pair.sha256,
-            labels=len(self._process.pair.labels),
-        )
+        self._name = f"{consumer.hostname}/{secrets.token_hex(4)}"  # two workers may have the same host name
         self._timer: Any = None
 
     def start(self, consumer: Any) -> None:
@@ -101,6 +97,11 @@ class Heartbeat(bootsteps.StartStopStep):
             self._timer.cancel()
         with contextlib.suppress(UnavailableError):
             self._process.store.remove_worker(self._info)
+
+    @property
+    def _info(self) -> WorkerInfo:
+        pair = self._process.pair
+        return WorkerInfo(self._name, pair.sha256, len(pair.labels), self._process.input_range)
 
     def _send_heartbeat(self) -> None:
         self._process.stop_if_model_failed()

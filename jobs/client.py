@@ -14,6 +14,7 @@ from kombu.exceptions import OperationalError
 from redis import RedisError
 
 from inference import Identification
+from inference.input_range import InputRange
 
 from . import NO_BROKER, NO_REDIS, QUEUE, TASK
 from .celery_config import BROKER_TIMEOUT, CONNECT_TIMEOUT, celery_app
@@ -41,6 +42,7 @@ class RemoteClassifier:
 
     batch_size = 1
     is_remote = True
+    input_range_reason = ""  # each worker logs its own
 
     def __init__(
         self,
@@ -90,6 +92,15 @@ class RemoteClassifier:
             with contextlib.suppress(UnavailableError, *_UNREACHABLE):
                 self._store.mark_fetched(job_id)
                 result.forget()
+
+    def input_range(self) -> InputRange | None:
+        """The range of the pixel values that the workers' networks are given; None if they do not all say the same."""
+        try:
+            said = {worker.input_range for worker in self._store.state().workers}
+        except UnavailableError:
+            return None
+        known = [each for each in InputRange if {each} == said]
+        return known[0] if known else None
 
     def classify_batch(self, pixels: npt.NDArray[np.uint8]) -> list[Identification | PendingJob]:
         """Have workers name the species in several images, one after the other; see ``classify``.

@@ -5,6 +5,7 @@ its pool are forked from it. Each of them loads the network and works on one job
 """
 
 import ctypes
+import logging
 import multiprocessing
 import os
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import settings
 from inference.errors import PairError
+from inference.input_range import InputRange
 from inference.loader import load_classifier
 from inference.pair import Pair, check_pair
 from settings import Settings
@@ -25,6 +27,9 @@ from .store import JobStore
 if TYPE_CHECKING:
     from inference.classifier import Classifier
 
+log = logging.getLogger(__name__)
+
+MAX_INPUT_RANGE = 10  # bytes of the spelling of an InputRange
 MAX_FAILURE = 1000  # bytes of the sentence that says why a pool process could not load the model
 RESTART = 1  # exit status with which systemd starts the worker again
 
@@ -42,7 +47,7 @@ def stop_worker(reason: str, status: int = settings.CANNOT_START) -> NoReturn:
 class WorkerProcess:
     """A process of the worker, the main one or one of its pool.
 
-    :param load: loads the network of a pair with a precision.
+    :param load: loads the network of a pair with a precision and an input range.
     :ivar takes_jobs: set in the main process while it takes jobs from the broker.
     :ivar classifier: in a pool process, once it has loaded the model.
     """
@@ -50,14 +55,15 @@ class WorkerProcess:
     settings: Settings
     pair: Pair
     store: JobStore
-    load: Callable[[Pair, str], "Classifier"] = load_classifier
+    load: Callable[[Pair, str, InputRange | None], "Classifier"] = load_classifier
     takes_jobs: threading.Event = field(default_factory=threading.Event)
     classifier: "Classifier" = field(init=False)
 
     def __post_init__(self) -> None:
-        # Shared memory, in which a pool process tells the main process whether it has loaded the model.
+        # Shared memory, in which a pool process tells the main process whether it has loaded the model, and how.
         self._loaded = multiprocessing.Semaphore(0)
         self._failure = multiprocessing.Array(ctypes.c_char, MAX_FAILURE)
+        self._input_range = multiprocessing.Array(ctypes.c_char, MAX_INPUT_RANGE)
 
     @classmethod
     def from_environment(cls) -> "WorkerProcess":
@@ -78,11 +84,13 @@ class WorkerProcess:
     def load_model(self, **_signal: object) -> None:
         """Load the model before this pool process gets its first job. End the process if that fails."""
         try:
-            self.classifier = self.load(self.pair, self.settings.precision)
+            self.classifier = self.load(self.pair, self.settings.precision, self.settings.input_range)
         except Exception as error:
             reason = str(error) if isinstance(error, PairError) else f"{type(error).__name__}: {error}"
             self._failure.value = reason.encode()[: MAX_FAILURE - 1]
             os._exit(settings.CANNOT_START)  # Celery would only log an exception, and go on without a model
+        log.info(self.classifier.input_range_reason)
+        self._input_range.value = self.classifier.input_range.encode()
         self._loaded.release()
 
     # --- In the main process
@@ -108,6 +116,11 @@ class WorkerProcess:
         """
         if self._failure.value:
             stop_worker(self._failure.value.decode(errors="replace"), status)
+
+    @property
+    def input_range(self) -> str:
+        """The range of the pixel values that the network is given; empty before a pool process has loaded it."""
+        return self._input_range.value.decode()
 
     def health(self) -> Report:
         """What ``/healthz`` answers, and with which status."""

@@ -51,11 +51,13 @@ class WorkerInfo:
     :param name: unique.
     :param model: the SHA-256 of its model file.
     :param labels: how many species it can name.
+    :param input_range: of the pixel values that its network is given, as ``InputRange`` spells it; empty if unknown.
     """
 
     name: str
     model: str
     labels: int
+    input_range: str = ""
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,6 @@ def _queue_state(waiting: int, mean_service_time: bytes | None, workers: list[by
 
 
 def _worker_info(text: bytes) -> WorkerInfo:
-    """Read what a worker said about itself. It may be of another release and say more."""
+    """Read what a worker said about itself. It may be of another release and say less or more."""
     worker = json.loads(text)
-    return WorkerInfo(worker["name"], worker["model"], worker["labels"])
+    return WorkerInfo(worker["name"], worker["model"], worker["labels"], worker.get("input_range", ""))

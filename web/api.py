@@ -68,6 +68,7 @@ def model() -> Response:
     return jsonify(
         sha256=model_info.sha256,
         species=len(services.classifier.labels),
+        input_range=services.classifier.input_range(),
         unsure_below=model_info.unsure_below,
         figures=model_info.metrics and _metrics_json(model_info.metrics),
         accepts={

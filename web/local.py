@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference import Identification
+from inference.input_range import InputRange
 from inference.loader import load_classifier
 from inference.pair import Pair
 from jobs.errors import UnknownJobError
@@ -20,16 +21,18 @@ class LocalClassifier:
 
     :param pair: the model pair, checked.
     :param precision: ``float32`` or ``bfloat16``.
+    :param input_range: of the pixel values that the network is given; None for what its first layers ask for.
     :raises PairError: the pair cannot be loaded.
     """
 
     concurrency = 1
     is_remote = False
 
-    def __init__(self, pair: Pair, precision: str) -> None:
-        self._network = load_classifier(pair, precision)
+    def __init__(self, pair: Pair, precision: str, input_range: InputRange | None) -> None:
+        self._network = load_classifier(pair, precision, input_range)
         self.labels = self._network.labels
         self.batch_size = self._network.batch_size
+        self.input_range_reason = self._network.input_range_reason
 
     def classify(self, pixels: NDArray[np.uint8], wait: float | None = None) -> Identification | PendingJob:
         """Name the species in one image, ``uint8[224, 224, 3]``; ``wait`` makes no difference."""
@@ -38,6 +41,10 @@ class LocalClassifier:
     def classify_batch(self, pixels: NDArray[np.uint8]) -> list[Identification | PendingJob]:
         """Name the species in up to ``batch_size`` images, ``uint8[n, 224, 224, 3]``."""
         return [*self._network.classify_batch(pixels)]
+
+    def input_range(self) -> InputRange | None:
+        """The range of the pixel values that the network is given."""
+        return self._network.input_range
 
     def check(self) -> None:
         """Raise nothing: the network is always there."""

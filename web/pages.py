@@ -59,7 +59,10 @@ def about() -> str:
     """How the site works, what happens to a photo, and how good the model is."""
     services = current_services()
     return render_template(
-        "about.html", metrics=services.model_info.metrics, is_rate_limited=bool(services.settings.rate_limit)
+        "about.html",
+        input_range=services.classifier.input_range(),
+        metrics=services.model_info.metrics,
+        is_rate_limited=bool(services.settings.rate_limit),
     )
 
 

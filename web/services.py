@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from inference import Identification
 from inference.digest import sha256
+from inference.input_range import InputRange
 from inference.labels import load_labels
 from inference.sandbox import Sandbox
 from jobs.pending import PendingJob, Position
@@ -33,18 +34,23 @@ class PhotoClassifier(Protocol):
     :ivar batch_size: how many images ``classify_batch`` takes.
     :ivar concurrency: how many calls may run at the same time.
     :ivar is_remote: whether photos leave this process, for the pages that say what happens to a photo.
+    :ivar input_range_reason: a sentence about the pixel values that the network is given; empty if workers run it.
     """
 
     labels: tuple[str, ...]
     batch_size: int
     concurrency: int
     is_remote: bool
+    input_range_reason: str
 
     def classify(self, pixels: Pixels, wait: float | None = None) -> Identification | PendingJob:
         """Name the species in an image, within ``wait`` seconds if a worker does it."""
 
     def classify_batch(self, pixels: Pixels) -> list[Identification | PendingJob]:
         """Name the species in several images, ``uint8[n, 224, 224, 3]``."""
+
+    def input_range(self) -> InputRange | None:
+        """The range of the pixel values that the network is given; None if no worker says it."""
 
     def check(self) -> None:
         """Raise what ``classify`` would raise, if no photo can be identified now."""
@@ -84,7 +90,7 @@ def load_classifier(settings: Settings) -> tuple[PhotoClassifier, str | None]:
     from .local import LocalClassifier
 
     pair = check_pair(settings.model, settings.labels)
-    return LocalClassifier(pair, settings.precision), pair.sha256
+    return LocalClassifier(pair, settings.precision, settings.input_range), pair.sha256
 
 
 def _sha256_if_there(model_file: Path) -> str | None:

@@ -161,6 +161,7 @@ def install(app: Flask, services: Services) -> None:
         services.model_info.sha256, len(services.classifier.labels), lambda: _count_waiting(services)
     )
     if not services.classifier.is_remote:
+        app.logger.info(services.classifier.input_range_reason)
         _warm_up(app, services)
     _readiness(app).announce()
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference import Identification
+from inference.input_range import InputRange
 from inference.loader import load_classifier
 from inference.pair import Pair
 from jobs import TASK
@@ -27,8 +28,10 @@ TIME_LIMIT = 3  # seconds of a try, so that no test takes minutes
 class BreakableClassifier:
     """The real classifier, which some images do not reach."""
 
-    def __init__(self, pair: Pair, precision: str) -> None:
-        self._classifier = load_classifier(pair, precision)
+    def __init__(self, pair: Pair, precision: str, input_range: InputRange | None) -> None:
+        self._classifier = load_classifier(pair, precision, input_range)
+        self.input_range = self._classifier.input_range
+        self.input_range_reason = self._classifier.input_range_reason
 
     def classify(self, pixels: npt.NDArray[np.uint8]) -> Identification:
         match pixels[0, 0, 0]:

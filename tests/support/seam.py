@@ -20,6 +20,7 @@ from jinja2 import FileSystemBytecodeCache
 
 import settings
 from inference import CANDIDATES, Candidate, Identification
+from inference.input_range import InputRange
 from inference.sandbox import Reading, Sandbox
 from jobs.errors import UnknownJobError
 from jobs.pending import PendingJob, Position
@@ -51,6 +52,7 @@ class ColorClassifier:
     batch_size = 1
     concurrency = 1
     is_remote = False
+    input_range_reason = "The stand-in for the network takes pixel values from 0 to 255."
 
     def __init__(self, labels: tuple[str, ...] = tuple(COLORS)) -> None:
         self.labels = labels
@@ -67,6 +69,10 @@ class ColorClassifier:
     def classify_batch(self, pixels: npt.NDArray[np.uint8]) -> list[Identification | PendingJob]:
         """Name the birds in several images."""
         return [self.classify(each) for each in pixels]
+
+    def input_range(self) -> InputRange | None:
+        """As of a network that does not say what it wants."""
+        return InputRange.ZERO_TO_ONE
 
     def check(self) -> None:
         """It is always there."""

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import settings
+from inference.input_range import InputRange
 from settings import DEFAULTS, SettingError, Settings, from_config
 
 
@@ -29,6 +30,9 @@ def checked(**changed: Any) -> Settings:
         ("PROXIES", "one", "BIRD_PROXIES must be a number of proxies, not 'one'."),
         ("PROXIES", True, "BIRD_PROXIES must be a number of proxies, not True."),
         ("PROXIES", None, "BIRD_PROXIES must be a number of proxies, not None."),
+        ("INPUT_RANGE", "0-256", "BIRD_INPUT_RANGE must be auto or one of 0-1, 0-255, -1-1, not '0-256'."),
+        ("INPUT_RANGE", "", "BIRD_INPUT_RANGE must be auto or one of 0-1, 0-255, -1-1, not ''."),
+        ("INPUT_RANGE", 255, "BIRD_INPUT_RANGE must be auto or one of 0-1, 0-255, -1-1, not 255."),
         ("PRECISION", "float16", "BIRD_PRECISION must be float32 or bfloat16, not 'float16'."),
         ("UNSURE_BELOW", "40 %", "BIRD_UNSURE_BELOW must be a confidence from 0 to 1, not '40 %'."),
         ("UNSURE_BELOW", 1.01, "BIRD_UNSURE_BELOW must be a confidence from 0 to 1, not 1.01."),
@@ -116,8 +120,15 @@ def test_bfloat16_is_refused_where_the_processor_does_not_have_it(monkeypatch, h
             checked(PRECISION="bfloat16")
 
 
+@pytest.mark.parametrize("input_range", InputRange)
+def test_a_range_of_pixel_values_can_be_set_in_the_environment(monkeypatch, input_range):
+    monkeypatch.setenv("BIRD_INPUT_RANGE", input_range.value)
+    assert settings.from_environment().input_range is input_range
+
+
 def test_the_default_settings_can_be_used():
     assert checked().precision == "float32"
+    assert checked().input_range is None
     assert checked().unsure_below is None
     assert checked().max_content_length == 10 * 2**20
 

@@ -15,7 +15,7 @@ from jobs.client import RemoteClassifier
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError, UnknownJobError
 from jobs.messages import SQS_LIMIT, decode_pixels, encode_identification
 from jobs.pending import PendingJob, Position
-from jobs.store import JobStore, WorkerInfo
+from jobs.store import WORKERS, JobStore, WorkerInfo
 from tests.support import brokers
 from tests.support.brokers import Broker
 
@@ -80,6 +80,18 @@ def test_it_classifies_as_many_photos_at_once_as_may_wait_and_one_more(client):
         client.check()
     with pytest.raises(BusyError):
         client.classify(BLACK)
+
+
+def test_the_input_range_is_known_if_all_workers_say_the_same_and_one_that_is_known(client, redis, server):
+    assert client.input_range() is None  # an earlier release says nothing
+    redis.delete(WORKERS)
+    store = JobStore(server.url)
+    for name, said, meant in [("a", "0-255", "0-255"), ("b", "0-255", "0-255"), ("c", "0-1", None)]:
+        store.heartbeat(WorkerInfo(name, "", 2, said))
+        assert client.input_range() == meant
+    redis.delete(WORKERS)
+    store.heartbeat(WorkerInfo("of a later release", "", 2, "0-65535"))
+    assert client.input_range() is None
 
 
 def test_an_answer_is_found_again_and_again(client, redis):

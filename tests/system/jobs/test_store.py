@@ -1,5 +1,6 @@
 """jobs/store.py: the job store that web processes and workers share, in a real Redis."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -144,6 +145,12 @@ def test_a_worker_without_heartbeat_counts_as_gone(jobs, monkeypatch):
             ask()
         assert error.value.reason == "no worker is there"
     assert jobs.state().waiting == 0
+
+
+@pytest.mark.parametrize(("more", "input_range"), [({}, ""), ({"input_range": "0-255", "later": "release"}, "0-255")])
+def test_a_worker_of_another_release_may_say_less_or_more(jobs, more, input_range):
+    jobs._heartbeat([store.WORKERS], [json.dumps({"name": "b@birds", "model": "decaf", "labels": 5, **more})])
+    assert set(jobs.state().workers) == {WORKER, WorkerInfo("b@birds", "decaf", 5, input_range)}
 
 
 def test_a_thumbnail_is_kept_with_the_job_and_both_for_an_hour(jobs):

@@ -35,6 +35,9 @@ def test_the_last_line_that_is_printed_is_the_address_and_the_app_then_answers_q
             assert process.poll() is None, lines
             time.sleep(0.05)
         time.sleep(1)
+        assert any(
+            "The network is given pixel values from 0 to 1, as its first layers ask for." in line for line in lines
+        )
         assert lines[-1] == f"http://127.0.0.1:{port}\n"
         times = []
         for _ in range(6):

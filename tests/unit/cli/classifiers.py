@@ -29,6 +29,7 @@ class BatchClassifier:
     labels = COLORS
     concurrency = 1
     is_remote = False
+    input_range_reason = ""
 
     def __init__(self, batch_size: int = 4) -> None:
         self.batch_size = batch_size
@@ -68,6 +69,7 @@ class Workers(BatchClassifier):
     """
 
     is_remote = True
+    input_range_reason = ""
 
     def __init__(self, *events: Event, concurrency: int = 1) -> None:
         super().__init__(batch_size=1)

@@ -11,6 +11,7 @@ from openapi_spec_validator import validate
 
 from inference import Identification
 from inference.formats import FORMATS
+from inference.input_range import InputRange
 from inference.model_card import ModelMetrics, SpeciesMetrics
 from inference.photo import open_photo
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError
@@ -107,6 +108,7 @@ def test_the_species_and_the_model_keep_the_names_of_their_fields(make_client):
     assert checked(client.get(MODEL), MODEL, "GET").json == {
         "sha256": SHA256,
         "species": len(COLORS),
+        "input_range": "0-1",
         "unsure_below": 0.35,
         "figures": {
             "date": "2026-11-24",
@@ -119,6 +121,19 @@ def test_the_species_and_the_model_keep_the_names_of_their_fields(make_client):
         },
         "accepts": {"extensions": list(FORMATS), "bytes": 10 * 2**20, "pixels": 50_000_000},
     }
+
+
+def test_the_page_and_the_api_say_which_pixel_values_the_network_is_given(make_client):
+    said = {None: "shown to a neural network. The"}
+    for wanted in InputRange:
+        black, white = wanted.limits
+        said[wanted] = f"shown to a neural network, as numbers from {black} to {white} for each color. The"
+    for input_range, words in said.items():
+        classifier = ColorClassifier()
+        classifier.input_range = lambda found=input_range: found
+        client = make_client(classifier)
+        assert checked(client.get(MODEL), MODEL, "GET").json["input_range"] == input_range
+        assert words in client.get("/about").text
 
 
 def test_the_confidence_below_which_the_page_is_not_sure_can_be_set(make_client, photo):
