@@ -10,7 +10,7 @@ import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import h5py
 
@@ -41,7 +41,7 @@ def is_archive(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def open_archive(path: Path) -> Iterator[tuple[object, h5py.File]]:
+def open_archive(path: Path) -> Iterator[tuple[Any, h5py.File]]:
     """The description in a ``.keras`` file, parsed, and its weights.
 
     :raises NotAModelError: it is another archive.

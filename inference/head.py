@@ -3,7 +3,7 @@
 import json
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import h5py
 import numpy as np
@@ -50,7 +50,7 @@ def _training_config(model_file: Path) -> Any:
     """
     if is_archive(model_file):
         with open_archive(model_file) as (config, _weights):
-            return cast(Any, config)["compile_config"]
+            return config["compile_config"]
     with h5py.File(model_file) as file:
         return json.loads(file.attrs["training_config"])
 
