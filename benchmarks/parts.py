@@ -56,7 +56,7 @@ def traced_network(*, fold: bool) -> Callable[[], object]:
     os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "1"  # as in the app, so that only folding makes a difference
     from inference.classifier import tf, traced
     from inference.folding import fold_batch_normalization
-    from inference.network import load_network
+    from inference.keras_files.network import load_network
 
     model = load_network(MODEL)
     if fold:

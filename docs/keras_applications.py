@@ -77,8 +77,8 @@ def run(*command: str) -> str:
 def load(folder: Path) -> dict[str, object]:
     """Load a network as the app does, and compare its scores with those that were saved with it."""
     from inference.folding import fold_batch_normalization
-    from inference.model_file import check_model_file
-    from inference.network import load_network
+    from inference.keras_files.model_file import check_model_file
+    from inference.keras_files.network import load_network
 
     expected = np.load(folder / "scores.npy")
     try:

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from .archive import is_archive, open_archive
+from .keras_files.archive import is_archive, open_archive
 
 TOLERANCE = 1e-3  # of a sum of probabilities; float16 has three digits
 SIGMOIDS = ("sigmoid", "hardsigmoid")  # how their names begin

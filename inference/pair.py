@@ -5,9 +5,9 @@ from pathlib import Path
 
 from .digest import sha256
 from .errors import PairError
+from .keras_files.model_file import check_model_file
 from .labels import load_labels
 from .manifest import check_manifest
-from .model_file import check_model_file
 
 FileVersion = tuple[int, int, int]  # changes when a file is replaced or written to
 

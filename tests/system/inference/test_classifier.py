@@ -13,8 +13,8 @@ import tensorflow as tf
 from inference import LABELS_FILE, MODEL_FILE, classifier
 from inference.classifier import Classifier
 from inference.errors import PairError
+from inference.keras_files.model_file import check_model_file
 from inference.loader import load_classifier
-from inference.model_file import check_model_file
 from inference.pair import check_pair
 from inference.photo import open_photo
 from inference.processor import has_bfloat16

@@ -11,7 +11,7 @@ from keras import layers
 
 from inference import folding
 from inference.folding import compute_in_bfloat16, fold_batch_normalization
-from inference.network import load_network
+from inference.keras_files.network import load_network
 from inference.processor import has_bfloat16
 
 RNG = np.random.default_rng(0)

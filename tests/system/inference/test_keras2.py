@@ -1,4 +1,4 @@
-"""inference/keras_config.py and its parts: networks of other releases of Keras give the same scores here."""
+"""inference/keras_files/keras_config.py and its parts: networks of other releases give the same scores here."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from inference.errors import PairError
-from inference.network import load_network
+from inference.keras_files.network import load_network
 
 NETWORKS = Path(__file__).parents[2] / "support" / "keras2" / "networks"
 ANSWERS = np.load(NETWORKS / "answers.npz")

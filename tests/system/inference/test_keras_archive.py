@@ -1,4 +1,4 @@
-"""inference/archive.py and modern_archive.py: ``.keras`` files of every release of Keras, good and malicious."""
+"""inference/keras_files/archive.py, modern_archive.py: ``.keras`` files of all releases, good and malicious."""
 
 import json
 import os
@@ -16,8 +16,8 @@ import pytest
 from inference import LABELS_FILE, MODEL_FILE
 from inference.digest import sha256
 from inference.errors import PairError
-from inference.model_file import check_model_file
-from inference.network import load_network
+from inference.keras_files.model_file import check_model_file
+from inference.keras_files.network import load_network
 from tests.support.servers import ROOT
 from tests.system.inference.test_classifier import PIXELS, confidences, load, small_network
 

@@ -1,4 +1,4 @@
-"""inference/load_errors.py and network.py: what is said of a network that cannot be used."""
+"""inference/keras_files/load_errors.py and network.py: what is said of a network that cannot be used."""
 
 import errno
 import json
@@ -9,8 +9,8 @@ import keras
 import pytest
 
 from inference.errors import PairError
-from inference.load_errors import explain
-from inference.network import load_network
+from inference.keras_files.load_errors import explain
+from inference.keras_files.network import load_network
 
 HUGE = {"name": "x" * 5000}  # a description that Keras quotes
 

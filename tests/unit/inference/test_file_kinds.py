@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from inference.errors import PairError
+from inference.keras_files.model_file import check_model_file
 from inference.labels import load_labels
-from inference.model_file import check_model_file
 
 
 def zipped(*names: str) -> bytes:

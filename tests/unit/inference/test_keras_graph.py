@@ -1,10 +1,10 @@
-"""inference/keras_graph.py: names, connections and inputs, as Keras 3 describes them."""
+"""inference/keras_files/keras_graph.py: names, connections and inputs, as Keras 3 describes them."""
 
 import copy
 
 import pytest
 
-from inference.keras_graph import modern_graph, tensor
+from inference.keras_files.keras_graph import modern_graph, tensor
 
 
 def layer(name: str, *calls: object, kind: str = "Dense", **config: object) -> dict:

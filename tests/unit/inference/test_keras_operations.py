@@ -1,9 +1,9 @@
-"""inference/keras_operations.py: operations of TensorFlow and Keras become layers."""
+"""inference/keras_files/keras_operations.py: operations of TensorFlow and Keras become layers."""
 
 import pytest
 
-from inference.keras_graph import tensor
-from inference.keras_operations import replace_operations
+from inference.keras_files.keras_graph import tensor
+from inference.keras_files.keras_operations import replace_operations
 
 IMAGE, OTHER = tensor("image"), tensor("other")
 ELLIPSIS = {"class_name": "__ellipsis__"}

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..backend import keras
+from ..errors import PairError
+from ..graph import scores_shape
 from .archive import is_archive
-from .backend import keras
-from .errors import PairError
-from .graph import scores_shape
 from .keras_config import write_modern_copy
 from .keras_layers import CUSTOM_OBJECTS
 from .load_errors import explain

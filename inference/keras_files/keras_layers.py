@@ -9,7 +9,7 @@ import inspect
 import re
 from typing import Any
 
-from .backend import keras
+from ..backend import keras
 from .keras_graph import Json
 from .keras_operations import operation_name
 

@@ -1,6 +1,6 @@
 """The model file, checked without TensorFlow: is it a whole Keras model, and would loading it do any harm?
 
-``python -m inference.model_file PATH`` is the process that checks it.
+``python -m inference.keras_files.model_file PATH`` is the process that checks it.
 """
 
 import contextlib
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import h5py
 
+from ..confinement import confine_process, minimal_environment
+from ..errors import PairError
+from ..file_kinds import HDF5, ZIP, kind_of_file, read_head
 from .archive import NotAModelError, check_archive, is_archive, network_groups
-from .confinement import confine_process, minimal_environment
-from .errors import PairError
-from .file_kinds import HDF5, ZIP, kind_of_file, read_head
 from .hdf5 import RefusedError, check_model_weights, read_description
 
 MEMORY_LIMIT = 768 * 2**20  # bytes that the check may take: MAX_DESCRIPTION of JSON can become half a gigabyte
@@ -41,7 +41,7 @@ def check_model_file(path: Path) -> None:
         checked = subprocess.run(
             [sys.executable, "-m", __spec__.name, path.absolute()],
             capture_output=True,
-            cwd=Path(__file__).parent.parent,
+            cwd=Path(__file__).parents[2],
             env=minimal_environment(),
             timeout=CHECK_TIMEOUT,
         )

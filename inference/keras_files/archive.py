@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import h5py
 
-from .file_kinds import ZIP
+from ..file_kinds import ZIP
 from .hdf5 import MAX_DESCRIPTION, RefusedError, check_arrays, parse_description
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What Keras saved: checked, its description rewritten for this Keras, and loaded."""
