@@ -34,7 +34,7 @@ def build(name: str, images: np.ndarray) -> keras.Model:
     )
     rng = np.random.default_rng(1)
     for weight in base.trainable_weights:
-        if len(weight.shape) == 1:  # scales as small as training makes them, so that rounding does not add up; offsets
+        if len(weight.shape) == 1:  # scales, small, so that rounding does not add up; offsets
             low, high = (0.02, 0.3) if "gamma" in weight.name else (-0.3, 0.3)
             weight.assign(rng.uniform(low, high, weight.shape))
     normalizations = [layer for layer in base._flatten_layers() if type(layer).__name__ == "BatchNormalization"]
