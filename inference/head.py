@@ -61,7 +61,7 @@ def meaning_of_scores(scores: NDArray[np.float32], activation: str, in_training:
     :param scores: ``[images, n]``, what it gives for images that differ.
     :param activation: its last one, as ``graph.last_activation`` names it; empty if it has none.
     :param in_training: what its loss took them for.
-    :raises HeadError: they are no numbers, whatever the image, or they are no scores of classes that exclude each other.
+    :raises HeadError: they are no numbers for any image, or they are no scores of classes that exclude each other.
     """
     # A network that divides by the deviation or the maximum of an image gives NaN for a blank one only.
     scores = scores[np.isfinite(scores).all(axis=1)]
