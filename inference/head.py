@@ -61,9 +61,11 @@ def meaning_of_scores(scores: NDArray[np.float32], activation: str, in_training:
     :param scores: ``[images, n]``, what it gives for images that differ.
     :param activation: its last one, as ``graph.last_activation`` names it; empty if it has none.
     :param in_training: what its loss took them for.
-    :raises HeadError: they are no numbers, or they are no scores of classes that exclude each other.
+    :raises HeadError: they are no numbers for any image, or they are no scores of classes that exclude each other.
     """
-    if not np.isfinite(scores).all():
+    # A network that divides by the deviation or the maximum of an image gives NaN for a blank one only.
+    scores = scores[np.isfinite(scores).all(axis=1)]
+    if not len(scores):
         raise HeadError("gives NaN or infinity instead of scores: its training has failed. Put in another one.")
     if activation == "softmax" and (scores == 1).all():
         raise HeadError(

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 AffineMap = tuple[float, float]  # scale and offset
+TOLERANCE = 1e-2  # of both, where nothing is changed: gray is 0.9999 of the channels, and float16 has three digits
 
 
 class InputRange(StrEnum):
@@ -68,7 +69,7 @@ def nearest_range(maps: Iterable[AffineMap]) -> InputRange | None:
 
     :param maps: what the layers make of a pixel value, each together with those before it.
     """
-    changes = {each for each in maps if each != (1, 0)}
+    changes = {each for each in maps if math.dist(each, (1, 0)) > TOLERANCE}
 
     def total_distance(wanted: InputRange) -> float:
         black, white = wanted.limits

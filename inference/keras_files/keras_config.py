@@ -66,6 +66,8 @@ def _modernize(layer: Json, is_keras2: bool) -> None:
     config = layer["config"]
     if isinstance(config, dict) and "output_layers" in config and layer["class_name"] not in MODELS:
         layer["class_name"] = "Functional"  # a subclass of Model, which adds how it is trained
+        if "module" in layer:
+            _say_where_class_is(layer)
     if layer["class_name"] not in MODELS:
         _simplify_settings(config)
         for inner in (config.get("layer"), config.get("activation")):  # of a wrapper, and instead of a function

@@ -55,12 +55,49 @@ class ReverseChannels(keras.layers.Layer):  # type: ignore[misc]
         return inputs[..., ::-1]
 
 
+class FunctionOfTensor(keras.layers.Layer):  # type: ignore[misc]
+    """Calls one of the functions of ``keras.ops`` that Keras has no layer for.
+
+    :param function: its name, one of ``NAMES``.
+    :param settings: its other arguments.
+    """
+
+    NAMES = ("abs", "clip", "exp", "max", "mean", "sqrt", "square", "sum")
+
+    def __init__(self, function: str, settings: Json, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if function not in self.NAMES:
+            raise ValueError(f"{function} is not one of {', '.join(self.NAMES)}")
+        self.function, self.settings = getattr(keras.ops, function), settings
+
+    def call(self, inputs: Any) -> Any:
+        """Call the function."""
+        return self.function(inputs, **self.settings)
+
+
+class PartOfTensor(keras.layers.Layer):  # type: ignore[misc]
+    """Takes a part of a tensor, ``tensor[..., :3]`` for example.
+
+    :param key: for each axis a number, ``[start, stop, step]`` or ``"..."``.
+    """
+
+    def __init__(self, key: list[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        parts = {"...": Ellipsis}
+        self.key = tuple(slice(*each) if isinstance(each, list) else parts.get(each, each) for each in key)
+
+    def call(self, inputs: Any) -> Any:
+        """Take the part."""
+        return inputs[self.key]
+
+
 def hard_sigmoid_of_keras2(inputs: Any) -> Any:
     """The activation ``hard_sigmoid`` of Keras 2. The one of Keras 3 rises from -3 to 3, not from -2.5 to 2.5."""
     return keras.ops.clip(0.2 * inputs + 0.5, 0.0, 1.0)
 
 
-_OWN_LAYERS = {layer.__name__: layer for layer in (LayerScale, CustomScaleLayer, ReverseChannels)}
+_OWN = (LayerScale, CustomScaleLayer, ReverseChannels, FunctionOfTensor, PartOfTensor)
+_OWN_LAYERS = {layer.__name__: layer for layer in _OWN}
 
 # What loading a description that was rewritten needs, by its name there.
 CUSTOM_OBJECTS = {**_OWN_LAYERS, hard_sigmoid_of_keras2.__name__: hard_sigmoid_of_keras2}

@@ -7,6 +7,7 @@ load those of TensorFlow, nor its own from an ``.h5``.
 from collections.abc import Callable
 from typing import Any
 
+from .keras_functions import layer_for_function, plain_slice
 from .keras_graph import MODELS, Json
 
 Layer = tuple[str, Json]  # its class and configuration
@@ -71,6 +72,13 @@ def replace_operations(graph: Json) -> None:
             _write_out_ellipsis(call)
         name, arguments, keywords = _operation(layer, call)
         replacement = _layer_for(_OPERATIONS.get(name, ""), arguments, keywords)
+        if (
+            replacement is None
+            and layer["class_name"] in ("TFOpLambda", "SlicingOpLambda")
+            and _is_one_tensor(arguments)
+        ):
+            function = layer_for_function(name, keywords)
+            replacement = (function, arguments) if function else None
         if replacement is None:
             continue
         (layer["class_name"], config), tensors = replacement
@@ -94,6 +102,10 @@ def operation_name(layer: Json) -> str:
 def is_tensor(value: object) -> bool:
     """Whether an argument is the output of a layer."""
     return isinstance(value, dict) and value.get("class_name") == "__keras_tensor__"
+
+
+def _is_one_tensor(arguments: list[Any]) -> bool:
+    return len(arguments) == 1 and is_tensor(arguments[0])
 
 
 def _operation(layer: Json, call: Json) -> tuple[str, list[Any], Json]:
@@ -221,7 +233,7 @@ def _reverses_channels(keywords: Json, rest: list[Any]) -> bool:
     key = keywords.get("slice_spec", rest[0] if rest else None)
     if not isinstance(key, list) or len(key) not in (2, 4):
         return False
-    *others, channels = [_slice(each) for each in key]
+    *others, channels = [plain_slice(each) for each in key]
     everything = {"start": None, "stop": None, "step": None}
     return channels == _REVERSED and others in (["..."], [everything] * 3)
 
@@ -229,20 +241,13 @@ def _reverses_channels(keywords: Json, rest: list[Any]) -> bool:
 def _write_out_ellipsis(call: Json) -> None:
     """Put whole axes in place of the ``...`` in a slice, which Keras cannot read from an ``.h5``."""
     image, key = call["args"]
-    parts = [_slice(each) for each in key] if isinstance(key, list) else []
+    parts = [plain_slice(each) for each in key] if isinstance(key, list) else []
     if "..." in parts:
         everything = {"class_name": "__slice__", "config": {"start": None, "stop": None, "step": None}}
         # A None adds an axis.
         axes = len(image["config"]["shape"]) - sum(each is not None for each in parts) + 1
         place = parts.index("...")
         call["args"] = [image, [*key[:place], *[everything] * axes, *key[place + 1 :]]]
-
-
-def _slice(key: Any) -> Any:
-    """One part of a slice; those of Keras 2 and 3 alike."""
-    if isinstance(key, dict) and key.get("class_name") == "__ellipsis__":
-        return "..."
-    return key["config"] if isinstance(key, dict) and key.get("class_name") == "__slice__" else key
 
 
 def _merge_channels(graph: Json) -> None:
@@ -262,6 +267,6 @@ def _merge_channels(graph: Json) -> None:
         ]
         if len(calls) != 3 or any(call[0] != calls[0][0] for call in calls):
             continue
-        if [[_slice(each) for each in call[1]] for call in calls] == [["...", channel] for channel in (2, 1, 0)]:
+        if [[plain_slice(each) for each in call[1]] for call in calls] == [["...", channel] for channel in (2, 1, 0)]:
             layer["class_name"], layer["config"] = "Flip", {"name": layer["name"], "axis": -1}
             layer["inbound_nodes"] = [{"args": [calls[0][0]], "kwargs": {}}]

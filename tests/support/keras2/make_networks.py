@@ -124,6 +124,17 @@ def operations() -> keras.Model:
     return keras.Model(image, scores(tf.reduce_mean(features, [1, 2])))
 
 
+def functions() -> keras.Model:
+    """More of TensorFlow's functions, as image preparation and an attention to places (CBAM) call them."""
+    image = keras.Input(SIZE)
+    prepared = tf.image.per_image_standardization(tf.clip_by_value(image[..., :3], 0.1, 0.9))
+    padded = tf.pad(prepared[:, 1:31, 2:30, :], [[0, 0], [1, 2], [0, 1], [0, 0]])
+    features = tf.sqrt(tf.exp(tf.abs(layers.Conv2D(4, 3, strides=2)(padded))))
+    places = layers.Concatenate()([tf.reduce_mean(features, -1, keepdims=True), tf.reduce_max(features, -1, True)])
+    features = tf.square(features * layers.Conv2D(1, 3, padding="same", activation="sigmoid")(places))
+    return keras.Model(image, scores(tf.math.l2_normalize(tf.reduce_sum(features, axis=[1, 2]), axis=1)))
+
+
 def graph_mode() -> keras.Model:
     """TensorFlow's functions as TensorFlow 2.0 to 2.3, or 2.15 without eager execution, describes them."""
     image = keras.Input(SIZE)
@@ -213,6 +224,7 @@ def main() -> None:
         answers[f"preprocess_{mode}"] = save(f"preprocess_{mode}", preprocess(mode), image)
     with tf.Graph().as_default(), tf.compat.v1.Session().as_default():
         answers["graph_mode"] = save("graph_mode", graph_mode(), image)
+    answers["functions"] = save("functions", functions(), image)
     with h5py.File(FOLDER / "tensorflow_1.h5", "r+") as file:
         file.attrs["model_config"] = json.dumps(as_tensorflow_1(json.loads(file.attrs["model_config"])))
         file.attrs["keras_version"] = "2.2.4-tf"

@@ -130,6 +130,17 @@ def test_an_archive_answers_as_its_network_did_whatever_else_is_inside_and_whate
     assert load(*pair).sha256 == sha256(pair[0])
 
 
+class TrainedInItsOwnWay(keras.Model):
+    """What a script defines to change how a network is trained; nothing of that is called here."""
+
+
+def test_a_network_of_a_class_that_only_changes_its_training_is_loaded(tmp_path):
+    path, network = tmp_path / "model.keras", small_network(3)
+    TrainedInItsOwnWay(network.inputs, network.outputs).save(path)
+    images = PIXELS[:1] / np.float32(255)
+    np.testing.assert_allclose(checked_and_loaded(path)(images), network(images), atol=1e-6)
+
+
 def test_an_h5_with_another_name_is_loaded(tmp_path):
     network = small_network(3)
     network.save(tmp_path / "model.h5")

@@ -36,6 +36,13 @@ def test_the_probabilities_are_those_that_the_network_means(scores, activation):
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-12)
 
 
+def test_an_image_for_which_a_network_gives_no_numbers_does_not_change_what_its_scores_mean():
+    blank = np.full((1, 3), np.nan, dtype="float32")
+    for scores, activation in ((SOFTMAX, "softmax"), (SOFTMAX, "dividebysum"), (LOGITS, "linear")):
+        expected = meaning_of_scores(scores, activation, None)
+        assert meaning_of_scores(np.concatenate([blank, scores]), activation, None) is expected
+
+
 @pytest.mark.parametrize(
     ("score", "activation", "second"),
     [
@@ -60,8 +67,12 @@ def test_a_single_score_is_that_of_the_second_of_two_classes(score, activation, 
         (SIGMOID, "sigmoid", "scores each class by itself"),
         (SIGMOID, "hardsigmoidofkeras2", "scores each class by itself"),
         (SIGMOID, "concatenate", "scores each class by itself"),  # one sigmoid for each class, put together
-        (np.where(LOGITS > 2, np.nan, SOFTMAX), "softmax", "gives NaN or infinity instead of scores"),
-        (np.where(LOGITS > 2, np.inf, LOGITS), "linear", "gives NaN or infinity instead of scores"),
+        (SOFTMAX * [1, np.nan, 1], "softmax", "gives NaN or infinity instead of scores"),
+        (
+            np.where(LOGITS.max(axis=1, keepdims=True) == LOGITS, np.inf, LOGITS),
+            "linear",
+            "gives NaN or infinity instead of scores",
+        ),
         (np.ones((3, 1)), "softmax", "has a softmax over a single number"),
         (np.ones((3, 3)), "softmax", "has a softmax over a single number"),  # along another axis than the classes
         (np.array([[31.0], [12.0]]), "sigmoid", "changes the result of its sigmoid"),

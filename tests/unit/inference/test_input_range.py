@@ -59,6 +59,8 @@ def test_the_range_that_layers_bring_to_a_usual_one_is_wanted(layers, wanted):
 def test_layers_that_change_nothing_say_nothing():
     assert nearest_range([]) is None
     assert nearest_range(chain((1, 0), (1, 0))) is None
+    assert nearest_range(chain((0.2989 + 0.587 + 0.114, 0))) is None  # made gray
+    assert nearest_range(chain((1 / 1.001**0.5, 0))) is None  # a BatchNormalization that was not trained
 
 
 def test_all_branches_of_an_ensemble_are_heard():

@@ -40,6 +40,10 @@ def rescaling(scale: float | list[float], offset: float | list[float]) -> tuple[
     return "Rescaling", {"scale": scale, "offset": offset}
 
 
+def function(name: str, **settings: object) -> tuple[str, dict]:
+    return "FunctionOfTensor", {"function": name, "settings": settings}
+
+
 @pytest.mark.parametrize(
     ("operation", "layer"),
     [
@@ -56,6 +60,27 @@ def rescaling(scale: float | list[float], offset: float | list[float]) -> tuple[
         (lambda_("reverse", IMAGE, axis=[-1]), ("ReverseChannels", {})),
         (lambda_("math.reduce_mean", IMAGE, axis=[1, 2]), ("GlobalAveragePooling2D", {"keepdims": False})),
         (lambda_("math.reduce_max", IMAGE, axis=[1, 2], keepdims=True), ("GlobalMaxPooling2D", {"keepdims": True})),
+        (lambda_("math.reduce_max", IMAGE, axis=-1, keepdims=True), function("max", axis=-1, keepdims=True)),
+        (lambda_("math.reduce_sum", IMAGE, axis=[3]), function("sum", axis=[3], keepdims=False)),
+        (lambda_("math.square", IMAGE, name=None), function("square")),
+        (lambda_("clip_by_value", IMAGE, clip_value_min=0.0, clip_value_max=1), function("clip", x_min=0.0, x_max=1)),
+        (
+            lambda_("__operators__.getitem", IMAGE, slice_spec=[ELLIPSIS, {**EVERYTHING, "stop": 3}]),
+            ("PartOfTensor", {"key": ["...", [None, 3, None]]}),
+        ),
+        (
+            lambda_("__operators__.getitem", IMAGE, slice_spec=[EVERYTHING, 0]),
+            ("PartOfTensor", {"key": [[None] * 3, 0]}),
+        ),
+        (
+            lambda_("compat.v1.pad", IMAGE, paddings=[[0, 0], [1, 2], [3, 4], [0, 0]], mode="CONSTANT"),
+            ("ZeroPadding2D", {"padding": [[1, 2], [3, 4]]}),
+        ),
+        (
+            lambda_("image.per_image_standardization", IMAGE),
+            ("LayerNormalization", {"axis": [1, 2, 3], "epsilon": 1e-6, "center": False, "scale": False}),
+        ),
+        (lambda_("math.l2_normalize", IMAGE, axis=1), ("UnitNormalization", {"axis": 1})),
         (lambda_("concat", [IMAGE, OTHER], axis=-1), ("Concatenate", {"axis": -1})),
         (lambda_("nn.relu6", IMAGE), ("ReLU", {"max_value": 6.0})),
         (lambda_("nn.softmax", IMAGE), ("Softmax", {"axis": -1})),
@@ -97,8 +122,12 @@ def test_an_operation_becomes_the_layer_that_does_the_same(operation, layer):
         lambda_("nn.bias_add", IMAGE, bias=[1.0, 2.0, 3.0], data_format="NCHW"),
         lambda_("cast", IMAGE, dtype="uint8"),
         lambda_("reverse", IMAGE, axis=[1]),
-        lambda_("math.reduce_mean", IMAGE, axis=[3]),
-        lambda_("__operators__.getitem", IMAGE, slice_spec=[ELLIPSIS, EVERYTHING]),
+        lambda_("math.reduce_mean", IMAGE),
+        lambda_("__operators__.getitem", IMAGE, slice_spec=[ELLIPSIS, OTHER]),
+        lambda_("__operators__.getitem", IMAGE, slice_spec=[{**EVERYTHING, "stop": OTHER}]),
+        lambda_("clip_by_value", IMAGE, clip_value_min=0.0, clip_value_max=OTHER),
+        lambda_("pad", IMAGE, paddings=[[0, 0], [1, 1], [1, 1], [0, 0]], mode="REFLECT"),
+        lambda_("pad", IMAGE, paddings=[[0, 0], [1, 1], [1, 1], [0, 1]]),
         lambda_("image.resize", IMAGE, size=[8, 8], antialias=True),
         lambda_("raw_ops.ReadFile", IMAGE),
         tensorflow("ReadFile", {}),
