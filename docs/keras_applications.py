@@ -30,7 +30,7 @@ then moves the scaling of each BatchNormalization into the convolution before it
 figure says how much that adds up to in a network whose random weights were never trained.
 
 The scales of BatchNormalization are random numbers from 0.02 to 0.3. With numbers around 1, the deepest of these
-untrained networks amplify rounding beyond the limit: ResNetRS270 then differs by 0.001.
+untrained networks differ by more than the limit, ResNetRS270 by 0.001.
 
 `python -m docs.keras_applications FOLDER PYTHON...` writes this table. {passed} of {all} pass.
 
