@@ -1,7 +1,7 @@
 """Write docs/keras-applications.md: which networks of ``keras.applications`` load and keep their scores.
 
 ``python -m docs.keras_applications FOLDER PYTHON... [--only NAME...]`` builds each network with each PYTHON, whose
-Keras may be any release, for example 2.15 (``pip install tensorflow-cpu==2.15.1``). All of them take about two hours.
+Keras may be any release, for example 2.15 (``pip install tensorflow-cpu==2.15.1``). All of them take an hour or more.
 What was found is kept in FOLDER, so the same command continues; the networks themselves are deleted.
 """
 
