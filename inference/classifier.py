@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from . import CANDIDATES, IMAGE_SIZE, Candidate, Identification
 from .backend import keras, tf
-from .errors import PairError
+from .errors import PairError, first_line
 from .folding import compute_in_bfloat16, fold_batch_normalization
 from .graph import find_input_range, last_activation, row_of_scores, scores_shape
 from .head import HeadError, meaning_in_training, meaning_of_scores, probabilities
 from .input_range import InputRange, choose_range
-from .keras_files.load_errors import first_line
 from .keras_files.network import load_network
 from .processor import usable_cores
 

@@ -2,6 +2,8 @@
 
 from . import MIN_SIDE
 
+MAX_REASON = 300  # characters of what a library says of an error
+
 
 class PairError(ValueError):
     """The model pair cannot be used; the message is one line: which file, what is wrong, what to do."""
@@ -51,3 +53,14 @@ class UnreadableError(PhotoError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The file cannot be read: {reason}.")
+
+
+def first_line(message: object) -> str:
+    """The first line of an error message, cut and without control characters: it may quote the file."""
+    lines = map(printable, str(message).splitlines())
+    return next((line[:MAX_REASON] for line in lines if line.strip()), type(message).__name__)
+
+
+def printable(text: str) -> str:
+    """A text without control characters, which could steer a terminal, and without marks that reverse it."""
+    return "".join(filter(str.isprintable, text))

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import IMAGE_SIZE
 from .backend import keras, tf
+from .errors import first_line
 from .input_range import AffineMap, InputRange, nearest_range
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def find_input_range(model: keras.Model) -> InputRange | None:
     try:
         return nearest_range(first_maps(model))
     except Exception as error:  # of any kind; if the network is at fault, its warm-up will say so
-        log.info("The first layers cannot be measured: %s", error)
+        log.info("The first layers cannot be measured: %s", first_line(error))
         return None
 
 

@@ -20,6 +20,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
+from inference.errors import printable
 from inference.formats import EXTENSIONS, FORMATS, SIGNATURE, has_accepted_signature
 from jobs import retry_after
 from settings import SettingError
@@ -31,6 +32,7 @@ from .telemetry import stage
 MAX_PHOTOS = 20  # in one form
 FIELD = "bird_image"
 SUFFIX = ".upload"
+SHOWN = 20  # characters of an extension or a field that a sentence repeats
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 #: The header with which a proxy (.platform/nginx) says that it does not pass the body on, because it is too large.
 #: The page's script sends it, too, to get the answer to a photo that it cannot make small enough to send.
@@ -169,21 +171,16 @@ def open_upload(photo: FileStorage) -> BinaryIO:
         return file
     if not extension:
         raise UnsupportedMediaType(UNKNOWN_FILE_TYPE)
-    raise UnsupportedMediaType(UNSUPPORTED_FILE_TYPE.format(extension=_printable(extension)))
+    raise UnsupportedMediaType(UNSUPPORTED_FILE_TYPE.format(extension=printable(extension[:SHOWN])))
 
 
 def _why_no_file() -> str:
     """The sentence for a request without a file in the field ``FIELD``: why that is, and what to do."""
     if other := next(iter(request.files), None):
-        return f"{NO_FILE} Please send the photo in the form's field {FIELD}, not in '{_printable(other)}'."
+        return f"{NO_FILE} Please send the photo in the form's field {FIELD}, not in '{printable(other[:SHOWN])}'."
     if FIELD in request.form:
         return f"{NO_FILE} The field {FIELD} holds text. Please send a file in it: curl -F {FIELD}=@photo.jpg"
     return f"{NO_FILE} {SEND_A_FORM}." if request.mimetype or request.content_length else NO_FILE
-
-
-def _printable(text: str) -> str:
-    """The beginning of a text from a client, without NUL or marks that reverse the text."""
-    return "".join(filter(str.isprintable, text[:20]))
 
 
 def _check_announced_size() -> None:

@@ -18,11 +18,11 @@ def layer_for_function(function: str, keywords: Json) -> tuple[str, Json] | None
     :param keywords: its arguments, besides the tensor.
     """
     axis = keywords.get("axis")
+    if function in _OF_NUMBERS:
+        return _function(_OF_NUMBERS[function])
+    if function in _ALONG_AXES and axis is not None:
+        return _function(_ALONG_AXES[function], axis=axis, keepdims=bool(keywords.get("keepdims")))
     match function:
-        case "math.square" | "math.sqrt" | "math.exp" | "math.abs":
-            return _function(_OF_NUMBERS[function])
-        case "math.reduce_mean" | "math.reduce_max" | "math.reduce_sum" if axis is not None:
-            return _function(_ALONG_AXES[function], axis=axis, keepdims=bool(keywords.get("keepdims")))
         case "clip_by_value" if _are_numbers(
             low := keywords.get("clip_value_min"), high := keywords.get("clip_value_max")
         ):

@@ -6,9 +6,9 @@ Keras's own messages quote whole descriptions before they come to the reason, an
 import errno
 import re
 
+from ..errors import first_line, printable
 from .keras_layers import UnsupportedLayerError
 
-MAX_REASON = 300  # characters of what Keras or TensorFlow say
 MAX_QUOTED = 40  # characters of a name in the file
 MAX_SEARCHED = 2000  # characters of a message, which may hold names of any length
 
@@ -75,14 +75,3 @@ def _innermost(message: str) -> str:
     """What one of Keras's messages says without the descriptions that it quotes."""
     _around, _, reason = message.rpartition("Exception encountered: ")
     return reason.partition(" Full object config:")[0].partition("Received: config=")[0].strip()[:MAX_SEARCHED]
-
-
-def first_line(message: object) -> str:
-    """The first line of an error message, cut and without control characters: it may quote the file."""
-    lines = map(printable, str(message).splitlines())
-    return next((line[:MAX_REASON] for line in lines if line.strip()), type(message).__name__)
-
-
-def printable(text: str) -> str:
-    """A text without control characters, which could steer a terminal."""
-    return "".join(filter(str.isprintable, text))

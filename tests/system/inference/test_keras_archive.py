@@ -20,6 +20,7 @@ from inference.keras_files.model_file import check_model_file
 from inference.keras_files.network import load_network
 from tests.support.servers import ROOT
 from tests.system.inference.test_classifier import PIXELS, confidences, load, small_network
+from tests.system.inference.test_hostile_pair import lambda_inside
 
 KERAS2 = Path(__file__).parents[2] / "support" / "keras2"
 ANSWERS = np.load(KERAS2 / "archive_answers.npy")
@@ -237,13 +238,6 @@ def compressed_weights(path: Path) -> None:
         group.create_dataset(name, (10**4, 10**3), "float32", compression="gzip", data=np.zeros((10**4, 10**3), "f4"))
 
     rewrite_weights(path, compress)
-
-
-def lambda_inside(path: Path) -> None:
-    trace = str(path.with_name("ran"))
-    layer = keras.layers.Lambda(lambda x: (Path(trace).touch(), x)[1], output_shape=(224, 224, 3))
-    keras.Sequential([keras.Input((224, 224, 3)), layer, keras.layers.Flatten()]).save(path)
-    path.with_name("ran").unlink(missing_ok=True)
 
 
 def function_of_os(path: Path) -> None:
