@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from .regions import Region
+
 #: The file names of the model pair, which training writes and the app reads.
 MODEL_FILE = "bird_classify_finetune_IV3_final.h5"
 LABELS_FILE = "class_indices.npy"
@@ -10,6 +12,7 @@ CARD_FILE = "model_card.json"
 REPORT_FILE = "report.html"
 
 IMAGE_SIZE = 224  # pixels, both sides of the square that the network takes
+PICTURE_SIDE = 8 * IMAGE_SIZE  # pixels, the longer side at most of the picture in which the network searches for birds
 MAX_PIXELS = 52_000_000  # cameras sold as "50 megapixels" have up to 51.3 million. The default of a setting
 CANDIDATES = 5  # species in an Identification
 MIN_SIDE = 16  # pixels; anything thinner is a line or a tracking pixel, not a bird
@@ -38,6 +41,11 @@ class Identification:
     :param candidates: the ``CANDIDATES`` most likely species, most likely first; fewer if the model has fewer classes.
     :param model: the SHA-256 of the ``.h5`` file.
     :param seconds: the time that the network took.
+    :param region: the part of the photo that the answer is about; None if it is the whole photo.
+    :param activation: the class activation map of ``label`` over the region: rows from top to bottom of what each place
+        adds to its score, as shares of the largest, 0 to 1; empty if the network has none.
+    :param others: what it says about other birds that it found in the photo, the surest first; they have no others.
+    :param wants_closer_look: the network is not sure, and ``classify`` may find a small bird if it is given a picture.
     """
 
     label: str
@@ -45,3 +53,7 @@ class Identification:
     candidates: tuple[Candidate, ...]
     model: str = ""
     seconds: float = field(default=0.0, compare=False)
+    region: Region | None = None
+    activation: tuple[tuple[float, ...], ...] = ()
+    others: tuple["Identification", ...] = ()
+    wants_closer_look: bool = False

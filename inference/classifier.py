@@ -67,10 +67,11 @@ class Classifier:
         except Exception as error:  # of any kind; the optimization may be at fault, so it is tried without
             self._load_as_saved(pair.model_file, error)
 
-    def classify(self, pixels: NDArray[np.uint8]) -> Identification:
+    def classify(self, pixels: NDArray[np.uint8], picture: NDArray[np.uint8] | None = None) -> Identification:
         """Name the species in an image.
 
         :param pixels: ``uint8[224, 224, 3]``, RGB.
+        :param picture: the same image with more pixels, ``uint8[height, width, 3]``.
         """
         started = time.perf_counter()
         (confidences,) = self._confidences(self._scores(pixels[np.newaxis]))

@@ -2,7 +2,7 @@
 
 ``python -m inference.decoder MAX_PIXELS`` reads requests from standard input until it closes, and writes a reply to
 each to standard output. A request is ``REQUEST`` and then a file, or the path of one. A reply is a line of JSON; if
-the photo could be read, its pixels and its thumbnail follow, with the ``sizes`` that the line names.
+the photo could be read, pixels of the ``shape`` that the line names follow, and ``thumbnail`` bytes of a JPEG file.
 """
 
 import contextlib
@@ -22,12 +22,15 @@ from pathlib import Path
 from .confinement import confine_process
 from .errors import PhotoError, TooCostlyError, UnreadableError
 from .photo import open_photo
+from .regions import Region
 
 MEMORY_LIMIT = 370 * 2**20  # bytes that reading one photo may take
 PROCESSOR_LIMIT = 2.5  # seconds of processor time for it
 RECYCLE_GROWTH = 64 * 2**20  # bytes that the process may have gained over all photos before it is recycled
 
-REQUEST = struct.Struct(">?Q")  # whether a path follows instead of a file; its length in bytes
+#: Whether a path follows instead of a file; whether the picture is wanted instead of the network's pixels of a region;
+#: that region; the length of what follows in bytes.
+REQUEST = struct.Struct(">??4dQ")
 RECYCLED = 0  # exit code of a process that ends without a fault
 
 
@@ -43,25 +46,34 @@ def main() -> None:
     _limit_memory(memory_at_start + MEMORY_LIMIT)
     confine_process()
     while _data_size() < memory_at_start + RECYCLE_GROWTH and (request := requests.read(REQUEST.size)):
-        is_path, size = REQUEST.unpack(request)
+        is_path, wants_picture, *numbers, size = REQUEST.unpack(request)
+        content = requests.read(size)
         with _limited_processor_time():
-            reply = _reply_to(requests.read(size), is_path, max_pixels)
+            reply = _reply_to(content, is_path, max_pixels, None if wants_picture else Region(*numbers))
         replies.write(reply)
         replies.flush()
     sys.exit(RECYCLED)
 
 
-def _reply_to(content: bytes, is_path: bool, max_pixels: int) -> bytes:
+def _reply_to(content: bytes, is_path: bool, max_pixels: int, region: Region | None) -> bytes:
     """The reply to one request.
 
     :param content: a file, or the path of one, for which no thumbnail is made.
+    :param region: what the network is to see; None if the picture is wanted.
     """
     started = time.perf_counter()
+    file = Path(os.fsdecode(content)) if is_path else io.BytesIO(content)
+    thumbnail = b""
     try:
-        photo = open_photo(Path(os.fsdecode(content)) if is_path else io.BytesIO(content), max_pixels)
-        pixels = photo.pixels().tobytes()
+        if region is None:
+            photo = open_photo(file, max_pixels, for_picture=True)
+            pixels = photo.picture()
+        else:
+            photo = open_photo(file, max_pixels, region)
+            pixels = photo.pixels()
         decoded = time.perf_counter()
-        thumbnail = b"" if is_path else photo.thumbnail()
+        if region and not is_path:
+            thumbnail = photo.thumbnail()
     except MemoryError:
         return _line(refused=str(TooCostlyError()))
     except PhotoError as error:
@@ -70,9 +82,14 @@ def _reply_to(content: bytes, is_path: bool, max_pixels: int) -> bytes:
         return _line(refused=str(UnreadableError(error.strerror or "unknown error")))
     except Exception:  # a bug; the app logs it, since this process could not write to a log file
         return _line(failed=traceback.format_exc())
-    seconds = {"decode": decoded - started, "thumbnail": time.perf_counter() - decoded}
-    taken = photo.taken.isoformat() if photo.taken else None
-    return _line(sizes=[len(pixels), len(thumbnail)], taken=taken, seconds=seconds) + pixels + thumbnail
+    line = _line(
+        shape=pixels.shape,
+        thumbnail=len(thumbnail),
+        size=photo.size,
+        taken=photo.taken.isoformat() if photo.taken else None,
+        seconds={"decode": decoded - started, "thumbnail": time.perf_counter() - decoded},
+    )
+    return line + pixels.tobytes() + thumbnail
 
 
 def _line(**members: object) -> bytes:

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from . import IMAGE_SIZE, MAX_PIXELS
+from . import IMAGE_SIZE, MAX_PIXELS, PICTURE_SIDE
 from .color import to_opaque, to_srgb
 from .errors import DamagedError, NotAnImageError, PhotoError, TooCostlyError
-from .exif import TRANSPOSE_BY_ORIENTATION, read_orientation, read_taken
+from .exif import TRANSPOSE_BY_ORIENTATION, read_orientation, read_taken, region_before
 from .formats import DECODERS, check_before_opening, check_is_whole, check_size, has_accepted_signature, tidied
 from .heif import decode_heif
 from .jpeg import decode_jpeg
+from .regions import WHOLE, Region
 
 THUMBNAIL_SIZE = 400  # pixels, the longer side at most
 THUMBNAIL_QUALITY = 85  # JPEG quality
@@ -26,6 +28,7 @@ THUMBNAIL_QUALITY = 85  # JPEG quality
 # gives for the whole image. Pillow's documentation of ``reducing_gap`` calls it indistinguishable from 3 on; what it
 # changes and what it saves is measured by benchmarks/reduced_decode.py
 _KEPT_SIDE = 3 * IMAGE_SIZE
+_KEPT_FOR_PICTURE = 6 * IMAGE_SIZE  # a 4:3 image with this shorter side is as large as the picture
 _STRIP = 2**20  # pixels that are converted at a time
 
 Rows = Callable[[int, int], Image.Image]  # the rows of an image, from one number up to another one
@@ -39,39 +42,60 @@ class Photo:
         is reduced independently, to at least ``3 * IMAGE_SIZE`` pixels.
     :param size: width and height of the upright image in the file, in pixels.
     :param taken: when it was taken, by the camera's clock and in its time zone; None if EXIF does not say.
+    :param part: the region that was asked for, as ``image`` is; None if it was the whole photo.
     """
 
     image: Image.Image
     size: tuple[int, int]
     taken: datetime | None = None
+    part: Image.Image | None = None
 
     def pixels(self, size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
-        """The whole image as the network takes it; the aspect is not kept.
+        """The whole image, or the region that was asked for, as the network takes it; the aspect is not kept.
 
         :param size: width and height in pixels.
         :return: ``uint8[size, size, 3]``, RGB, 0 to 255.
         """
-        return np.asarray(self.image.resize((size, size), Image.Resampling.LANCZOS))
+        return np.asarray((self.part or self.image).resize((size, size), Image.Resampling.LANCZOS))
+
+    def picture(self, size: int = PICTURE_SIDE) -> NDArray[np.uint8]:
+        """The whole image, aspect kept.
+
+        :param size: pixels, the longer side at most.
+        :return: ``uint8[height, width, 3]``, RGB, 0 to 255.
+        """
+        return np.asarray(self._fitted(size))
 
     def thumbnail(self, size: int = THUMBNAIL_SIZE) -> bytes:
         """A JPEG file without metadata, aspect kept.
 
         :param size: pixels, the longer side at most.
         """
-        scale = min(1, size / max(self.size))
-        width, height = (max(1, round(scale * side)) for side in self.size)
         # For a person's eye, averaging first is good enough, and takes half of the time.
-        small = self.image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=1.0)
+        small = self._fitted(size, reducing_gap=1.0)
         jpeg = io.BytesIO()
         small.save(jpeg, "JPEG", quality=THUMBNAIL_QUALITY)
         return jpeg.getvalue()
 
+    def _fitted(self, size: int, reducing_gap: float | None = None) -> Image.Image:
+        scale = min(1, size / max(self.size))
+        width, height = (max(1, round(scale * side)) for side in self.size)
+        return self.image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=reducing_gap)
 
-def open_photo(file: str | Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Photo:
+
+def open_photo(
+    file: str | Path | BinaryIO,
+    max_pixels: int = MAX_PIXELS,
+    region: Region = WHOLE,
+    *,
+    for_picture: bool = False,
+) -> Photo:
     """Decode an image file and turn it upright.
 
     :param file: a path or an open binary file. The bytes decide the format, not the name.
     :param max_pixels: an image with more is refused by its header, before it is decoded.
+    :param region: the part of the upright photo that the network is to see.
+    :param for_picture: keep as many pixels as ``Photo.picture`` needs.
     :raises PhotoError: the file is not an image of an accepted format, is damaged, has too many
         pixels, or is thinner than ``MIN_SIDE``.
     """
@@ -80,7 +104,7 @@ def open_photo(file: str | Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Pho
         raise NotAnImageError
     try:
         content = tidied(content)
-        return _decode(content, max_pixels)
+        return _decode(content, max_pixels, region, _KEPT_FOR_PICTURE if for_picture else _KEPT_SIDE)
     except PhotoError:
         raise
     except MemoryError as error:
@@ -91,52 +115,71 @@ def open_photo(file: str | Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Pho
         raise (TooCostlyError if "memory" in str(error).lower() else DamagedError) from error
 
 
-def _decode(content: bytes, max_pixels: int) -> Photo:
+def _decode(content: bytes, max_pixels: int, region: Region, kept_side: int) -> Photo:
     check_before_opening(content, max_pixels)
     with Image.open(io.BytesIO(content), formats=DECODERS) as file:
         check_size(file.size, file.format or "", max_pixels)
         size = file.size
-        reduced = _reduced(*_load(file, content))
+        decoded_size, rows = _load(file, content, kept_side, region)
         orientation = read_orientation(file, content)
+        transposition = TRANSPOSE_BY_ORIENTATION.get(orientation or 1)
+        profile = file.info.get("icc_profile")
+
+        def upright(stored: Region) -> Image.Image:
+            image = to_srgb(_reduced(rows, stored.box(*decoded_size), kept_side), profile)
+            image = image if transposition is None else image.transpose(transposition)
+            image.info = {}  # a JPEG comment or a color profile would be written into the thumbnail
+            return image
+
+        image = upright(WHOLE)
+        part = None
+        if region != WHOLE:
+            part = upright(region if transposition is None else region_before(transposition, region))
         taken = read_taken(file)
-        image = to_srgb(reduced, file.info.get("icc_profile"))
-    if orientation in TRANSPOSE_BY_ORIENTATION:
-        image = image.transpose(TRANSPOSE_BY_ORIENTATION[orientation])
-        size = size[::-1] if orientation >= 5 else size  # the camera was held sideways
-    image.info = {}  # a JPEG comment or a color profile would be written into the thumbnail
-    return Photo(image, size, taken)
+    is_sideways = transposition is not None and (orientation or 1) >= 5  # the camera was held sideways
+    return Photo(image, size[::-1] if is_sideways else size, taken, part)
 
 
-def _load(file: ImageFile.ImageFile, content: bytes) -> tuple[tuple[int, int], Rows]:
+def _load(file: ImageFile.ImageFile, content: bytes, kept_side: int, region: Region) -> tuple[tuple[int, int], Rows]:
     """Width and height of the decoded image, and its rows: of an animation the first frame, of a large JPEG at a scale.
 
+    :param kept_side: pixels that each side of ``region`` keeps at that scale, if it has as many.
+    :param region: a part of the image; its smaller share counts, so it does not matter which way up that is.
     :raises Exception: of any kind; the file is damaged, even where the decoder would go on.
     """
     if file.format == "HEIF":
         return decode_heif(content)
     image: Image.Image = file
     if file.format in ("JPEG", "MPO"):  # an MPO is a JPEG with further images behind it
-        image = decode_jpeg(file, content, _KEPT_SIDE)
+        image = decode_jpeg(file, content, ceil(kept_side / min(region.width, region.height)))
     else:
         check_is_whole(content, file.format or "")
         image.load()
     return image.size, lambda top, bottom: image.crop((0, top, image.width, bottom))
 
 
-def _reduced(size: tuple[int, int], rows: Rows) -> Image.Image:
-    """An opaque image with each side divided by a whole number, so that it is just above ``_KEPT_SIDE``.
+def _reduced(rows: Rows, box: tuple[int, int, int, int], kept_side: int) -> Image.Image:
+    """A part of an image, opaque, with each side divided by a whole number, so that it is just above ``kept_side``.
 
     It goes strip by strip, because a second copy of 52 million pixels would take too much memory.
+
+    :param box: the left, upper, right and lower edge of the part.
     """
-    width, height = size
-    horizontal, vertical = (max(1, side // _KEPT_SIDE) for side in size)
+    left, upper, right, lower = box
+    width = right - left
+    horizontal, vertical = (max(1, side // kept_side) for side in (width, lower - upper))
+
+    def strip(top: int, bottom: int) -> Image.Image:
+        whole_rows = rows(top, bottom)
+        if width == whole_rows.width:
+            return to_opaque(whole_rows)
+        return to_opaque(whole_rows.crop((left, 0, right, bottom - top)))
+
     if (horizontal, vertical) == (1, 1):
-        return to_opaque(rows(0, height))
+        return strip(upper, lower)
     step = max(1, _STRIP // width // vertical) * vertical
-    strips = [
-        to_opaque(rows(top, min(top + step, height))).reduce((horizontal, vertical)) for top in range(0, height, step)
-    ]
+    strips = [strip(top, min(top + step, lower)).reduce((horizontal, vertical)) for top in range(upper, lower, step)]
     reduced = Image.new(strips[0].mode, (strips[0].width, sum(strip.height for strip in strips)))
-    for number, strip in enumerate(strips):
-        reduced.paste(strip, (0, number * strips[0].height))
+    for number, each in enumerate(strips):
+        reduced.paste(each, (0, number * strips[0].height))
     return reduced

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import weakref
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -24,9 +24,10 @@ from typing import IO, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from . import IMAGE_SIZE, MAX_PIXELS, decoder
+from . import MAX_PIXELS, decoder
 from .confinement import minimal_environment
 from .errors import DamagedError, PhotoError, TooCostlyError
+from .regions import WHOLE, Region
 
 READ_TIMEOUT = 20  # seconds on the clock for one photo, on a machine that is busy with other things
 WATCH_INTERVAL = 1  # seconds between two checks of that time
@@ -37,7 +38,6 @@ _KEEP_FREED_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),  # bytes; its own upper limit (mallopt(3))
     "MALLOC_TRIM_THRESHOLD_": str(32 * 2**20),
 }
-_PIXELS_SHAPE = (IMAGE_SIZE, IMAGE_SIZE, 3)
 # Killed by the watchdog or by the kernel, or out of processor time; Windows has no such signals.
 _TOO_COSTLY = [-getattr(signal, name) for name in ("SIGKILL", "SIGPROF") if hasattr(signal, name)]
 
@@ -46,13 +46,15 @@ _TOO_COSTLY = [-getattr(signal, name) for name in ("SIGKILL", "SIGPROF") if hasa
 class Reading:
     """What was read of a photo.
 
-    :param pixels: ``uint8[224, 224, 3]``, RGB.
-    :param thumbnail: a JPEG file; empty if none was made.
+    :param pixels: ``uint8[224, 224, 3]``, RGB; or the picture, ``uint8[height, width, 3]``.
+    :param size: width and height of the upright photo, in pixels.
+    :param thumbnail: of the whole photo, a JPEG file; empty if none was made.
     :param taken: when the photo was taken, if the file says so.
     :param seconds: the time that it took to ``decode`` the file into those pixels, and to make the ``thumbnail``.
     """
 
     pixels: NDArray[np.uint8]
+    size: tuple[int, int]
     thumbnail: bytes
     taken: datetime | None
     seconds: dict[str, float]
@@ -80,20 +82,32 @@ class Sandbox:
         """Start the decoder process, unless it runs. This does not wait until it is ready."""
         self._running_process()
 
-    def read(self, file: BinaryIO) -> Reading:
+    def read(self, file: BinaryIO, region: Region = WHOLE) -> Reading:
         """Decode a photo and make its thumbnail.
 
         :param file: is read from its start.
+        :param region: the part of the photo that the network is to see.
         :raises PhotoError: the file cannot be used as a photo.
         """
-        return self._request(file, is_path=False)
+        return self._request(file, region)
 
     def read_path(self, path: str | Path) -> Reading:
         """Decode a photo of this machine, without a thumbnail. The decoder process opens it: nothing is copied.
 
         :raises PhotoError: the file cannot be used as a photo, or cannot be opened.
         """
-        return self._request(io.BytesIO(os.fsencode(os.path.abspath(path))), is_path=True)
+        return self._request(_as_file(path), WHOLE, is_path=True)
+
+    def read_picture(self, file: BinaryIO | str | Path) -> NDArray[np.uint8]:
+        """Decode a photo once more, to search it for birds.
+
+        :param file: as for ``read``, or as for ``read_path``.
+        :return: ``uint8[height, width, 3]``, RGB, the longer side ``PICTURE_SIDE`` pixels at most.
+        :raises PhotoError: that takes too much memory or time, or the file cannot be opened.
+        """
+        if isinstance(file, str | Path):
+            return self._request(_as_file(file), None, is_path=True).pixels
+        return self._request(file, None).pixels
 
     def stop(self) -> None:
         """Kill the decoder process. A photo that is being read meanwhile ends with a ``PhotoError``."""
@@ -137,13 +151,17 @@ class Sandbox:
             self._watchdog.start()
         return self.process
 
-    def _request(self, content: BinaryIO, *, is_path: bool) -> Reading:
-        """The decoder's reply. If the process had ended, but not because of this photo, a new one is asked."""
+    def _request(self, content: BinaryIO, region: Region | None, *, is_path: bool = False) -> Reading:
+        """The decoder's reply. If the process had ended, but not because of this photo, a new one is asked.
+
+        :param content: a file, or the path of one.
+        :param region: what the network is to see; None if the picture is wanted.
+        """
         with self._lock:
             process = self._running_process()
             self._deadline = time.monotonic() + READ_TIMEOUT
             try:
-                while (reading := _ask(process, content, is_path)) is None:
+                while (reading := _ask(process, content, region, is_path)) is None:
                     process = self._restart(process)
                 return reading
             except PhotoError:
@@ -203,7 +221,12 @@ def _close_pipes(ended: subprocess.Popen[bytes]) -> None:
         requests.close()
 
 
-def _ask(process: subprocess.Popen[bytes], content: BinaryIO, is_path: bool) -> Reading | None:
+def _as_file(path: str | Path) -> BinaryIO:
+    """What is sent to the decoder process instead of a file that it is to open itself."""
+    return io.BytesIO(os.fsencode(os.path.abspath(path)))
+
+
+def _ask(process: subprocess.Popen[bytes], content: BinaryIO, region: Region | None, is_path: bool) -> Reading | None:
     """Send a request; the reply to it, or None if the process has ended.
 
     :raises PhotoError: the file cannot be used as a photo.
@@ -213,7 +236,7 @@ def _ask(process: subprocess.Popen[bytes], content: BinaryIO, is_path: bool) -> 
     content.seek(0)
     requests, replies = _pipes(process)
     try:
-        requests.write(decoder.REQUEST.pack(is_path, size))
+        requests.write(decoder.REQUEST.pack(is_path, region is None, *astuple(region or WHOLE), size))
         shutil.copyfileobj(content, requests)
         requests.flush()
     except BrokenPipeError:
@@ -226,6 +249,7 @@ def _ask(process: subprocess.Popen[bytes], content: BinaryIO, is_path: bool) -> 
         raise PhotoError(reply["refused"])
     if "failed" in reply:
         raise RuntimeError(f"the decoder process failed: {reply['failed']}")
-    pixels, thumbnail = (replies.read(size) for size in reply["sizes"])
+    pixels = np.frombuffer(replies.read(math.prod(reply["shape"])), "uint8").reshape(reply["shape"])
+    thumbnail = replies.read(reply["thumbnail"])
     taken = datetime.fromisoformat(reply["taken"]) if reply["taken"] else None
-    return Reading(np.frombuffer(pixels, "uint8").reshape(_PIXELS_SHAPE), thumbnail, taken, reply["seconds"])
+    return Reading(pixels, tuple(reply["size"]), thumbnail, taken, reply["seconds"])

@@ -3,6 +3,7 @@
 import contextlib
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ from redis import RedisError
 
 from inference import Identification
 from inference.input_range import InputRange
+from inference.regions import Region
 
 from . import NO_BROKER, NO_REDIS, QUEUE, TASK
 from .celery_config import BROKER_TIMEOUT, CONNECT_TIMEOUT, celery_app
 from .errors import JobFailedError, JobLostError, UnavailableError
-from .messages import decode_identification, encode_pixels
+from .messages import decode_identification, encode_picture, encode_pixels
 from .pending import PendingJob, Position
 from .store import JobStore, QueueState
 
@@ -67,11 +69,20 @@ class RemoteClassifier:
         """
         self._store.state().check(self._max_waiting)
 
-    def classify(self, pixels: npt.NDArray[np.uint8], wait: float | None = None) -> Identification | PendingJob:
+    def classify(
+        self,
+        pixels: npt.NDArray[np.uint8],
+        wait: float | None = None,
+        picture: npt.NDArray[np.uint8] | None = None,
+        region: Region | None = None,
+    ) -> Identification | PendingJob:
         """Have a worker name the species.
 
         :param pixels: ``uint8[224, 224, 3]``, RGB.
         :param wait: seconds to wait for the answer, instead of ``result_wait``.
+        :param picture: the whole photo, ``uint8[height, width, 3]``, in which the network searches for birds if it is
+            not sure.
+        :param region: the part of the photo that the pixels show.
         :return: the answer; or, if it takes longer, the job with which ``look_up`` will find it.
         :raises JobFailedError: the workers failed on it.
         :raises JobLostError: the answer cannot be read.
@@ -79,7 +90,7 @@ class RemoteClassifier:
         :raises UnavailableError: there is no worker, or the broker or the Redis does not answer.
         """
         job_id = secrets.token_urlsafe(16)  # 128 bits, which nobody can guess
-        result = self._send(job_id, encode_pixels(pixels))
+        result = self._send(job_id, encode_pixels(pixels), picture, region)
         try:
             result.get(timeout=self._result_wait if wait is None else wait, propagate=False)
         except (CeleryTimeoutError, *_UNREACHABLE):
@@ -87,7 +98,8 @@ class RemoteClassifier:
                 self._backend.remove_pending_result(result)
             return PendingJob(job_id)
         try:
-            return _answer(result) or PendingJob(job_id)
+            answer = _answer(result)
+            return _about(region, answer) if answer else PendingJob(job_id)
         finally:
             with contextlib.suppress(UnavailableError, *_UNREACHABLE):
                 self._store.mark_fetched(job_id)
@@ -109,10 +121,16 @@ class RemoteClassifier:
         """
         return [self.classify(each) for each in pixels]
 
-    def _send(self, job_id: str, encoded_pixels: str) -> AsyncResult[Any]:
-        """Add a job to the store, and hand it to the broker."""
+    def _send(
+        self, job_id: str, encoded_pixels: str, picture: npt.NDArray[np.uint8] | None, region: Region | None
+    ) -> AsyncResult[Any]:
+        """Add a job to the store with what a worker or ``look_up`` may need, and hand it to the broker."""
         try:
             self._store.add(job_id, self._max_waiting)
+            if picture is not None:
+                self.keep_picture(job_id, picture)
+            if region:
+                self._store.keep_region(job_id, str(region))
             with _broker_answers():
                 return self._celery.send_task(
                     TASK, (encoded_pixels,), task_id=job_id, argsrepr="pixels", confirm_timeout=BROKER_TIMEOUT
@@ -135,6 +153,14 @@ class RemoteClassifier:
         """
         self._store.keep_thumbnail(job_id, jpeg)
 
+    def keep_picture(self, job_id: str, picture: npt.NDArray[np.uint8]) -> None:
+        """Keep the picture in which a worker that is not sure searches for birds.
+
+        :param picture: ``uint8[height, width, 3]``, RGB.
+        :raises UnavailableError: the Redis does not answer.
+        """
+        self._store.keep_picture(job_id, encode_picture(picture))
+
     def look_up(self, job_id: str) -> tuple[bytes, Identification | Position]:
         """Look for the answer to a job.
 
@@ -149,7 +175,10 @@ class RemoteClassifier:
             identification = _answer(AsyncResult(job_id, app=self._celery))
         except _UNREACHABLE as error:
             raise UnavailableError(NO_REDIS) from error
-        return thumbnail, identification or self._store.position(job_id)
+        if identification is None:
+            return thumbnail, self._store.position(job_id)
+        region = self._store.region(job_id)
+        return thumbnail, _about(Region.parse(region) if region else None, identification)
 
     def drop(self, job_id: str) -> None:
         """Drop a job that nobody waits for. If Redis does not answer, the job expires there anyway."""
@@ -178,6 +207,11 @@ def _broker_answers() -> Iterator[None]:
         yield
     except Exception as error:
         raise UnavailableError(NO_BROKER) from error
+
+
+def _about(region: Region | None, identification: Identification) -> Identification:
+    """An answer about a region of the photo; the worker was not told which one its pixels show."""
+    return replace(identification, region=region) if region else identification
 
 
 def _answer(result: AsyncResult[Any]) -> Identification | None:

@@ -59,6 +59,7 @@ FINISH = (
     local entered, answered = unpack(redis.call('HMGET', KEYS[2], 'entered', 'answered'))
     if not entered then return end
     redis.call('HSET', KEYS[2], 'done', 1)
+    redis.call('HDEL', KEYS[2], 'picture')
     if not answered then redis.call('EXPIRE', KEYS[2], ARGV[1]) end
     local last, seconds = unpack(redis.call('HMGET', KEYS[1], 'last', 'seconds'))
     seconds = tonumber(seconds or ARGV[3])

@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from inference import IMAGE_SIZE, Candidate, Identification
+from inference import IMAGE_SIZE, PICTURE_SIDE, Candidate, Identification
+from inference.regions import Region
 
 #: Bytes of a message that every Amazon SQS queue takes. SQS allowed no more until 2025; it allows 1 MiB now, but each
 #: queue has a limit of its own, which may be the old one
 #: (https://aws.amazon.com/blogs/compute/more-room-to-build-serverless-services-now-support-payloads-up-to-1-mb).
 SQS_LIMIT = 256 * 2**10
+PICTURE_QUALITY = 85  # JPEG quality
 MAX_ENCODED_PIXELS = 240_000  # characters; noise, which cannot be compressed, takes 200,000 as lossless WebP
 
 
@@ -54,6 +56,32 @@ def decode_pixels(text: object) -> npt.NDArray[np.uint8]:
         raise BadMessageError("the message holds no image") from error
 
 
+def encode_picture(picture: npt.NDArray[np.uint8]) -> bytes:
+    """Encode a picture for a worker, in less space than pixels take without loss.
+
+    :param picture: ``uint8[height, width, 3]``, RGB.
+    :return: a JPEG file.
+    """
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=PICTURE_QUALITY)
+    return file.getvalue()
+
+
+def decode_picture(content: bytes) -> npt.NDArray[np.uint8]:
+    """Decode what ``encode_picture`` returned.
+
+    :return: ``uint8[height, width, 3]``, RGB.
+    :raises BadMessageError: it is not a JPEG file, or its sides are longer than a picture's.
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
+            if max(image.size) > PICTURE_SIDE:
+                raise BadMessageError(f"the picture has {image.width}×{image.height} pixels")
+            return np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise BadMessageError("the job's picture is none") from error
+
+
 def encode_identification(identification: Identification) -> dict[str, Any]:
     """Encode an answer as a JSON object."""
     return asdict(identification)
@@ -61,6 +89,8 @@ def encode_identification(identification: Identification) -> dict[str, Any]:
 
 def decode_identification(message: Any) -> Identification:
     """Decode what ``encode_identification`` returned. The labels are those of the worker's pair.
+
+    A worker of an earlier release says less.
 
     :raises BadMessageError: it is not an answer of this release; the worker may be of another one.
     """
@@ -72,6 +102,10 @@ def decode_identification(message: Any) -> Identification:
             candidates,
             str(message["model"]),
             float(message["seconds"]),
+            Region(**message["region"]) if message.get("region") else None,
+            tuple(tuple(map(float, row)) for row in message.get("activation", ())),
+            tuple(decode_identification(each) for each in message.get("others", ())),
+            bool(message.get("wants_closer_look")),
         )
     except (LookupError, TypeError, ValueError) as error:
         raise BadMessageError("the message holds no answer") from error

@@ -40,7 +40,8 @@ WAITING = "{birds}:line"  # sorted set: IDs of the jobs that no worker has start
 SERVICE_TIME = "{birds}:pace"  # hash: "seconds", the mean for a photo, all workers together; "last", when one was done
 WORKERS = "{birds}:workers"  # sorted set: each worker as JSON, by the time of its last heartbeat
 #: Hash, one for each job ID: the time at which it "entered" the queue, the number of its "tries", whether it is "done",
-#: whether its answer was fetched ("answered"), and its "thumbnail".
+#: whether its answer was fetched ("answered"), its "thumbnail", its "picture" as long as a worker may need it, and its
+#: "region".
 JOB = "{birds}:job:"
 
 
@@ -185,6 +186,31 @@ class JobStore:
         """The thumbnail of a job, a JPEG file; empty if none was kept."""
         thumbnail = cast("bytes | None", self._redis.hget(JOB + job_id, "thumbnail"))  # text only with decode_responses
         return thumbnail or b""
+
+    @_redis_answers()
+    def keep_picture(self, job_id: str, jpeg: bytes) -> None:
+        """Keep the picture in which a worker searches for birds, until it has the job's answer."""
+        with self._redis.pipeline() as pipeline:
+            pipeline.hset(JOB + job_id, "picture", jpeg)
+            pipeline.expire(JOB + job_id, ANSWER_LIFETIME)
+            pipeline.execute()
+
+    @_redis_answers()
+    def picture(self, job_id: str) -> bytes:
+        """The picture of a job, a JPEG file; empty if none was kept."""
+        picture = cast("bytes | None", self._redis.hget(JOB + job_id, "picture"))
+        return picture or b""
+
+    @_redis_answers()
+    def keep_region(self, job_id: str, region: str) -> None:
+        """Keep the region of the photo that a job is about."""
+        self._redis.hset(JOB + job_id, "region", region)
+
+    @_redis_answers()
+    def region(self, job_id: str) -> str:
+        """The region of the photo that a job is about; empty if it is the whole photo."""
+        region = cast("bytes | None", self._redis.hget(JOB + job_id, "region"))
+        return region.decode() if region else ""
 
     @_redis_answers()
     def mark_fetched(self, job_id: str) -> None:

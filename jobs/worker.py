@@ -3,16 +3,19 @@
 import logging
 from typing import Any
 
+import numpy as np
 from celery import Celery
 from celery.signals import after_setup_logger, after_setup_task_logger, worker_process_init
+from numpy.typing import NDArray
 
 import logs
+from inference import Identification
 
 from . import TASK
 from .acknowledgement import JobTask, try_job
 from .bootsteps import add_steps
 from .celery_config import celery_app
-from .messages import decode_pixels, encode_identification
+from .messages import decode_picture, decode_pixels, encode_identification
 from .process import WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -38,9 +41,17 @@ class IdentifyTask(JobTask):
         :raises Exception: those of ``try_job``.
         """
         with try_job(self.store, str(self.request.id)):
-            identification = self.process.classifier.classify(decode_pixels(encoded_pixels))
+            identification = self._classify(decode_pixels(encoded_pixels))
             log.info("identified", extra={"ms": {"network": round(1000 * identification.seconds, 1)}})
             return encode_identification(identification)
+
+    def _classify(self, pixels: NDArray[np.uint8]) -> Identification:
+        """Name the species, after a closer look if the network is not sure and the job has a picture."""
+        classifier = self.process.classifier
+        identification = classifier.classify(pixels)
+        if not identification.wants_closer_look or not (picture := self.store.picture(str(self.request.id))):
+            return identification
+        return classifier.classify(pixels, decode_picture(picture))
 
 
 def create_app(process: WorkerProcess) -> Celery:

@@ -1,18 +1,22 @@
 """The bounded admission queue in front of the classifier: first come, first served."""
 
 import contextlib
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference import Identification
+from inference import IMAGE_SIZE, Identification
+from inference.errors import PhotoError
+from inference.regions import Region
 from inference.sandbox import Reading
 from jobs.errors import BusyError
 from jobs.pending import PendingJob
@@ -22,7 +26,14 @@ LONGEST_WAIT = 20  # seconds in the queue; a photo whose turn has not come by th
 SWEEP_INTERVAL = 0.1  # seconds between two searches of a full queue for clients that have disconnected
 OVERLOAD = 100  # refusals within a second; at that rate some clients cannot have waited for their Retry-After
 
-Classify = Callable[[NDArray[np.uint8]], Identification | PendingJob]
+#: A photo of which no side has so many pixels gets no closer look: there is nothing more to see in it.
+LEAST_SIDE = 2 * IMAGE_SIZE
+
+Pixels = NDArray[np.uint8]
+Read = Callable[..., Reading]  # of an open file; with region=, of that part of it
+Classify = Callable[..., Identification | PendingJob]  # of pixels; with region= or picture=, as PhotoClassifier's
+log = logging.getLogger(__name__)
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -49,8 +60,9 @@ class Prediction:
     """A photo that has been identified.
 
     :param reading: its thumbnail, and when it was taken.
-    :param seconds: the time that it took to ``wait`` in the queue, to ``decode`` the photo, to make the ``thumbnail``,
-        and to run the ``network``. The transfer to a network in another process and back counts as waiting.
+    :param seconds: the time that it took to ``wait`` in the queue, to ``decode`` the photo (twice for a closer look),
+        to make the ``thumbnail``, and to run the ``network``. The transfer to a network in another process and back
+        counts as waiting.
     """
 
     identification: Identification
@@ -69,10 +81,12 @@ class PendingPrediction:
 
     :param job_id: under which the answer can be looked up.
     :param reading: its thumbnail, to show meanwhile, and when it was taken.
+    :param picture: with which a worker can look closer; None if it has it already, or does not need it.
     """
 
     job_id: str
     reading: Reading
+    picture: Pixels | None = None
 
 
 class _Ticket:
@@ -83,10 +97,16 @@ class _Ticket:
         self.entered = time.monotonic()
         self.deadline = self.entered + LONGEST_WAIT  # for its turn; the time that its own steps take is added
         self.next_step: Future[object] | None = None
+        self.reading = self.network = 0.0  # seconds
 
     def cancel(self) -> bool:
         """Cancel the next step, and tell whether that was still possible."""
         return self.next_step is not None and self.next_step.cancel()
+
+
+def _needs_picture(answer: Identification | PendingJob) -> bool:
+    """Whether the network may look closer. A worker that has not answered may turn out not to be sure."""
+    return isinstance(answer, PendingJob) or answer.wants_closer_look
 
 
 class AdmissionQueue:
@@ -96,13 +116,20 @@ class AdmissionQueue:
     :param classify: ``uint8[224, 224, 3]`` -> ``Identification``, or a ``PendingJob`` if the answer takes longer.
     :param max_waiting: how many photos may wait behind the one that is being identified.
     :param concurrency: how many photos may be classified at the same time; more than one if workers do it.
+    :param read_picture: reads a file again, with more pixels; raises ``PhotoError`` if that takes too much. Without it
+        there is no closer look.
     """
 
     def __init__(
-        self, read: Callable[[BinaryIO], Reading], classify: Classify, max_waiting: int, concurrency: int = 1
+        self,
+        read: Read,
+        classify: Classify,
+        max_waiting: int,
+        concurrency: int = 1,
+        read_picture: Callable[[BinaryIO], Pixels] | None = None,
     ) -> None:
         self.max_waiting = max_waiting
-        self._read, self._classify = read, classify
+        self._read, self._classify, self._read_picture = read, classify, read_picture
         # One thread for each stage: an executor's queue is first come, first served, which a lock is not. And once two
         # photos have been read, the network's thread goes on to the second without waiting for any request's thread.
         self._reader = ThreadPoolExecutor(1, "reader")
@@ -132,24 +159,59 @@ class AdmissionQueue:
         file: BinaryIO,
         is_disconnected: Callable[[], bool] = lambda: False,
         classify: Classify | None = None,
+        *,
+        region: Region | None = None,
+        picture_first: bool = False,
     ) -> Prediction | PendingPrediction:
-        """Wait in the queue, read the photo and classify it.
+        """Wait in the queue, read the photo and classify it; if the network is not sure, let it look closer.
 
         :param file: a photo, open for reading.
         :param is_disconnected: tells whether the client has disconnected; its photo then leaves the queue.
         :param classify: used for this photo instead of the queue's own.
+        :param region: the part of the photo that is to be classified; it gets no closer look.
+        :param picture_first: read what a closer look needs before it is known whether there will be one.
         :raises PhotoError: the file cannot be used as a photo.
         :raises BusyError: the queue is full, or the photo's turn did not come in time.
         :raises DisconnectedError: the client has disconnected.
         """
+        read = partial(self._read, region=region) if region else self._read
+        classify = partial(classify or self._classify, region=region) if region else classify or self._classify
         with self._ticket(is_disconnected) as ticket:
-            reading, read_seconds = self._run(ticket, self._reader, self._read, file)
-            answer, _ = self._run(ticket, self._network, classify or self._classify, reading.pixels)
+            reading = self._run(ticket, self._reader, read, file)
+            first_reading = ticket.reading
+            may_look_closer = region is None and max(reading.size) >= LEAST_SIDE
+            picture = None
+            if may_look_closer and picture_first:
+                picture = self._run(ticket, self._reader, self._picture, file)
+            answer = self._answer(ticket, classify, reading, picture)
+            if may_look_closer and picture is None and _needs_picture(answer):
+                picture = self._run(ticket, self._reader, self._picture, file)
+                if picture is not None and isinstance(answer, Identification):
+                    answer = self._answer(ticket, classify, reading, picture)
             if isinstance(answer, PendingJob):
-                return PendingPrediction(answer.id, reading)
-            waited = time.monotonic() - ticket.entered - read_seconds - answer.seconds
-        seconds = {"wait": waited, **reading.seconds, "network": answer.seconds}
+                return PendingPrediction(answer.id, reading, picture)
+            waited = time.monotonic() - ticket.entered - ticket.reading - ticket.network
+        seconds = {"wait": waited, **reading.seconds, "network": ticket.network}
+        seconds["decode"] += ticket.reading - first_reading
         return Prediction(answer, reading, seconds)
+
+    def _answer(
+        self, ticket: _Ticket, classify: Classify, reading: Reading, picture: Pixels | None
+    ) -> Identification | PendingJob:
+        """What the network says of a photo when its turn comes."""
+        step = classify if picture is None else partial(classify, picture=picture)
+        answer = self._run(ticket, self._network, step, reading.pixels)
+        if isinstance(answer, Identification):
+            ticket.network += answer.seconds
+        return answer
+
+    def _picture(self, file: BinaryIO) -> Pixels | None:
+        """The photo with more pixels; None if reading it takes too much."""
+        try:
+            return self._read_picture(file) if self._read_picture else None
+        except PhotoError as error:
+            log.info("There is no closer look at a photo: %s", error)
+            return None
 
     @contextlib.contextmanager
     def _ticket(self, is_disconnected: Callable[[], bool]) -> Iterator[_Ticket]:
@@ -164,19 +226,19 @@ class AdmissionQueue:
         finally:
             self._leave(ticket)
 
-    def _run(
-        self, ticket: _Ticket, stage: ThreadPoolExecutor, step: Callable[[Item], Result], item: Item
-    ) -> tuple[Result, float]:
-        """Run ``step(item)`` at a stage when its turn comes; return the result, and the seconds that it took."""
+    def _run(self, ticket: _Ticket, stage: ThreadPoolExecutor, step: Callable[[Item], Result], item: Item) -> Result:
+        """Run ``step(item)`` at a stage when its turn comes, and return the result."""
 
-        def timed_step() -> tuple[Result, float]:
+        def timed_step() -> Result:
             if ticket.is_disconnected():
                 raise DisconnectedError
             started = time.monotonic()
             result = step(item)
             seconds = time.monotonic() - started
             ticket.deadline += seconds
-            return result, seconds
+            if stage is self._reader:
+                ticket.reading += seconds
+            return result
 
         future = stage.submit(timed_step)
         ticket.next_step = future  # type: ignore[assignment]  # Future is invariant, and only cancelled through this name

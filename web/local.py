@@ -1,5 +1,6 @@
 """The network in this process, behind the same methods as ``jobs.client.RemoteClassifier``."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ from inference import Identification
 from inference.input_range import InputRange
 from inference.loader import load_classifier
 from inference.pair import Pair
+from inference.regions import Region
 from jobs.errors import UnknownJobError
 from jobs.pending import PendingJob, Position
 
@@ -34,9 +36,16 @@ class LocalClassifier:
         self.batch_size = self._network.batch_size
         self.input_range_reason = self._network.input_range_reason
 
-    def classify(self, pixels: NDArray[np.uint8], wait: float | None = None) -> Identification | PendingJob:
+    def classify(
+        self,
+        pixels: NDArray[np.uint8],
+        wait: float | None = None,
+        picture: NDArray[np.uint8] | None = None,
+        region: Region | None = None,
+    ) -> Identification | PendingJob:
         """Name the species in one image, ``uint8[224, 224, 3]``; ``wait`` makes no difference."""
-        return self._network.classify(pixels)
+        identification = self._network.classify(pixels, picture)
+        return replace(identification, region=region) if region else identification
 
     def classify_batch(self, pixels: NDArray[np.uint8]) -> list[Identification | PendingJob]:
         """Name the species in up to ``batch_size`` images, ``uint8[n, 224, 224, 3]``."""
@@ -57,6 +66,9 @@ class LocalClassifier:
         raise UnknownJobError(job_id)
 
     def keep_thumbnail(self, job_id: str, jpeg: bytes) -> None:
+        """Do nothing: there are no jobs."""
+
+    def keep_picture(self, job_id: str, picture: NDArray[np.uint8]) -> None:
         """Do nothing: there are no jobs."""
 
     def drop(self, job_id: str) -> None:

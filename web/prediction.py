@@ -9,6 +9,7 @@ from flask import has_request_context, request
 from werkzeug.exceptions import NotFound
 
 from inference import Identification
+from inference.regions import Region
 from jobs.errors import UnknownJobError
 from jobs.pending import Position
 
@@ -17,10 +18,11 @@ from .services import current_services
 from .telemetry import record_outcome, record_stage
 
 
-def predict(photo: BinaryIO, *, wait: bool = True) -> Prediction | PendingPrediction:
+def predict(photo: BinaryIO, region: Region | None = None, *, wait: bool = True) -> Prediction | PendingPrediction:
     """Name the bird.
 
     :param photo: an open binary file.
+    :param region: the part of the photo that shows it; by default it is looked for in the whole photo.
     :param wait: whether to wait a while for the answer of a worker; without workers it makes no difference.
     :raises PhotoError: the file cannot be used as a photo.
     :raises BusyError: too many photos are waiting.
@@ -31,9 +33,11 @@ def predict(photo: BinaryIO, *, wait: bool = True) -> Prediction | PendingPredic
     services = current_services()
     classify = services.classifier.classify if wait else partial(services.classifier.classify, wait=0)
     is_disconnected = disconnect_checker()
-    prediction = services.admission.predict(photo, is_disconnected, classify)
+    prediction = services.admission.predict(photo, is_disconnected, classify, region=region, picture_first=not wait)
     if isinstance(prediction, PendingPrediction):
         drop_job_if_disconnected(prediction.job_id, is_disconnected)
+        if wait and prediction.picture is not None:
+            services.classifier.keep_picture(prediction.job_id, prediction.picture)
     if has_request_context():
         _record(prediction)
     return prediction

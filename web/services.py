@@ -12,6 +12,7 @@ from inference import Identification
 from inference.digest import sha256
 from inference.input_range import InputRange
 from inference.labels import load_labels
+from inference.regions import Region
 from inference.sandbox import Sandbox
 from jobs.pending import PendingJob, Position
 from settings import Settings
@@ -43,8 +44,14 @@ class PhotoClassifier(Protocol):
     is_remote: bool
     input_range_reason: str
 
-    def classify(self, pixels: Pixels, wait: float | None = None) -> Identification | PendingJob:
-        """Name the species in an image, within ``wait`` seconds if a worker does it."""
+    def classify(
+        self, pixels: Pixels, wait: float | None = None, picture: Pixels | None = None, region: Region | None = None
+    ) -> Identification | PendingJob:
+        """Name the species in an image, within ``wait`` seconds if a worker does it.
+
+        :param picture: the whole photo with more pixels, which is searched for birds if the network is not sure.
+        :param region: the part of the photo that ``pixels`` shows.
+        """
 
     def classify_batch(self, pixels: Pixels) -> list[Identification | PendingJob]:
         """Name the species in several images, ``uint8[n, 224, 224, 3]``."""
@@ -60,6 +67,9 @@ class PhotoClassifier(Protocol):
 
     def keep_thumbnail(self, job_id: str, jpeg: bytes) -> None:
         """Keep the thumbnail of a pending job."""
+
+    def keep_picture(self, job_id: str, picture: Pixels) -> None:
+        """Keep the picture of a pending job for the worker."""
 
     def drop(self, job_id: str) -> None:
         """Give up a pending job."""
@@ -145,7 +155,9 @@ def build_services(settings: Settings, sandbox: Sandbox) -> Services:
         settings,
         sandbox,
         classifier,
-        AdmissionQueue(sandbox.read, classifier.classify, settings.max_waiting, classifier.concurrency),
+        AdmissionQueue(
+            sandbox.read, classifier.classify, settings.max_waiting, classifier.concurrency, sandbox.read_picture
+        ),
         read_model_info(settings.model, model_sha256, classifier.labels, settings.unsure_below),
         overload_delay=0 if classifier.is_remote else OVERLOAD_DELAY,
     )

@@ -358,7 +358,7 @@ def test_a_decoder_ends_with_its_app_although_a_forked_worker_lives_on():
 def test_a_defect_of_ours_in_the_decoder_is_reported_with_its_traceback(goldfinch):
     # Nothing is known that fails in this way: an encoder that is taken out stands in for it.
     program = "import sys; from PIL import Image; from inference import decoder\nImage.SAVE.pop('JPEG'); decoder.main()"
-    request = decoder.REQUEST.pack(False, len(goldfinch)) + goldfinch
+    request = decoder.REQUEST.pack(False, False, 0, 0, 1, 1, len(goldfinch)) + goldfinch
     done = subprocess.run(
         [sys.executable, "-c", program, str(MAX_PIXELS)], cwd=ROOT, input=2 * request, capture_output=True, check=True
     )

@@ -44,7 +44,7 @@ class Stages:
             if name == "no image":
                 raise NotAnImageError
             time.sleep(0.001)
-        return Reading(np.array([name]), name.encode(), None, {"decode": 0.001})
+        return Reading(np.array([name]), (1, 1), name.encode(), None, {"decode": 0.001})
 
     def classify(self, pixels: np.ndarray) -> Identification:
         begun = time.monotonic()

@@ -1,0 +1,68 @@
+"""Parts of a photo: where in it something is."""
+
+from dataclasses import astuple, dataclass
+from typing import Self
+
+SMALLEST = 0.02  # of a side of the photo; less shows no bird
+
+
+class RegionError(ValueError):
+    """A text or numbers name no part of a photo; the message is a sentence."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle in an upright photo. All numbers are shares of the photo's width or height, from 0 to 1.
+
+    :param x: of the left edge.
+    :param y: of the upper edge.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``x,y,width,height``.
+
+        :raises RegionError: that is not what it is, or the rectangle is not within the photo, or very small.
+        """
+        try:
+            x, y, width, height = map(float, text.split(","))
+        except ValueError as error:
+            raise RegionError("crop must be four numbers: x,y,width,height, as in crop=0.25,0.1,0.5,0.4.") from error
+        # A client's sum may exceed 1 by what rounding adds.
+        if not (x >= 0 and y >= 0 and x + width <= 1.001 and y + height <= 1.001):
+            raise RegionError(
+                "crop must lie within the photo: its numbers are shares of the width and the height, from 0 to 1."
+            )
+        if not (width >= SMALLEST and height >= SMALLEST):
+            raise RegionError(f"crop must be at least {SMALLEST} wide and {SMALLEST} high.")
+        return cls(x, y, min(width, 1 - x), min(height, 1 - y))
+
+    def __str__(self) -> str:
+        """As ``parse`` reads it, to the ten thousandth."""
+        return ",".join(f"{number:.4f}" for number in astuple(self))
+
+    @property
+    def area(self) -> float:
+        """Its share of the photo."""
+        return self.width * self.height
+
+    def box(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Its left, upper, right and lower edge in an image of so many pixels; at least one pixel lies within."""
+        left, upper = min(round(self.x * width), width - 1), min(round(self.y * height), height - 1)
+        right, lower = round((self.x + self.width) * width), round((self.y + self.height) * height)
+        return left, upper, max(left + 1, min(right, width)), max(upper + 1, min(lower, height))
+
+    def overlap(self, other: "Region") -> float:
+        """The area that both share, as a share of the area that either covers (intersection over union)."""
+        width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        shared = max(0.0, width) * max(0.0, height)
+        return shared / (self.area + other.area - shared)
+
+
+WHOLE = Region(0.0, 0.0, 1.0, 1.0)
