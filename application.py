@@ -22,7 +22,7 @@ from web.pages import private_page
 from web.prediction import predict
 from web.rate_limit import count_photo
 from web.services import current_services
-from web.uploads import received_photos
+from web.uploads import received_photos, requested_region
 
 application = startup.Application(__name__)
 application.config.from_mapping(settings.DEFAULTS)
@@ -41,7 +41,7 @@ def index() -> str | Response:
     photos = received_photos()
     if len(photos) > 1:
         return private_page("index.html", cards=identify_photos(photos))
-    card = identify_photo(photos[0])
+    card = identify_photo(photos[0], requested_region())
     if card.job_id:
         return redirect(url_for("pages.identification", job=card.job_id), 303)
     return private_page("index.html", cards=[card])

@@ -19,7 +19,7 @@ from .admission import PendingPrediction
 from .prediction import look_up, predict
 from .rate_limit import count_photo
 from .services import current_services
-from .uploads import received_body
+from .uploads import received_body, requested_region
 
 MAX_RETRY_AFTER = 5  # seconds; a client that waits for a worker's answer is never told to wait longer
 
@@ -34,8 +34,9 @@ def identify() -> Response:
     """Name the bird in a photo, which is sent in a form or as the body itself."""
     top = _requested_candidates()
     photo = received_body()
+    region = requested_region()
     is_async = "respond-async" in _preferences()
-    prediction = predict(photo, wait=not is_async)
+    prediction = predict(photo, region, wait=not is_async)
     if isinstance(prediction, PendingPrediction):
         response = _pending_response(prediction.job_id, look_up(prediction.job_id)[1])
         if is_async:

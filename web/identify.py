@@ -6,6 +6,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import HTTPException
 
 from inference import Identification
+from inference.regions import Region
 from jobs.errors import BusyError, JobFailedError, JobLostError
 from jobs.pending import Position
 
@@ -17,13 +18,14 @@ from .services import current_services
 from .uploads import open_upload
 
 
-def identify_photo(photo: FileStorage, *, wait: bool = True) -> ResultCard:
+def identify_photo(photo: FileStorage, region: Region | None = None, *, wait: bool = True) -> ResultCard:
     """The answer to a photo, or its position in the queue.
 
+    :param region: the part of the photo that shows the bird; by default it is looked for in the whole photo.
     :param wait: whether to wait a while for the answer of a worker.
     :raises Exception: one of ``errors.EXPECTED``, or an HTTPException.
     """
-    prediction = predict(open_upload(photo), wait=wait)
+    prediction = predict(open_upload(photo), region, wait=wait)
     if isinstance(prediction, PendingPrediction):
         job_id, reading = prediction.job_id, prediction.reading
         current_services().classifier.keep_thumbnail(job_id, reading.thumbnail)

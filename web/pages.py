@@ -16,7 +16,7 @@ from .rate_limit import count_photo
 from .security import REPORT_HEADERS
 from .services import current_services, has_services
 from .telemetry import stage
-from .uploads import MAX_PHOTOS, received_photo
+from .uploads import MAX_PHOTOS, received_photo, requested_region
 
 MAX_REFRESH = 10  # seconds; without a script, the page of a pending job is loaded again after no more than this
 
@@ -36,7 +36,7 @@ def identification(job: str) -> Response:
 @count_photo
 def identify() -> Response:
     """The result card of one photo."""
-    return private_card(identify_photo(received_photo()))
+    return private_card(identify_photo(received_photo(), requested_region()))
 
 
 @cards.get("/<job>")

@@ -22,6 +22,7 @@ from werkzeug.exceptions import (
 
 from inference.errors import printable
 from inference.formats import EXTENSIONS, FORMATS, SIGNATURE, has_accepted_signature
+from inference.regions import Region, RegionError
 from jobs import retry_after
 from settings import SettingError
 
@@ -156,6 +157,18 @@ def received_body() -> BinaryIO:
     if not body.tell():
         raise RefusedError(NO_FILE)
     return cast(BinaryIO, body)
+
+
+def requested_region() -> Region | None:
+    """The part of the photo that the client wants to be looked at, ``crop`` in the address or in the form.
+
+    :raises RefusedError: there is no such part.
+    """
+    crop = request.args.get("crop") or request.form.get("crop")
+    try:
+        return Region.parse(crop) if crop else None
+    except RegionError as error:
+        raise RefusedError(str(error)) from error
 
 
 def open_upload(photo: FileStorage) -> BinaryIO:
