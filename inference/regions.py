@@ -4,6 +4,7 @@ from dataclasses import astuple, dataclass
 from typing import Self
 
 SMALLEST = 0.02  # of a side of the photo; less shows no bird
+_CHARACTERS = frozenset("0123456789.+-eE, ")  # float() would also take digits of other scripts, and underscores
 
 
 class RegionError(ValueError):
@@ -30,7 +31,7 @@ class Region:
         :raises RegionError: that is not what it is, or the rectangle is not within the photo, or very small.
         """
         try:
-            x, y, width, height = map(float, text.split(","))
+            x, y, width, height = map(float, text.split(",") if _CHARACTERS.issuperset(text) else ())
         except ValueError as error:
             raise RegionError("crop must be four numbers: x,y,width,height, as in crop=0.25,0.1,0.5,0.4.") from error
         # A client's sum may exceed 1 by what rounding adds.
@@ -38,9 +39,10 @@ class Region:
             raise RegionError(
                 "crop must lie within the photo: its numbers are shares of the width and the height, from 0 to 1."
             )
+        width, height = min(width, 1 - x), min(height, 1 - y)
         if not (width >= SMALLEST and height >= SMALLEST):
             raise RegionError(f"crop must be at least {SMALLEST} wide and {SMALLEST} high.")
-        return cls(x, y, min(width, 1 - x), min(height, 1 - y))
+        return cls(abs(x), abs(y), width, height)  # -0.0 would be written with its sign
 
     def __str__(self) -> str:
         """As ``parse`` reads it, to the ten thousandth."""
