@@ -1,6 +1,7 @@
 """The JSON API, version 1; ``openapi.json`` describes it."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from werkzeug.wrappers import Response
 from inference import CANDIDATES, Candidate, Identification
 from inference.formats import FORMATS
 from inference.model_card import ModelMetrics, SpeciesMetrics
+from inference.regions import Region
 from jobs.pending import Position
 
 from .admission import PendingPrediction
@@ -32,7 +34,7 @@ api = Blueprint("api", __name__, url_prefix="/api")
 @count_photo
 def identify() -> Response:
     """Name the bird in a photo, which is sent in a form or as the body itself."""
-    top = _requested_candidates()
+    top, explain = _requested_candidates(), _requested_explanation()
     photo = received_body()
     region = requested_region()
     is_async = "respond-async" in _preferences()
@@ -42,16 +44,16 @@ def identify() -> Response:
         if is_async:
             response.headers["Preference-Applied"] = "respond-async"
         return response
-    return _answer(prediction.identification, prediction.total_seconds, top)
+    return _answer(prediction.identification, prediction.total_seconds, top, explain)
 
 
 @api.get("/v1/identifications/<job>")
 def identification(job: str) -> Response:
     """The answer to a pending job, or its position in the queue."""
-    top = _requested_candidates()
+    top, explain = _requested_candidates(), _requested_explanation()
     _thumbnail, found = look_up(job)
     if isinstance(found, Identification):
-        return _answer(found, found.seconds, top)
+        return _answer(found, found.seconds, top, explain)
     return _pending_response(job, found)
 
 
@@ -92,22 +94,39 @@ def index() -> str:
     return render_template("api.html", api=OPENAPI)
 
 
-def identification_json(identification: Identification, seconds: float, top: int) -> dict[str, object]:
+def identification_json(
+    identification: Identification, seconds: float, top: int, *, explain: bool = False
+) -> dict[str, object]:
     """An answer as JSON.
 
     :param seconds: the time that the answer took.
-    :param top: how many candidates it lists.
+    :param top: how many candidates it lists for each bird.
+    :param explain: whether it has the class activation maps.
     """
     return {
-        **_candidate_json(identification),
-        "candidates": [_candidate_json(candidate) for candidate in identification.candidates[:top]],
+        **_bird_json(identification, top, explain),
+        "others": [_bird_json(other, top, explain) for other in identification.others],
         "model": identification.model,
         "milliseconds": round(1000 * seconds, 2),
     }
 
 
+def _bird_json(bird: Identification, top: int, explain: bool) -> dict[str, object]:
+    return {
+        **_candidate_json(bird),
+        "candidates": [_candidate_json(candidate) for candidate in bird.candidates[:top]],
+        "region": _region_json(bird.region) if bird.region else None,
+        **({"activation": bird.activation or None} if explain else {}),
+    }
+
+
 def _candidate_json(named: Candidate | Identification) -> dict[str, object]:
     return {"label": named.label, "confidence": named.confidence}
+
+
+def _region_json(region: Region) -> dict[str, float]:
+    """A region to the ten thousandth, as ``str`` writes it for the job store and the CSV list."""
+    return {name: round(number, 4) for name, number in asdict(region).items()}
 
 
 def _species_json(species: SpeciesMetrics) -> dict[str, object]:
@@ -147,8 +166,19 @@ def _requested_candidates() -> int:
     return int(top)
 
 
-def _answer(identification: Identification, seconds: float, top: int) -> Response:
-    response = jsonify(identification_json(identification, seconds, top))
+def _requested_explanation() -> bool:
+    """Whether the client asks for the class activation maps with ``?explain=``.
+
+    :raises BadRequest: it says neither yes nor no.
+    """
+    explain = request.args.get("explain", "0")
+    if explain not in ("0", "1"):
+        raise BadRequest("explain must be 0 or 1.")
+    return explain == "1"
+
+
+def _answer(identification: Identification, seconds: float, top: int, explain: bool) -> Response:
+    response = jsonify(identification_json(identification, seconds, top, explain=explain))
     response.cache_control.no_store = True
     return response
 
@@ -162,6 +192,7 @@ def _pending_response(job_id: str, found: Position | Identification) -> Response
     response = jsonify(seconds=seconds)
     response.status_code = 202
     response.cache_control.no_store = True
-    response.location = url_for("api.identification", job=job_id, top=request.args.get("top"))
+    top, explain = request.args.get("top"), request.args.get("explain")
+    response.location = url_for("api.identification", job=job_id, top=top, explain=explain)
     response.retry_after = min(seconds, MAX_RETRY_AFTER)
     return response

@@ -179,7 +179,7 @@ def test_the_page_shows_every_operation_and_its_commands_work_as_they_are_writte
     assert levels[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
     commands = [unescape(command) for command in re.findall(r"<code>(curl .*?)</code>", page)]
-    assert len(commands) == 8
+    assert len(commands) == 10
     for command in commands:
         ended = subprocess.run(
             command.replace("curl", "curl -sS"), shell=True, cwd=tmp_path, capture_output=True, text=True, check=True

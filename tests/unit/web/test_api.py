@@ -2,18 +2,21 @@
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import requests
 import schemathesis
 from openapi_spec_validator import validate
+from PIL import Image
 
-from inference import MAX_PIXELS, Identification
+from inference import MAX_PIXELS, Candidate, Identification
 from inference.formats import FORMATS
 from inference.input_range import InputRange
 from inference.model_card import ModelMetrics, SpeciesMetrics
 from inference.photo import open_photo
+from inference.regions import Region
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError
 from jobs.pending import Position
 from tests.support.api import (
@@ -48,7 +51,16 @@ def test_a_form_and_the_bytes_by_themselves_get_the_answer_of_the_classifier(cli
     ):
         answer = checked(client.post(IDENTIFICATIONS, **sent))
         assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
-        assert list(answer.json) == ["candidates", "confidence", "label", "milliseconds", "model"]
+        assert sorted(answer.json) == [
+            "candidates",
+            "confidence",
+            "label",
+            "milliseconds",
+            "model",
+            "others",
+            "region",
+        ]
+        assert (answer.json["region"], answer.json["others"]) == (None, [])
         assert answer.json["label"] == identification.label == "Goldfinch"
         assert answer.json["confidence"] == pytest.approx(identification.confidence, abs=1e-4)
         assert [each["label"] for each in answer.json["candidates"]] == [
@@ -74,6 +86,146 @@ def test_a_number_of_candidates_that_no_answer_has_is_refused_even_where_there_i
     answer = client.post(IDENTIFICATIONS, query_string={"top": top}, data=photo_form(photo))
     assert problem_in(answer, 400) == sentence
     assert problem_in(client.get(f"{IDENTIFICATIONS}/abc", query_string={"top": top}), 400, JOB, "GET") == sentence
+
+
+def two_colors() -> bytes:
+    """A photo whose left half shows a cardinal and whose right half a bluebird."""
+    image = Image.new("RGB", (80, 60), "red")
+    image.paste("blue", (40, 0, 80, 60))
+    return encoded(image, "PNG")
+
+
+@pytest.mark.parametrize("where", ["in the address", "in the form", "with the bytes"])
+def test_the_answer_is_about_the_part_of_the_photo_that_is_asked_for(client, uploads, where):
+    for crop, label, region in [
+        ("0,0,0.4,1", "Cardinal", {"x": 0, "y": 0, "width": 0.4, "height": 1}),
+        ("0.6,0.25,0.3,0.5", "Bluebird", {"x": 0.6, "y": 0.25, "width": 0.3, "height": 0.5}),
+        ("0.666666,0,0.3333339,1", "Bluebird", {"x": 0.6667, "y": 0, "width": 0.3333, "height": 1}),
+    ]:
+        sent = {
+            "in the address": {"query_string": {"crop": crop}, "data": photo_form(two_colors())},
+            "in the form": {"data": photo_form(two_colors()) | {"crop": crop}},
+            "with the bytes": {"query_string": {"crop": crop}, "data": two_colors(), "content_type": "image/png"},
+        }[where]
+        answer = checked(client.post(IDENTIFICATIONS, **sent))
+        assert (answer.json["label"], answer.json["region"]) == (label, region)
+    assert leftovers(uploads) == []
+
+
+def test_the_part_in_the_address_comes_first_and_an_empty_one_is_the_whole_photo(client):
+    for address, form, region in [
+        ("0.5,0,0.5,1", "0,0,0.5,1", {"x": 0.5, "y": 0, "width": 0.5, "height": 1}),
+        ("", "0,0,0.5,1", {"x": 0, "y": 0, "width": 0.5, "height": 1}),
+        ("", "", None),
+    ]:
+        sent = photo_form(two_colors()) | {"crop": form}
+        answer = checked(client.post(IDENTIFICATIONS, query_string={"crop": address}, data=sent))
+        assert answer.json["region"] == region
+
+
+def test_a_region_of_an_answer_can_be_asked_for_in_turn(client):
+    for crop in ("0.333333,0.666666,0.666667,0.333334", "0.98,0.98,0.02,0.02", "0.00004,0,0.99996,0.0200001"):
+        first = client.post(IDENTIFICATIONS, query_string={"crop": crop}, data=photo_form(two_colors())).json["region"]
+        again = ",".join(map(str, (first["x"], first["y"], first["width"], first["height"])))
+        second = client.post(IDENTIFICATIONS, query_string={"crop": again}, data=photo_form(two_colors())).json
+        assert second["region"] == pytest.approx(first, abs=1e-4)
+
+
+class TwoBirds(ColorClassifier):
+    """Finds a goldfinch in every photo, and two other birds beside it."""
+
+    def classify(self, pixels: Any, wait: float | None = None, **options: Any) -> Identification:
+        goldfinch = Identification(
+            "Goldfinch",
+            0.9,
+            (Candidate("Goldfinch", 0.9), Candidate("Cardinal", 0.1)),
+            SHA256,
+            region=Region(0.1, 0.2, 0.3, 0.4),
+            activation=((0.0, 1.0), (0.25, 0.5)),
+        )
+        cardinal = replace(goldfinch, label="Cardinal", region=Region(0.5, 0.5, 0.1, 0.1), activation=((1.0,),))
+        return replace(goldfinch, others=(cardinal, replace(cardinal, activation=())))
+
+
+def test_other_birds_are_answers_of_their_own_without_the_model_and_without_others(make_client, photo):
+    client = make_client(TwoBirds())
+    answer = checked(client.post(IDENTIFICATIONS, query_string={"top": 1}, data=photo_form(photo))).json
+    assert answer["region"] == {"x": 0.1, "y": 0.2, "width": 0.3, "height": 0.4}
+    assert "activation" not in answer
+    other = {
+        "label": "Cardinal",
+        "confidence": 0.9,
+        "candidates": [{"label": "Goldfinch", "confidence": 0.9}],
+        "region": {"x": 0.5, "y": 0.5, "width": 0.1, "height": 0.1},
+    }
+    assert answer["others"] == [other, other]
+
+
+def test_an_explained_answer_says_which_places_speak_for_it_and_for_each_of_the_others(make_client, photo):
+    client = make_client(TwoBirds())
+    answer = checked(client.post(IDENTIFICATIONS, query_string={"explain": 1}, data=photo_form(photo))).json
+    assert answer["activation"] == [[0.0, 1.0], [0.25, 0.5]]
+    assert [other["activation"] for other in answer["others"]] == [[[1.0]], None]
+    unexplained = checked(client.post(IDENTIFICATIONS, query_string={"explain": 0}, data=photo_form(photo))).json
+    assert "activation" not in unexplained
+    assert not any("activation" in other for other in unexplained["others"])
+
+
+def test_the_rows_of_an_explanation_go_from_top_to_bottom(client):
+    image = Image.new("RGB", (80, 60), "black")
+    image.paste("red", (0, 0, 80, 40))
+    sent = photo_form(encoded(image, "PNG"))
+    answer = checked(client.post(IDENTIFICATIONS, query_string={"explain": 1, "crop": "0,0.1,1,0.9"}, data=sent)).json
+    assert (answer["label"], len(answer["activation"])) == ("Cardinal", 5)
+    first, *_rows, last = answer["activation"]
+    assert min(first) > 0.9 > 0.1 > max(last)
+
+
+@pytest.mark.parametrize("explain", ["", "2", "-1", "01", "1.0", "true", "yes", " 1", "١", "1,1", "9" * 5000])
+def test_an_explanation_that_is_neither_wanted_nor_not_is_refused_even_where_there_is_no_answer(client, photo, explain):
+    sentence = "explain must be 0 or 1."
+    answer = client.post(IDENTIFICATIONS, query_string={"explain": explain}, data=photo_form(photo))
+    assert problem_in(answer, 400) == sentence
+    assert problem_in(client.get(f"{IDENTIFICATIONS}/abc", query_string={"explain": explain}), 400, JOB, "GET") == (
+        sentence
+    )
+
+
+FOUR_NUMBERS = "crop must be four numbers: x,y,width,height, as in crop=0.25,0.1,0.5,0.4."
+WITHIN = "crop must lie within the photo: its numbers are shares of the width and the height, from 0 to 1."
+
+
+@pytest.mark.parametrize(
+    ("crop", "sentence"),
+    [
+        ("x", FOUR_NUMBERS),
+        (" ", FOUR_NUMBERS),
+        ("0,0,1", FOUR_NUMBERS),
+        ("0,0,1,1,1", FOUR_NUMBERS),
+        ("nan,nan,nan,nan", FOUR_NUMBERS),
+        ("0,0,1,inf", FOUR_NUMBERS),
+        ("٠,٠,١,١", FOUR_NUMBERS),
+        ("0,0,1,<b>", FOUR_NUMBERS),
+        ("0,0,1,\0", FOUR_NUMBERS),
+        ("9" * 10_000 + ",x", FOUR_NUMBERS),
+        ("0,0,1e400,1", WITHIN),
+        ("-0.1,0,0.5,0.5", WITHIN),
+        ("0.6,0,0.5,0.5", WITHIN),
+        ("0,0,1," + "9" * 10_000, WITHIN),
+        ("0.5,0.5,0.01,0.5", "crop must be at least 0.02 wide and 0.02 high."),
+    ],
+    ids=lambda text: ascii(text[:20]),
+)
+def test_a_part_that_no_photo_has_is_refused_with_the_sentence_of_the_page(client, uploads, photo, crop, sentence):
+    for sent in (
+        {"query_string": {"crop": crop}, "data": photo_form(photo)},
+        {"query_string": {"crop": crop}, "data": photo, "content_type": "image/png"},
+        {"data": photo_form(photo) | {"crop": crop}},
+    ):
+        assert problem_in(client.post(IDENTIFICATIONS, **sent), 400) == sentence
+    page = client.post("/", data=photo_form(photo) | {"crop": crop}, follow_redirects=True)
+    assert sentence_on(page.text) == sentence
+    assert leftovers(uploads) == []
 
 
 def test_labels_in_any_script_come_as_they_are(make_client, photo):
@@ -285,6 +437,26 @@ def test_a_pending_job_is_at_an_address_and_its_answer_later(make_client, worker
     answer = checked(client.get(later.headers["Location"]), JOB, "GET")
     assert (answer.status_code, answer.json["label"], len(answer.json["candidates"])) == (200, "Goldfinch", 2)
     assert answer.headers["Cache-Control"] == "no-store"
+    assert "activation" not in answer.json
+
+
+def test_the_address_of_a_pending_job_keeps_what_the_answer_is_to_say(make_client, workers, photo):
+    client = make_client(workers)
+    workers.found = Position(2, 7)
+    for query, kept in [
+        ({"top": "2", "explain": "1"}, "?top=2&explain=1"),
+        ({"explain": "1"}, "?explain=1"),
+        ({"explain": "0"}, "?explain=0"),
+        ({"crop": "0,0,0.5,1"}, ""),  # the job has it
+    ]:
+        later = checked(client.post(IDENTIFICATIONS, data=photo_form(photo), query_string=query))
+        assert (later.status_code, later.headers["Location"]) == (202, f"{IDENTIFICATIONS}/job{kept}")
+        again = checked(client.get(later.headers["Location"]), JOB, "GET")
+        assert (again.status_code, again.headers["Location"]) == (202, later.headers["Location"])
+    workers.found = TwoBirds().classify(None)
+    answer = checked(client.get(f"{IDENTIFICATIONS}/job?top=1&explain=1"), JOB, "GET").json
+    assert answer["activation"] == [[0.0, 1.0], [0.25, 0.5]]
+    assert [(len(other["candidates"]), other["activation"]) for other in answer["others"]] == [(1, [[1.0]]), (1, None)]
 
 
 def test_only_a_client_that_prefers_not_to_wait_is_told_that_this_was_heeded(make_client, workers, photo):
@@ -392,3 +564,15 @@ def test_every_example_in_the_description_agrees_with_its_schema():
                     )
                     count += 1
     assert count == 22
+
+
+def test_the_page_for_people_shows_every_parameter_and_every_field(client):
+    page = client.get("/api").text
+    description = json.loads(DESCRIPTION.read_text())
+    for name in ("top", "explain", "crop", "Prefer", "job"):
+        assert f"<dt><code>{name}</code> (" in page
+    for schema in description["components"]["schemas"].values():
+        for field in schema.get("properties", {}):
+            assert f"<dt><code>{field}</code> (" in page
+    assert "<code>crop</code>: The part of the photo to look at, as crop in the address; it may be left out." in page
+    assert "Rows from top to bottom over the region" in page
