@@ -5,9 +5,10 @@ import csv
 import errno
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from web.csv_export import ENCODING, as_csv, header, original
+from web.csv_export import ENCODING, LATER_COLUMNS, as_csv, header, original
 
 
 class NotAnAnswerFileError(ValueError):
@@ -16,6 +17,8 @@ class NotAnAnswerFileError(ValueError):
 
 class AnswerFile:
     """The CSV file. It is complete after each row, even if the program is killed. A new one without a row is removed.
+
+    One that an earlier release has begun keeps its columns, and gets no others.
 
     :ivar names: the photos that have a row.
     :ivar failed: those of them that could not be identified, each with the sentence that says why.
@@ -29,11 +32,12 @@ class AnswerFile:
         self.names: set[str] = set()
         self.failed: list[tuple[str, str]] = []
         self._path, self._is_new = path, not path.exists()
-        self._first_line = as_csv([header(top)]).encode(ENCODING)
+        self._columns = header(top)
+        self._first_line = as_csv([self._columns]).encode(ENCODING)
         # In append mode nothing that is there can be overwritten, not even what another process has just written.
         self._file = open(path, "a+b" if resume else "x+b", buffering=0)  # noqa: SIM115  close() closes it
         try:
-            self._continue(header(top))
+            self._continue()
         except BaseException:
             self.close()
             raise
@@ -54,9 +58,10 @@ class AnswerFile:
     def add(self, row: list[str]) -> None:
         """Write a row, or nothing at all if the disk is full.
 
+        :param row: a cell for each column of ``header``.
         :raises OSError: it could not be written.
         """
-        self._write(as_csv([row]).encode())
+        self._write(as_csv([row[: len(self._columns)]]).encode())
 
     def _write(self, content: bytes) -> None:
         end = self._file.seek(0, io.SEEK_END)
@@ -64,23 +69,31 @@ class AnswerFile:
             self._file.truncate(end)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def _continue(self, columns: list[str]) -> None:
+    def _continue(self) -> None:
         self._file.seek(0)
         content = self._file.read()
         rows, size = complete_rows(content)
-        first_lines = (self._first_line, self._first_line.removeprefix(codecs.BOM_UTF8))  # earlier releases wrote none
-        is_ours = rows[0] == columns if rows else any(line.startswith(content) for line in first_lines)
-        if not is_ours:
+        headers = self._columns, self._columns[: -len(LATER_COLUMNS)]
+        if rows and rows[0] in headers:
+            self._columns = rows[0]
+        elif rows or not _begins_first_line(content, headers):
             raise NotAnAnswerFileError
         self._file.truncate(size)
         if not rows:
             self._write(self._first_line)
+        error = self._columns.index("error")
         for row in rows[1:]:
             name = original(row[0])
             self.names.add(name)
-            error = "".join(row[len(columns) - 1 :])  # some editors leave out empty cells at the end
-            if error:
-                self.failed.append((name, error))
+            if sentence := "".join(row[error : error + 1]):  # some editors leave out empty cells at the end
+                self.failed.append((name, sentence))
+
+
+def _begins_first_line(content: bytes, headers: Iterable[list[str]]) -> bool:
+    """Whether a file was cut off within its first line."""
+    first_lines = [as_csv([columns]).encode() for columns in headers]
+    # Earlier releases wrote no byte order mark.
+    return any(line.startswith(content) or (codecs.BOM_UTF8 + line).startswith(content) for line in first_lines)
 
 
 def complete_rows(content: bytes) -> tuple[list[list[str]], int]:

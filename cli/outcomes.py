@@ -1,12 +1,12 @@
 """What ``identify`` writes about one photo: a line for people, a line of JSON, or a row of the CSV list."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from inference import Identification
+from inference import Candidate, Identification
 from web import csv_export
 from web.api import identification_json
 
@@ -24,18 +24,16 @@ class Outcome:
     error: str = ""
 
     def line(self, names: Mapping[str, str], top: int = 1) -> str:
-        """A line for people.
+        """A line for people. Other birds in the photo come last, each with its most likely species alone.
 
         :param names: of the species, by their labels; a worker may answer with a label that is not among them.
         :param top: how many candidates.
         """
         if self.identification is None:
             return f"{terminal_safe(self.path)}: {self.error}"
-        candidates = [
-            f"{names.get(each.label, each.label)} {100 * each.confidence:.1f} %"
-            for each in self.identification.candidates[:top]
-        ]
-        return f"{terminal_safe(self.path)}: {', '.join(candidates)}"
+        line = f"{terminal_safe(self.path)}: {_list_of(self.identification.candidates[:top], names)}"
+        others = self.identification.others
+        return f"{line} (+{len(others)} more: {_list_of(others, names)})" if others else line
 
     def json(self, top: int) -> str:
         """A line of JSON for programs.
@@ -63,6 +61,10 @@ class Outcome:
             else csv_export.identified(self.identification, top)
         )
         return [printable(self.path), csv_export.time_taken(self.taken), *answer]
+
+
+def _list_of(named: Sequence[Candidate | Identification], names: Mapping[str, str]) -> str:
+    return ", ".join(f"{names.get(each.label, each.label)} {100 * each.confidence:.1f} %" for each in named)
 
 
 def printable(path: Path) -> str:

@@ -16,20 +16,27 @@ _CELL_START, _FORMULA_START = r"(^|[;\t\r\n])", r"('*[\t\r\n ]*[=+\-@＝＋－�
 _FORMULA = re.compile(_CELL_START + _FORMULA_START)
 _DEFUSED = re.compile(_CELL_START + "'" + _FORMULA_START)
 
+#: The columns that the lists of release 0.9 lack. They are the last ones, so that all others keep their places.
+LATER_COLUMNS = ("region", "others")
+
 
 def header(top: int = CANDIDATES) -> list[str]:
     """The names of the columns.
 
     :param top: how many species are listed for each photo.
     """
-    others = [f"{column}_{rank}" for rank in range(2, top + 1) for column in ("species", "confidence")]
-    return ["file", "taken", "species", "confidence", *others, "error"]
+    candidates = [f"{column}_{rank}" for rank in range(2, top + 1) for column in ("species", "confidence")]
+    return ["file", "taken", "species", "confidence", *candidates, "error", *LATER_COLUMNS]
 
 
 def identified(identification: Identification, top: int = CANDIDATES) -> list[str]:
-    """The cells after ``file`` and ``taken`` of a photo that was identified."""
+    """The cells after ``file`` and ``taken`` of a photo that was identified.
+
+    Other birds in it share one cell, so that each photo has one row, and a row is an answer to the whole photo.
+    """
     cells = [text for each in identification.candidates[:top] for text in (each.label, f"{each.confidence:.4f}")]
-    return [*_padded(cells, top), ""]
+    others = "; ".join(f"{other.label} {other.confidence:.4f}" for other in identification.others)
+    return [*_padded(cells, top), "", str(identification.region or ""), others]
 
 
 def failed(sentence: str, top: int = CANDIDATES) -> list[str]:
@@ -37,7 +44,7 @@ def failed(sentence: str, top: int = CANDIDATES) -> list[str]:
 
     :param sentence: why not.
     """
-    return [*_padded([], top), sentence]
+    return [*_padded([], top), sentence, *[""] * len(LATER_COLUMNS)]
 
 
 def time_taken(taken: datetime | None) -> str:
@@ -55,7 +62,7 @@ def as_csv(rows: list[list[str]]) -> str:
 def defused(cell: str) -> str:
     """A cell with an apostrophe before whatever a spreadsheet would run as a formula; ``csvRow`` in photos.js agrees.
 
-    A file's name, or a label, may come from a stranger. Confidences and times never begin like a formula.
+    A file's name, or a label, may come from a stranger. Confidences, times and regions never begin like a formula.
     """
     return _FORMULA.sub(r"\1'\2", cell)
 

@@ -62,6 +62,7 @@ def trip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trip
 
 
+ERROR = csv_export.header().index("error")
 #: The rows of the CSV list after those of the first day: the file, and why it was not identified.
 SECOND_DAY = {
     "trip/day2/caf\\udce9.jpg": "",
@@ -129,14 +130,14 @@ def test_every_photo_is_in_the_list_once_in_order_and_hidden_and_other_files_are
     expected = [f"trip/day1/IMG_{number:03}.JPG" for number in range(PHOTOS)] + list(SECOND_DAY)
     assert [row[0] for row in rows] == expected
     for row in rows[:PHOTOS]:
-        assert (row[1], row[-1]) == ("2026-05-03 06:01:02", "")
+        assert (row[1], row[ERROR]) == ("2026-05-03 06:01:02", "")
         assert 0 < float(row[3]) <= 1
 
 
 def test_photos_that_fail_are_listed_at_the_end_with_the_reason_and_the_others_are_identified(whole):
     ended, path = whole
     assert ended.status == 1
-    assert {row[0]: row[-1] for row in rows_in(path)[1 + PHOTOS :]} == SECOND_DAY
+    assert {row[0]: row[ERROR] for row in rows_in(path)[1 + PHOTOS :]} == SECOND_DAY
     bad = [f"  {name}: {reason}" for name, reason in SECOND_DAY.items() if reason]
     assert ended.errors.splitlines()[-len(bad) - 1 :] == [f"Not identified: {len(bad)}", *bad]
 
@@ -186,7 +187,7 @@ def test_workers_behind_a_queue_give_the_same_list(trip, whole, queue):
     assert ended.status == 1
     assert whole[0].errors.endswith(ended.errors)  # before it TensorFlow has its say
     for row, same in zip(rows_in(path)[1:], rows_in(whole[1])[1:], strict=True):
-        assert [*row[:3], row[-1]] == [*same[:3], same[-1]]
+        assert [*row[:3], row[ERROR]] == [*same[:3], same[ERROR]]
         assert not row[3] or float(row[3]) == pytest.approx(float(same[3]), abs=2e-4)
 
 

@@ -71,7 +71,7 @@ def test_of_several_photos_each_gets_its_card_in_order_though_one_cannot_be_read
     assert [row[0] for row in rows] == list(contents)
     assert [row[1] for row in rows] == ["", "", "", "2026-05-03 06:01:02"]
     assert rows[0][2:-1] == rows[3][2:-1]
-    assert [row[-1] == "" for row in rows] == [True, False, False, True]
+    assert [row[header.index("error")] == "" for row in rows] == [True, False, False, True]
 
 
 @pytest.mark.parametrize("content", [b"<html>", b""], ids=["a web page", "nothing"])

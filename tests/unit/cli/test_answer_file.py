@@ -2,6 +2,7 @@
 
 import resource
 from codecs import BOM_UTF8
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,16 +10,21 @@ import pytest
 from cli.answer_file import AnswerFile, NotAnAnswerFileError, complete_rows
 from cli.outcomes import Outcome
 from inference import Candidate, Identification
+from inference.regions import Region
 from web.csv_export import as_csv, header
 
 BIRD = Identification("bird", 1.0, (Candidate("bird", 1.0),))
+TWO_BIRDS = replace(BIRD, region=Region(0.1, 0.2, 0.3, 0.4), others=(BIRD,))
 ROWS = [
     Outcome(Path("plain.jpg"), BIRD).row(1),
+    Outcome(Path("two birds.jpg"), TWO_BIRDS).row(1),
     Outcome(Path('two\r\nlines, "quoted".jpg'), error="Damaged, they say.").row(1),
     Outcome(Path("last.jpg"), error="Damaged.").row(1),
 ]
 TEXT = as_csv([header(1), *ROWS])
 CONTENT = TEXT.encode("utf-8-sig")
+#: The same list as release 0.9 wrote it, without ``region`` and ``others``.
+EARLIER_TEXT = as_csv([row[:-2] for row in [header(1), *ROWS]])
 
 
 def test_a_list_that_was_cut_off_anywhere_is_continued_to_the_same_list(tmp_path):
@@ -37,25 +43,42 @@ def test_a_list_that_is_continued_says_which_photos_it_has_and_which_of_them_fai
     path.write_bytes(CONTENT)
     with AnswerFile(path, 1, resume=True) as answers:
         assert answers.names == {row[0] for row in ROWS}
-        assert answers.failed == [(ROWS[1][0], "Damaged, they say."), (ROWS[2][0], "Damaged.")]
+        assert answers.failed == [(ROWS[2][0], "Damaged, they say."), (ROWS[3][0], "Damaged.")]
     assert path.read_bytes() == CONTENT
 
 
-def test_a_list_of_an_earlier_release_without_a_byte_order_mark_is_continued(tmp_path):
+@pytest.mark.parametrize("mark", [b"", BOM_UTF8], ids=["without a mark", "with one"])
+def test_a_list_of_an_earlier_release_is_continued_with_the_columns_that_it_has(tmp_path, mark):
     path = tmp_path / "list.csv"
-    for cut in range(1, len(TEXT) + 1):
-        path.write_bytes(TEXT[:cut].encode())
+    first_line = as_csv([header(1)[:-2]])
+    for cut in range(len(EARLIER_TEXT) + 1):
+        path.write_bytes(mark + EARLIER_TEXT[:cut].encode())
         with AnswerFile(path, 1, resume=True) as answers:
             for row in ROWS:
                 if row[0] not in answers.names:
                     answers.add(row)
-        assert path.read_bytes().removeprefix(BOM_UTF8) == TEXT.encode()
+        begun = mark + EARLIER_TEXT.encode() if cut >= len(first_line) else CONTENT
+        assert path.read_bytes() == begun
+
+
+def test_a_list_of_an_earlier_release_says_which_photos_it_has_and_which_of_them_failed(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_bytes(EARLIER_TEXT.encode())
+    with AnswerFile(path, 1, resume=True) as answers:
+        assert answers.names == {row[0] for row in ROWS}
+        assert answers.failed == [(ROWS[2][0], "Damaged, they say."), (ROWS[3][0], "Damaged.")]
+    assert path.read_bytes() == EARLIER_TEXT.encode()
 
 
 @pytest.mark.parametrize("line_ending", ["\n", "\r\n"])
 def test_a_list_that_a_spreadsheet_has_saved_is_continued(tmp_path, line_ending):
     path = tmp_path / "list.csv"
-    rows = ["file,taken,species,confidence,error", '"a.jpg",,"bird",1,', "'=b.jpg,,bird,1.00,", "c.jpg,,bird,1\n"]
+    rows = [
+        "file,taken,species,confidence,error,region,others",
+        '"a.jpg",,"bird",1,,"0.1000,0.2000,0.3000,0.4000",bird 1.0000',
+        "'=b.jpg,,bird,1.00,,,",
+        "c.jpg,,bird,1\n",
+    ]
     path.write_text(line_ending.join(rows), encoding="utf-8-sig", newline="")
     with AnswerFile(path, 1, resume=True) as answers:
         assert answers.names == {"a.jpg", "=b.jpg", "c.jpg"}
@@ -123,7 +146,7 @@ def test_a_full_disk_leaves_a_complete_list(tmp_path):
     path = tmp_path / "list.csv"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with AnswerFile(path, 1, resume=False) as answers:
-        answers.add(ROWS[2])
+        answers.add(ROWS[3])
         before = path.read_bytes()
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, hard))
         try:
@@ -134,7 +157,7 @@ def test_a_full_disk_leaves_a_complete_list(tmp_path):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize(("cut", "count"), [(0, 0), (5, 0), (len(CONTENT) - 1, 3), (len(CONTENT), 4)])
+@pytest.mark.parametrize(("cut", "count"), [(0, 0), (5, 0), (len(CONTENT) - 1, 4), (len(CONTENT), 5)])
 def test_rows_that_are_cut_off_do_not_count(cut, count):
     rows, size = complete_rows(CONTENT[:cut])
     assert rows == [header(1), *ROWS][:count]

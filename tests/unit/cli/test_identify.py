@@ -88,7 +88,10 @@ def test_as_many_species_as_are_wanted_are_on_the_line_and_in_the_list(run, phot
     ended = run("bird.png", "--top", "2", "--csv", "list.csv")
     assert ended.exit_code == 0
     assert ended.stdout == "bird.png: red 66.6 %, green 33.4 %\n"
-    assert rows_in("list.csv") == [csv_export.header(2), ["bird.png", "", "red", "0.6658", "green", "0.3342", ""]]
+    assert rows_in("list.csv") == [
+        csv_export.header(2),
+        ["bird.png", "", "red", "0.6658", "green", "0.3342", *[""] * 3],
+    ]
     assert run("bird.png", "--top", "6").exit_code == 2
     assert run("bird.png", "--top", "0").exit_code == 2
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from cli.outcomes import Outcome, printable, terminal_safe
 from inference import Candidate, Identification
+from inference.regions import Region
 from web import csv_export
 
 GOLDFINCH = Identification(
@@ -20,6 +22,13 @@ GOLDFINCH = Identification(
 )
 TAKEN = datetime(2026, 5, 3, 6, 1, 2)
 GOOD = Outcome(Path("day 1/bird.jpg"), GOLDFINCH, TAKEN)
+JAY = Identification(
+    "004.Blue_Jay",
+    0.931,
+    (Candidate("004.Blue_Jay", 0.931), Candidate("Bobolink", 0.02)),
+    region=Region(0.5, 0, 0.5, 0.25),
+)
+CROWDED = Outcome(Path("feeder.jpg"), replace(GOLDFINCH, region=Region(0, 0.125, 0.25, 0.5), others=(JAY,)))
 BAD = Outcome(Path("notes.txt"), error="The file is not a picture.")
 
 
@@ -34,6 +43,33 @@ def test_the_line_has_the_names_of_the_species_and_json_and_csv_their_labels():
     assert outcome.line({"003.Sooty_Albatross": "Sooty Albatross"}) == "bird.jpg: Sooty Albatross 90.0 %"
     assert outcome.line({}) == "bird.jpg: 003.Sooty_Albatross 90.0 %"  # a worker's model may know other species
     assert json.loads(outcome.json(1))["label"] == outcome.row(1)[2] == "003.Sooty_Albatross"
+
+
+def test_the_line_names_other_birds_in_the_photo_at_its_end():
+    assert CROWDED.line({}) == "feeder.jpg: American Goldfinch 91.2 % (+1 more: 004.Blue_Jay 93.1 %)"
+    three = Outcome(CROWDED.path, replace(CROWDED.identification, others=(JAY, GOLDFINCH)))
+    assert three.line({"004.Blue_Jay": "Blue Jay"}, 2) == (
+        "feeder.jpg: American Goldfinch 91.2 %, Pine Siskin 5.0 % (+2 more: Blue Jay 93.1 %, American Goldfinch 91.2 %)"
+    )
+
+
+def test_json_says_in_which_parts_of_the_photo_the_birds_are():
+    answer = json.loads(CROWDED.json(1))
+    assert answer["region"] == {"x": 0, "y": 0.125, "width": 0.25, "height": 0.5}
+    assert answer["others"] == [
+        {
+            "label": "004.Blue_Jay",
+            "confidence": 0.931,
+            "candidates": [{"label": "004.Blue_Jay", "confidence": 0.931}],
+            "region": {"x": 0.5, "y": 0, "width": 0.5, "height": 0.25},
+        }
+    ]
+    assert "activation" not in answer
+
+
+def test_a_row_has_the_region_and_the_labels_of_other_birds():
+    row = dict(zip(csv_export.header(1), CROWDED.row(1), strict=True))
+    assert (row["region"], row["others"]) == ("0.0000,0.1250,0.2500,0.5000", "004.Blue_Jay 0.9310")
 
 
 def test_the_line_of_a_photo_that_was_not_identified_says_why():
@@ -52,6 +88,8 @@ def test_json_has_the_fields_of_the_api_and_the_file():
             {"label": "American Goldfinch", "confidence": 0.91234},
             {"label": "Pine Siskin", "confidence": 0.05},
         ],
+        "region": None,
+        "others": [],
         "model": "ab" * 32,
         "milliseconds": 31.4,
     }
@@ -66,7 +104,7 @@ def test_json_of_a_photo_that_was_not_identified_has_a_file_and_an_error():
     assert json.loads(BAD.json(5)) == {"file": "notes.txt", "error": "The file is not a picture."}
 
 
-@pytest.mark.parametrize("outcome", [GOOD, BAD])
+@pytest.mark.parametrize("outcome", [GOOD, CROWDED, BAD])
 @pytest.mark.parametrize("top", [1, 2, 5])
 def test_a_row_has_as_many_cells_as_the_list_has_columns(outcome, top):
     row = dict(zip(csv_export.header(top), outcome.row(top), strict=True))

@@ -60,7 +60,7 @@ def test_the_csv_list_has_a_row_for_each_photo(client, photo):
     assert [row[0] for row in rows] == list(files)
     assert [row[1] for row in rows] == ["", "", "2026-05-03 06:01:02"]
     assert [row[2] for row in rows] == ["Goldfinch", "", "Bluebird"]
-    assert [row[-1] == "" for row in rows] == [True, False, True]
+    assert [row[header.index("error")] == "" for row in rows] == [True, False, True]
 
 
 def test_a_card_has_its_row_of_the_csv_list_for_the_pages_script(client):
@@ -69,6 +69,13 @@ def test_a_card_has_its_row_of_the_csv_list_for_the_pages_script(client):
     [cells] = csv.reader(io.StringIO(unescape(answer)))
     assert (taken, cells[0]) == ("2026-05-03 06:01:02", "Bluebird")
     assert len(["file", taken, *cells]) == len(csv_export.header())
+
+
+def test_the_part_of_the_photo_is_in_both_lists(client, photo):
+    files = {"bird_image": (io.BytesIO(photo), "bird.png"), "crop": "0,0.5,1,0.5"}
+    [answer] = re.findall(r'data-csv="(.*?)"', client.post("/cards", data=files).text)
+    [cells] = csv.reader(io.StringIO(unescape(answer)))
+    assert cells[-3:] == ["", "0.0000,0.5000,1.0000,0.5000", ""]
 
 
 def test_labels_with_markup_are_escaped(make_client, photo):

@@ -3,11 +3,13 @@
 import csv
 import io
 import itertools
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from inference import Candidate, Identification
+from inference.regions import Region
 from web import csv_export
 
 GOLDFINCH = Identification(
@@ -18,13 +20,23 @@ GOLDFINCH = Identification(
 
 
 def test_the_columns_are_named_by_rank():
-    assert csv_export.header(2) == ["file", "taken", "species", "confidence", "species_2", "confidence_2", "error"]
+    assert csv_export.header(2) == [
+        "file",
+        "taken",
+        "species",
+        "confidence",
+        "species_2",
+        "confidence_2",
+        "error",
+        "region",
+        "others",
+    ]
 
 
 def test_a_row_has_the_species_in_order_and_an_empty_error():
     taken = csv_export.time_taken(datetime(2026, 5, 3, 6, 1, 2))
     row = ["bird.jpg", taken, *csv_export.identified(GOLDFINCH, top=2)]
-    assert row == ["bird.jpg", "2026-05-03 06:01:02", "American Goldfinch", "0.9123", "Verdin", "0.0500", ""]
+    assert row == ["bird.jpg", "2026-05-03 06:01:02", "American Goldfinch", "0.9123", "Verdin", "0.0500", *[""] * 3]
 
 
 def test_the_time_of_a_photo_that_has_none_is_empty():
@@ -34,7 +46,22 @@ def test_the_time_of_a_photo_that_has_none_is_empty():
 def test_every_row_has_as_many_cells_as_there_are_columns():
     rows = [csv_export.identified(GOLDFINCH), csv_export.failed("The file is not a picture.")]
     assert {len(["file", "taken", *row]) for row in rows} == {len(csv_export.header())}
-    assert rows[1][-1] == "The file is not a picture."
+    assert dict(zip(csv_export.header()[2:], rows[1], strict=True))["error"] == "The file is not a picture."
+
+
+def test_a_photo_with_several_birds_has_one_row_with_the_others_in_one_cell():
+    jay = replace(GOLDFINCH, label="=Blue Jay", confidence=0.5, region=Region(0.5, 0.5, 0.5, 0.5))
+    crowded = replace(GOLDFINCH, region=Region(0.25, 1 / 3, 0.5, 0.02), others=(jay, jay))
+    cells = csv_export.identified(crowded, top=1)
+    assert cells == [
+        "American Goldfinch",
+        "0.9123",
+        "",
+        "0.2500,0.3333,0.5000,0.0200",
+        "=Blue Jay 0.5000; =Blue Jay 0.5000",
+    ]
+    written = csv_export.as_csv([cells])
+    assert written.endswith(""","0.2500,0.3333,0.5000,0.0200",'=Blue Jay 0.5000;' =Blue Jay 0.5000\r\n""")
 
 
 def test_a_cell_with_commas_and_quotation_marks_is_quoted():

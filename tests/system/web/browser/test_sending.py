@@ -139,7 +139,7 @@ def test_of_several_photos_each_gets_its_card_in_order_and_all_of_them_a_list(op
     assert [row[0] for row in rows] == list(contents)
     assert [row[1] for row in rows] == ["", "", "", "2026-05-03 06:01:02"]
     assert [row[2] for row in rows] == ["American Goldfinch", "", "", "American Goldfinch"]
-    assert [bool(row[-1]) for row in rows] == [False, True, True, False]
+    assert [bool(row[header.index("error")]) for row in rows] == [False, True, True, False]
     assert serious_faults(page) == []
 
 
