@@ -54,7 +54,7 @@ def get(address: str, path: str) -> requests.Response:
 
 
 def send(
-    address: str, content: object, *, headers: dict[str, str] | None = None, params: dict[str, int] | None = None
+    address: str, content: object, *, headers: dict[str, str] | None = None, params: dict[str, int | str] | None = None
 ) -> requests.Response:
     """Post the bytes of a photo to a server, and compare the answer with the description."""
     url = address + IDENTIFICATIONS

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import boto3
@@ -11,6 +12,7 @@ import pytest
 from redis import Redis
 
 from inference import Candidate, Identification
+from inference.regions import Region
 from jobs.client import RemoteClassifier
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError, UnknownJobError
 from jobs.messages import SQS_LIMIT, decode_pixels, encode_identification
@@ -98,6 +100,30 @@ def test_an_answer_is_found_again_and_again(client, redis):
     job_id = pending_job(client)
     store_meta(redis, job_id, "SUCCESS", encode_identification(ANSWER))
     assert [client.look_up(job_id)[1] for _ in range(2)] == [ANSWER, ANSWER]
+
+
+def test_an_answer_is_about_the_region_whose_pixels_were_sent(client, redis):
+    regions = [Region(0.25, 0.1, 0.5, 0.4), Region(1 / 3, 2 / 3, 2 / 3, 1 / 3)]
+    for region in regions:
+        pending = client.classify(BLACK, region=region)
+        store_meta(redis, pending.id, "SUCCESS", encode_identification(ANSWER))
+        found = [client.look_up(pending.id)[1] for _ in range(2)]
+        assert found == [replace(ANSWER, region=found[0].region)] * 2
+        assert astuple(found[0].region) == pytest.approx(astuple(region), abs=1e-4)
+
+
+def test_an_answer_to_a_whole_photo_is_about_the_region_that_the_worker_found(client, redis):
+    job_id = pending_job(client)
+    found = replace(ANSWER, region=Region(0.5, 0.5, 0.25, 0.25), others=(replace(ANSWER, activation=((1.0,),)),))
+    store_meta(redis, job_id, "SUCCESS", encode_identification(found))
+    assert client.look_up(job_id)[1] == found
+
+
+def test_an_answer_of_an_earlier_release_that_says_less_is_found(client, redis):
+    job_id = pending_job(client)
+    known = ("label", "confidence", "candidates", "model", "seconds")
+    store_meta(redis, job_id, "SUCCESS", {name: encode_identification(ANSWER)[name] for name in known})
+    assert client.look_up(job_id)[1] == ANSWER
 
 
 def test_a_job_that_failed_is_told_from_one_that_was_lost(client, redis):

@@ -276,6 +276,29 @@ def test_a_client_that_prefers_not_to_wait_is_told_where_the_answer_will_be(spli
     assert len(answer.json()["candidates"]) == 2
 
 
+def test_a_part_of_a_photo_and_an_explanation_can_be_asked_for_without_waiting(split, goldfinch):
+    whole = send(split.address, goldfinch, params={"explain": 1}).json()
+    asked = {"crop": "0.333333,0.25,0.5,0.5", "explain": 1}
+    at_once = send(split.address, goldfinch, params=asked).json()
+    with split.suspended():
+        later = send(split.address, goldfinch, params=asked, headers=ASYNC)
+        also_later = send(split.address, goldfinch, params=asked)  # it has waited long enough
+    assert (later.status_code, also_later.status_code) == (202, 202)
+    assert later.headers["Location"].endswith("?explain=1")
+    region = {"x": 0.3333, "y": 0.25, "width": 0.5, "height": 0.5}
+    for answer in (at_once, fetched(split.address, later).json(), fetched(split.address, also_later).json()):
+        assert answer["region"] == region
+        assert "activation" in answer
+        assert answer | {"milliseconds": 0} == at_once | {"milliseconds": 0}
+    assert (whole["region"], whole["confidence"] == at_once["confidence"]) == (None, False)
+
+
+def test_a_part_that_no_photo_has_leaves_no_job_behind(split, goldfinch):
+    answer = send(split.address, goldfinch, params={"crop": "0.5,0.5,0.6,0.5"}, headers=ASYNC)
+    assert problem_in(answer, 400).startswith("crop must lie within the photo")
+    assert JobStore(split.redis.url).state().waiting == 0
+
+
 def test_an_answer_that_takes_long_can_be_fetched_later_though_the_client_did_not_ask_for_that(split, goldfinch):
     with split.suspended():
         later = send(split.address, goldfinch)

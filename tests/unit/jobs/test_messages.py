@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from inference import Candidate, Identification
 from inference.photo import open_photo
+from inference.regions import Region
 from jobs.messages import (
     BadMessageError,
     decode_identification,
@@ -74,9 +76,47 @@ def test_an_answer_arrives_with_the_labels_of_the_worker():
     assert arrived.seconds == sent.seconds
 
 
+def test_an_answer_arrives_with_its_region_its_explanation_and_the_other_birds():
+    jay = Identification(
+        "Blue Jay",
+        0.9,
+        (Candidate("Blue Jay", 0.9),),
+        "c0ffee",
+        region=Region(0.5, 0, 0.25, 1),
+        activation=((1.0, 0.5),),
+    )
+    sent = replace(jay, label="Sora", region=Region(0.1, 0.2, 0.3, 0.4), others=(jay, replace(jay, activation=())))
+    assert decode_identification(json.loads(json.dumps(encode_identification(sent)))) == sent
+
+
+def test_an_answer_of_an_earlier_release_is_about_the_whole_photo_and_names_no_other_birds():
+    message = {
+        "label": "Sora",
+        "confidence": 0.75,
+        "candidates": [{"label": "Sora", "confidence": 0.75}],
+        "model": "c0ffee",
+        "seconds": 0.04,
+    }
+    arrived = decode_identification(message)
+    assert arrived == Identification("Sora", 0.75, (Candidate("Sora", 0.75),), "c0ffee")
+    assert (arrived.region, arrived.activation, arrived.others, arrived.seconds) == (None, (), (), 0.04)
+
+
 @pytest.mark.parametrize(
     "change",
-    [{"confidence": "much"}, {"confidence": None}, {"candidates": 7}, {"candidates": ["Sora"]}, {"seconds": []}],
+    [
+        {"confidence": "much"},
+        {"confidence": None},
+        {"candidates": 7},
+        {"candidates": ["Sora"]},
+        {"seconds": []},
+        {"region": "0,0,1,1"},
+        {"region": {"left": 0}},
+        {"activation": 7},
+        {"activation": [["much"]]},
+        {"others": 7},
+        {"others": [{"label": "Sora"}]},
+    ],
 )
 def test_an_answer_that_cannot_be_shown_raises_an_error(change):
     with pytest.raises(BadMessageError):
