@@ -71,7 +71,7 @@ def test_a_card_has_its_row_of_the_csv_list_for_the_pages_script(client):
     assert len(["file", taken, *cells]) == len(csv_export.header())
 
 
-def test_the_part_of_the_photo_is_in_both_lists(client, photo):
+def test_the_row_of_a_card_has_the_part_of_the_photo_that_was_asked_for(client, photo):
     files = {"bird_image": (io.BytesIO(photo), "bird.png"), "crop": "0,0.5,1,0.5"}
     [answer] = re.findall(r'data-csv="(.*?)"', client.post("/cards", data=files).text)
     [cells] = csv.reader(io.StringIO(unescape(answer)))
