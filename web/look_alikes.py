@@ -47,21 +47,22 @@ class Confusion:
 
     def look_alikes(self, label: str) -> list[LookAlike]:
         """The most frequent look-alikes of a species, ``MAX_SHOWN`` in each direction; the most frequent first."""
-        taken_for_it, confused_with = self.taken_for_it(label) or {}, self._measured(label).confused_with or {}
+        species = self._measured(label)
+        taken_for_it, confused_with = self.taken_for_it(label) or {}, species.confused_with or {}
         found = [
             LookAlike(
                 other,
                 taken_for_it.get(other, 0),
                 self._measured(other).held_out_photos or 0,
                 confused_with.get(other, 0),
-                self._measured(label).held_out_photos or 0,
+                species.held_out_photos or 0,
             )
             for other in {*_most_frequent(taken_for_it), *_most_frequent(confused_with)}
         ]
         return sorted(found, key=lambda each: (-each.taken_for_it - each.confused_with, each.label))
 
     def _measured(self, label: str) -> SpeciesMetrics:
-        return self._species.get(label, SpeciesMetrics(label))
+        return self._species.get(label) or SpeciesMetrics(label)
 
 
 def _most_frequent(photos: dict[str, int]) -> list[str]:
