@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 MAX_CARD_SIZE = 16 * 2**20  # bytes; with ten thousand labels it takes about 6 MB
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]  # beyond that, JSON readers round
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -68,13 +69,17 @@ class SpeciesScore(msgspec.Struct):
 
 
 class SpeciesEntry(msgspec.Struct, kw_only=True):
-    """One species in each split, and in all splits but ``train`` together (``held_out``)."""
+    """One species in each split, and in all splits but ``train`` together (``held_out``).
+
+    :param confused_with: the labels that held-out photos of it were named as instead, with the number of photos.
+    """
 
     label: str
     train: TrainingPhotos
     validation: SpeciesScore | UnsetType = UNSET
     test: SpeciesScore | UnsetType = UNSET
     held_out: SpeciesScore
+    confused_with: dict[str, AtLeastOne] | UnsetType = UNSET
 
 
 class ConfusedPair(msgspec.Struct):
@@ -175,6 +180,7 @@ class SpeciesMetrics:
     :param held_out_photos: photos of it that the network did not learn from, for the two shares that follow.
     :param recall: share of those that are named correctly, 0 to 1.
     :param precision: share of the answers with this name that are correct, 0 to 1.
+    :param confused_with: the labels that held-out photos of it were named as instead, with the number of photos.
     """
 
     label: str
@@ -182,6 +188,7 @@ class SpeciesMetrics:
     held_out_photos: int | None = None
     recall: float | None = None
     precision: float | None = None
+    confused_with: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -270,6 +277,7 @@ def _metrics(content: object, path: Path) -> ModelMetrics | None:
                     entry.held_out.photos,
                     entry.held_out.recall,
                     entry.held_out.precision,
+                    None if isinstance(entry.confused_with, UnsetType) else entry.confused_with,
                 )
                 for entry in card.species
             ),

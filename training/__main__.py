@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 # Read when Keras and TensorFlow are imported.
@@ -22,6 +23,7 @@ from . import network, recipe
 from .checkpoint import Checkpoint, CheckpointError, State
 from .data import SEED, Dataset, read_dataset
 from .evaluation import fit_temperature
+from .examples import choose_examples, remove_examples, write_examples
 from .faults import DataError, count_of, fault_table
 from .model_card import build_card, write_card
 from .pair import save_pair
@@ -79,6 +81,11 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("--fresh", action="store_true", help="start over, even if an earlier training can be continued")
     parser.add_argument("--no-photographs", action="store_true", help="leave photos out of the report")
+    parser.add_argument(
+        "--examples",
+        action="store_true",
+        help="copy up to three small photos of each label into examples/, for the site to show: mind their licence",
+    )
     return parser.parse_args()
 
 
@@ -185,7 +192,7 @@ def learn(dataset: Dataset, options: argparse.Namespace, state: State, checkpoin
 def save_and_evaluate(
     dataset: Dataset, options: argparse.Namespace, recipe_options: dict[str, object], state: State
 ) -> None:
-    """Calibrate the best network, save the pair, evaluate the saved file, and write card and report."""
+    """Calibrate the best network, save the pair, evaluate the saved file, and write card, report and examples."""
     keras.config.set_dtype_policy("float32")  # as the app computes
     classes = len(dataset.class_indices)
     best = network.whole_network(network.inception(None), network.classification_head(classes), IMAGE_SIZE)
@@ -202,6 +209,11 @@ def save_and_evaluate(
     write_card(options.output / CARD_FILE, card)
     report = options.output / REPORT_FILE
     write_report(report, card, dataset, answers[card.evaluation_split], with_photos=not options.no_photographs)
+    remove_examples(options.output)
+    if options.examples:
+        photos = choose_examples(dataset, answers, partial(recipe.probabilities, saved), card.unsure_below)
+        write_examples(options.output, card.model.sha256, photos)
+        log.info("Examples: %s", count_of(sum(map(len, photos)), "photo"))
     for name, accuracy in card.accuracy.items():
         log.info("%s: top-1 %.2f %%, top-5 %.2f %%", name, 100 * accuracy.top1, 100 * accuracy.top5)
     log.info("Details are in %s.", report)

@@ -86,11 +86,21 @@ def species_scores(probabilities: Floats, targets: Ints, classes: int) -> list[S
     ]
 
 
-def most_confused(probabilities: Floats, targets: Ints) -> list[tuple[int, int, int]]:
-    """Pairs of labels of which one was given for the other, and how often; the most frequent first."""
+def confusion(probabilities: Floats, targets: Ints) -> Counter[tuple[int, int]]:
+    """How many photos of a label were named as another one, by the two: ``{(label, named): photos}``.
+
+    Pairs that do not occur are left out, because nearly all of a confusion matrix is zero.
+    """
     answers = probabilities.argmax(axis=1)
     wrong = answers != targets
-    pairs = Counter((int(min(pair)), int(max(pair))) for pair in zip(targets[wrong], answers[wrong], strict=True))
+    return Counter(zip(targets[wrong].tolist(), answers[wrong].tolist(), strict=True))
+
+
+def most_confused(probabilities: Floats, targets: Ints) -> list[tuple[int, int, int]]:
+    """Pairs of labels of which one was given for the other, and how often; the most frequent first."""
+    pairs: Counter[tuple[int, int]] = Counter()
+    for (label, named), photos in confusion(probabilities, targets).items():
+        pairs[min(label, named), max(label, named)] += photos
     return [
         (first, second, times) for (first, second), times in sorted(pairs.items(), key=lambda item: (-item[1], item))
     ]

@@ -20,6 +20,7 @@ from .evaluation import (
     Floats,
     calibration_bins,
     calibration_error,
+    confusion,
     coverage_accuracy_curve,
     most_confused,
     species_scores,
@@ -87,19 +88,26 @@ def build_card(
 
 
 def species_entries(dataset: Dataset, probabilities: dict[str, Floats]) -> list[schema.SpeciesEntry]:
-    """For each label its photos, precision and recall in each split, and in all but ``train`` together."""
+    """For each label its photos, precision and recall in each split, and in all but ``train`` together.
+
+    :param probabilities: as for ``build_card``.
+    """
     classes = len(dataset.class_indices)
     training_photos = np.bincount(dataset.splits["train"].targets, minlength=classes)
     targets = {name: dataset.splits[name].targets for name in probabilities}
     scores = {name: species_scores(answers, targets[name], classes) for name, answers in probabilities.items()}
-    held_out = species_scores(
-        np.concatenate(list(probabilities.values())), np.concatenate(list(targets.values())), classes
-    )
+    held_out = np.concatenate(list(probabilities.values())), np.concatenate(list(targets.values()))
+    held_out_scores = species_scores(*held_out, classes)
+    labels = list(dataset.class_indices)
+    confused_with: list[dict[str, int]] = [{} for _ in labels]
+    for (index, named), photos in sorted(confusion(*held_out).items(), key=lambda item: (-item[1], item[0])):
+        confused_with[index][labels[named]] = photos
     return [
         schema.SpeciesEntry(
             label=label,
             train=schema.TrainingPhotos(photos=int(training_photos[index])),
-            held_out=held_out[index],
+            held_out=held_out_scores[index],
+            confused_with=confused_with[index],
             **{name: of_split[index] for name, of_split in scores.items()},
         )
         for label, index in dataset.class_indices.items()

@@ -15,12 +15,12 @@ from inference.photo import open_photo
 
 from .data import Dataset, Split
 from .evaluation import BINS, Floats, Ints
+from .examples import EXAMPLE_SIZE
 from .faults import Fault
 
 EXTREMES = 10  # worst and best species that are shown
 CONFIDENCES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)  # rows of the table of the coverage-accuracy curve
 MARKED_CONFIDENCES = (0.5, 0.8, 0.9)  # on the curve itself
-EXAMPLE_SIZE = 200  # pixels, the longer side of an example at most
 BLUE, ORANGE, GRAY = "#2b6cb0", "#c05621", "#8a8a8a"
 
 

@@ -18,6 +18,7 @@ from inference.regions import Region
 from jobs.pending import Position
 
 from .admission import PendingPrediction
+from .look_alikes import Confusion
 from .prediction import look_up, predict
 from .rate_limit import count_photo
 from .services import current_services
@@ -60,7 +61,8 @@ def identification(job: str) -> Response:
 @api.get("/v1/species")
 def species() -> Response:
     """The species that the model knows, and how well."""
-    return jsonify(species=[_species_json(each) for each in current_services().model_info.species()])
+    model_info = current_services().model_info
+    return jsonify(species=[_species_json(each, model_info.confusion) for each in model_info.species()])
 
 
 @api.get("/v1/model")
@@ -129,14 +131,25 @@ def _region_json(region: Region) -> dict[str, float]:
     return {name: round(number, 4) for name, number in asdict(region).items()}
 
 
-def _species_json(species: SpeciesMetrics) -> dict[str, object]:
+def _species_json(species: SpeciesMetrics, confusion: Confusion) -> dict[str, object]:
     return {
         "label": species.label,
         "trained_on": species.training_photos,
         "held_out": species.held_out_photos,
         "recall": species.recall,
         "precision": species.precision,
+        "confused_with": _photos_json(species.confused_with),
+        "taken_for_it": _photos_json(confusion.taken_for_it(species.label)),
     }
+
+
+def _photos_json(photos: dict[str, int] | None) -> list[dict[str, object]] | None:
+    """Numbers of photos by label, the most frequent first."""
+    if photos is None:
+        return None
+    return [
+        {"label": label, "photos": photos[label]} for label in sorted(photos, key=lambda each: (-photos[each], each))
+    ]
 
 
 def _metrics_json(metrics: ModelMetrics) -> dict[str, object]:

@@ -7,8 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 from inference import REPORT_FILE, Identification
+from inference.examples import Examples, load_examples
 from inference.model_card import ModelMetrics, SpeciesMetrics, load_model_card
 from inference.names import species_names
+
+from .look_alikes import Confusion, LookAlike
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +24,7 @@ class ModelInfo:
     :param metrics: what training measured; None if there is no model card of this model.
     :param report: the page that training wrote; None if there is none of this model.
     :param operators_threshold: ``BIRD_UNSURE_BELOW``, a confidence, if the operator has set it.
+    :param examples: photos of the species; None if there are none of this model.
     """
 
     sha256: str
@@ -28,6 +32,7 @@ class ModelInfo:
     metrics: ModelMetrics | None = None
     report: str | None = None
     operators_threshold: float | None = None
+    examples: Examples | None = None
 
     @property
     def unsure_below(self) -> float:
@@ -38,9 +43,32 @@ class ModelInfo:
 
     def is_unsure(self, identification: Identification) -> bool:
         """Whether the page must say that it is not sure, and show the candidates as equals."""
-        # A threshold that was measured with this model says nothing about another one, which a worker may have.
-        applies = self.operators_threshold is not None or identification.model == self.sha256
+        applies = self.operators_threshold is not None or self._describes(identification)
         return applies and identification.confidence < self.unsure_below
+
+    def _describes(self, identification: Identification) -> bool:
+        # What was measured with this model says nothing about another one, which a worker may have.
+        return identification.model == self.sha256
+
+    @cached_property
+    def confusion(self) -> Confusion:
+        """Which species the model confuses."""
+        return Confusion(self.metrics.species if self.metrics else ())
+
+    def look_alikes(self, identification: Identification) -> list[LookAlike]:
+        """The species that the model confuses most with its answer."""
+        return self.confusion.look_alikes(identification.label) if self._describes(identification) else []
+
+    @cached_property
+    def _indices(self) -> dict[str, int]:
+        return {label: index for index, label in enumerate(self.labels)}
+
+    def examples_of(self, label: str) -> list[tuple[int, int]]:
+        """The class index of a species and the number of the example, for each example that there is."""
+        if self.examples is None or label not in self._indices:
+            return []
+        index = self._indices[label]
+        return [(index, number) for number in self.examples.numbers(index)]
 
     @cached_property
     def _names(self) -> Mapping[str, str]:
@@ -59,7 +87,7 @@ class ModelInfo:
 def read_model_info(
     model_file: Path, sha256: str | None, labels: tuple[str, ...], operators_threshold: float | None
 ) -> ModelInfo:
-    """Read the model card and the report beside a model.
+    """Read the model card, the report and the examples beside a model.
 
     :param model_file: the ``.h5``, which need not be there if workers have it.
     :param sha256: of that file; None if it is not there. The model card's own is then trusted.
@@ -68,7 +96,8 @@ def read_model_info(
     if card is None:
         return ModelInfo(sha256 or "", labels, operators_threshold=operators_threshold)
     report = _read_report(model_file.parent / REPORT_FILE)
-    return ModelInfo(card.sha256, labels, card.metrics, report, operators_threshold)
+    examples = load_examples(model_file, card.sha256)
+    return ModelInfo(card.sha256, labels, card.metrics, report, operators_threshold, examples)
 
 
 def _read_report(path: Path) -> str | None:

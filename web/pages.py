@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from flask import Blueprint, Flask, abort, g, make_response, render_template, request
+from flask import Blueprint, Flask, abort, g, make_response, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from inference.formats import EXTENSIONS, FORMATS, MAX_PIXELS_OF
@@ -18,6 +18,7 @@ from .services import current_services, has_services
 from .telemetry import stage
 from .uploads import MAX_PHOTOS, received_photo, requested_region
 
+EXAMPLE_MAX_AGE = 24 * 60 * 60  # seconds that a cache may keep an example
 MAX_REFRESH = 10  # seconds; without a script, the page of a pending job is loaded again after no more than this
 
 pages = Blueprint("pages", __name__)
@@ -59,7 +60,22 @@ def species() -> str:
         for species in sorted(model_info.species(), key=texts)
         if any(all(word in text for word in words) for text in texts(species))
     ]
-    return render_template("species.html", found=found)
+    return render_template("species.html", found=found, look_alikes_of=model_info.confusion.look_alikes)
+
+
+@pages.get("/species/<int:index>/examples/<int:number>.jpg")
+def example(index: int, number: int) -> Response:
+    """A small photo of a species, from those that training copied for the site to show."""
+    examples = current_services().model_info.examples
+    photo = examples and examples.read(index, number)
+    if photo is None:
+        abort(404)
+    response = make_response(photo)
+    response.mimetype = "image/jpeg"
+    response.cache_control.public = True
+    response.cache_control.max_age = EXAMPLE_MAX_AGE
+    response.add_etag()
+    return response.make_conditional(request)
 
 
 @pages.get("/about")
@@ -103,7 +119,18 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(cards)
     app.context_processor(_context)
     app.add_template_filter(lambda label: current_services().model_info.name_of(label), "species_name")
+    app.add_template_filter(lambda answer: current_services().model_info.look_alikes(answer), "look_alikes")
+    app.add_template_filter(_example_urls, "example_urls")
     app.add_template_test(lambda identification: current_services().model_info.is_unsure(identification), "unsure")
+
+
+def _example_urls(label: str) -> list[str]:
+    """The addresses of the examples of a species; another model has others."""
+    model_info = current_services().model_info
+    return [
+        url_for("pages.example", index=index, number=number, model=model_info.sha256[:8])
+        for index, number in model_info.examples_of(label)
+    ]
 
 
 def _context() -> dict[str, Any]:

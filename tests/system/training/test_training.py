@@ -19,6 +19,7 @@ from PIL import Image
 from inference import CARD_FILE, LABELS_FILE, MODEL_FILE, REPORT_FILE
 from inference.digest import sha256
 from inference.errors import PairError
+from inference.examples import EXAMPLES_FOLDER, load_examples
 from inference.loader import load_classifier
 from inference.manifest import MANIFEST_FILE
 from inference.model_card import load_model_card
@@ -33,7 +34,8 @@ from training.__main__ import fingerprint
 from training.batches import AUGMENTATION, Batches, augment, shown_small
 from training.checkpoint import BestEpoch, Checkpoint, CheckpointError, State
 from training.data import Dataset, Split, read_dataset
-from training.model_card import build_card, write_card
+from training.examples import write_examples
+from training.model_card import build_card, species_entries, write_card
 from training.network import classification_head, divide_logits, whole_network
 from training.pair import save_pair
 from training.report import write_report
@@ -276,8 +278,13 @@ def say_after(process: subprocess.Popen[str], words: str, signal_number: int) ->
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, data, start) -> tuple[Path, str]:
-    """The folder written by a training that was interrupted and then finished; what the second run printed."""
+    """The folder written by a training that was interrupted and then finished; what the second run printed.
+
+    Only the second one copies examples. Before the first one the folder holds examples of another model.
+    """
     models = tmp_path_factory.mktemp("trained") / "models"
+    models.mkdir()
+    write_examples(models, "0" * 64, [sorted(data.glob("test/*/*.jpg"))[:1]])
     command = (data, "--weights", start, "--output", models, "--epochs", "1")
 
     process = training(*command)
@@ -286,9 +293,10 @@ def trained(tmp_path_factory, data, start) -> tuple[Path, str]:
     assert f"{models} holds the best model so far, from epoch 1 of stage 1" in said
     assert "Traceback" not in said
     assert read_card(models)["best_epoch"] == {"stage": 1, "epoch": 1}
+    assert not (models / EXAMPLES_FOLDER).exists()
     assert (models / "checkpoint.h5").is_file()
 
-    status, said = train(*command)
+    status, said = train(*command, "--examples")
     assert status == 0, said
     assert "Continuing after epoch 1 of stage 1." in said
     assert "the head, epoch 1 of 3" not in said
@@ -296,9 +304,9 @@ def trained(tmp_path_factory, data, start) -> tuple[Path, str]:
     return models, said
 
 
-def test_a_training_leaves_the_pair_its_manifest_its_card_and_its_report_and_nothing_else(trained):
+def test_a_training_leaves_the_pair_its_manifest_its_card_its_report_and_its_examples_and_nothing_else(trained):
     models, _ = trained
-    expected = {MODEL_FILE, LABELS_FILE, MANIFEST_FILE, CARD_FILE, REPORT_FILE}
+    expected = {MODEL_FILE, LABELS_FILE, MANIFEST_FILE, CARD_FILE, REPORT_FILE, EXAMPLES_FOLDER}
     assert {path.name for path in models.iterdir()} == expected
     manifest = json.loads((models / MANIFEST_FILE).read_bytes())
     assert manifest == {
@@ -331,6 +339,37 @@ def test_the_app_reads_the_metrics_that_training_wrote(trained):
     assert card.metrics.top1 == written["accuracy"]["test"]["top1"]
     assert (card.metrics.training_photos, card.metrics.evaluation_photos) == (36, 6)
     assert [species.held_out_photos for species in card.metrics.species] == [6, 6]
+
+
+def test_the_card_says_how_the_photos_that_were_named_wrongly_were_named(trained):
+    models, _ = trained
+    species = read_card(models)["species"]
+    for each, other in (species, species[::-1]):
+        wrong = round(6 * (1 - each["held_out"]["recall"]))
+        assert each["confused_with"] == ({other["label"]: wrong} if wrong else {})
+
+
+def test_the_confusion_of_each_species_is_counted_on_validation_and_test_together_the_most_frequent_first():
+    splits = {
+        name: Split([], np.array(targets, dtype="int32"))
+        for name, targets in {"train": [0, 1, 2], "validation": [0, 0, 1], "test": [0, 0, 2]}.items()
+    }
+    answers = {"validation": np.eye(3)[[2, 1, 1]], "test": np.eye(3)[[0, 2, 0]]}
+    entries = species_entries(Dataset({"a": 0, "b": 1, "../c": 2}, splits, []), answers)
+    assert [(each.held_out.photos, list(each.confused_with.items())) for each in entries] == [
+        (4, [("../c", 2), ("b", 1)]),
+        (1, []),
+        (1, [("a", 1)]),
+    ]
+
+
+def test_a_training_that_is_asked_for_examples_lists_those_of_its_model(trained):
+    models, said = trained
+    examples = load_examples(models / MODEL_FILE, sha256(models / MODEL_FILE))
+    copied = sum(examples.listed.photos)  # often none: this network is hardly ever sure
+    assert len(examples.listed.photos) == 2
+    assert f"Examples: {copied} photo" in said
+    assert len(list((models / EXAMPLES_FOLDER).iterdir())) == copied + 1
 
 
 def test_the_card_says_what_the_network_was_made_of(trained):

@@ -9,6 +9,7 @@ import pytest
 
 from deploy import bundle
 from inference import LABELS_FILE, MODEL_FILE
+from inference.examples import EXAMPLES_FOLDER, ExampleList, example_file, write_example_list
 
 SMALL_PAIR = bundle.ROOT / "tests" / "support" / "keras2"
 
@@ -30,10 +31,13 @@ def project(tmp_path: Path, bundled: list[Path], monkeypatch: pytest.MonkeyPatch
     for path in [
         *(".git/config", ".venv/bin/python", ".elasticbeanstalk/config.yml", "bundle.zip", "photo.jpg"),
         *("uploads/left.upload", "models/checkpoint.h5", "models/old.h5", "inference/__pycache__/photo.pyc"),
+        "models/examples/notes.txt",
         *("static/photos.js~", "tests/test_photo.py", "deploy/rehearsal/nginx.conf", "requirements-dev.txt", ".env"),
     ]:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("not for production")
+    write_example_list(tmp_path / "models" / EXAMPLES_FOLDER, ExampleList("0" * 64, [1]))
+    (tmp_path / "models" / EXAMPLES_FOLDER / example_file("0" * 64, 0, 1)).write_bytes(b"a photo")
     monkeypatch.setattr(bundle, "ROOT", tmp_path)
     monkeypatch.setattr(bundle, "BUNDLE", tmp_path / "bundle.zip")
     return tmp_path
@@ -46,6 +50,7 @@ def test_it_holds_the_app_and_no_litter(project):
         assert {
             *("application.py", "settings.py", "logs.py", "gunicorn.conf.py", "web/openapi.json", "jobs/worker.py"),
             *("Procfile", "deploy/start", ".platform/nginx/conf.d/birds.conf", "models/model_card.json"),
+            *("models/examples/examples.json", "models/examples/00000000-0-1.jpg"),
         } <= set(archive.namelist())
         assert archive.testzip() is None
 

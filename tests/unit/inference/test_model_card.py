@@ -137,6 +137,29 @@ def test_the_metrics_of_a_card_are_those_of_its_evaluation_split(model):
     )
 
 
+def with_confusion(model, confused_with: object) -> None:
+    """Write a card with this under ``confused_with`` of its first species."""
+    card = copy.deepcopy(METRICS)
+    card["species"][0]["confused_with"] = confused_with
+    write_card(model, {"model": {"sha256": sha256(model)}} | card)
+
+
+def test_the_confusion_of_a_card_is_read_and_written_and_a_card_of_an_earlier_training_has_none(model):
+    with_confusion(model, {"Wren": 5, "../<b>\u202e": 1})
+    robin, wren = load(model).metrics.species
+    assert (robin.confused_with, wren.confused_with) == ({"Wren": 5, "../<b>\u202e": 1}, None)
+    content = (model.parent / CARD_FILE).read_bytes()
+    written = json.loads(encode_card(msgspec.json.decode(content, type=CardFile)))["species"]
+    assert written[0]["confused_with"] == {"Wren": 5, "../<b>\u202e": 1}
+    assert "confused_with" not in written[1]
+
+
+@pytest.mark.parametrize("confused_with", [None, [], 3, {"Wren": 0}, {"Wren": -1}, {"Wren": 0.5}, {"Wren": "5"}])
+def test_a_confusion_that_training_does_not_write_makes_the_metrics_ignored(model, confused_with):
+    with_confusion(model, confused_with)
+    assert load(model) == ModelCard(sha256(model), None)
+
+
 def test_what_a_later_training_may_add_to_a_card_is_no_fault(model):
     write_card(model, {"model": {"sha256": sha256(model), "license": "CC0"}, "novelty": [1]} | METRICS)
     assert load(model).metrics.top1 == 0.75
@@ -149,6 +172,14 @@ def test_the_model_that_ships_has_metrics_of_every_species():
     assert sum(each.training_photos for each in metrics.species) == metrics.training_photos
     assert 0.5 < metrics.top1 < metrics.top5 <= 1
     assert 0 < metrics.unsure_below < 1
+
+
+def test_the_card_that_ships_says_how_each_wrongly_named_photo_was_named():
+    species = load(ROOT / "models" / MODEL_FILE).metrics.species
+    for each in species:
+        named_correctly = round(each.recall * each.held_out_photos)
+        assert sum(each.confused_with.values()) == each.held_out_photos - named_correctly
+        assert set(each.confused_with) < {other.label for other in species} - {each.label}
 
 
 def test_the_card_that_ships_is_written_as_it_was_read():

@@ -7,6 +7,7 @@ from inference.model_card import CoveragePoint, SpeciesScore
 from training.evaluation import (
     calibration_bins,
     calibration_error,
+    confusion,
     coverage_accuracy_curve,
     fit_temperature,
     most_confused,
@@ -44,6 +45,14 @@ def test_recall_is_of_the_photos_and_precision_of_the_answers():
 
 def test_a_pair_is_confused_either_way_round():
     assert most_confused(PROBABILITIES, TARGETS) == [(1, 2, 2)]
+
+
+def test_the_confusion_has_a_direction_and_leaves_out_what_does_not_occur():
+    assert confusion(PROBABILITIES, TARGETS) == {(1, 2): 1, (2, 1): 1}
+    always_the_second = np.tile([0.1, 0.8, 0.1], (6, 1))
+    assert confusion(always_the_second, np.array([0, 0, 0, 1, 2, 2])) == {(0, 1): 3, (2, 1): 2}
+    assert most_confused(always_the_second, np.array([0, 0, 0, 1, 2, 2])) == [(0, 1, 3), (1, 2, 2)]
+    assert confusion(np.eye(4), np.arange(4)) == {}
 
 
 def test_calibration_error_is_the_mean_gap_between_confidence_and_accuracy():

@@ -245,16 +245,37 @@ METRICS = ModelMetrics(
     top5=0.99,
     calibration_error=0.01,
     unsure_below=0.35,
-    species=(SpeciesMetrics("Goldfinch", 60, 8, 0.875, None),),
+    species=(
+        SpeciesMetrics("Goldfinch", 60, 8, 0.875, None, {"Bluebird": 1, "Cardinal": 2}),
+        SpeciesMetrics("Cardinal", 40, 9, None, 1.0, {}),
+    ),
 )
 
 
 def test_the_species_and_the_model_keep_the_names_of_their_fields(make_client):
-    client = make_client(model_info=ModelInfo(SHA256, ("Cardinal", "Goldfinch"), METRICS))
+    client = make_client(model_info=ModelInfo(SHA256, ("Cardinal", "Goldfinch", "Greenfinch"), METRICS))
+    unknown = ("trained_on", "held_out", "recall", "precision", "confused_with", "taken_for_it")
     assert checked(client.get(SPECIES), SPECIES, "GET").json == {
         "species": [
-            {"label": "Cardinal", **dict.fromkeys(("trained_on", "held_out", "recall", "precision"))},
-            {"label": "Goldfinch", "trained_on": 60, "held_out": 8, "recall": 0.875, "precision": None},
+            {
+                "label": "Cardinal",
+                "trained_on": 40,
+                "held_out": 9,
+                "recall": None,
+                "precision": 1.0,
+                "confused_with": [],
+                "taken_for_it": [{"label": "Goldfinch", "photos": 2}],
+            },
+            {
+                "label": "Goldfinch",
+                "trained_on": 60,
+                "held_out": 8,
+                "recall": 0.875,
+                "precision": None,
+                "confused_with": [{"label": "Cardinal", "photos": 2}, {"label": "Bluebird", "photos": 1}],
+                "taken_for_it": [],
+            },
+            {"label": "Greenfinch", **dict.fromkeys(unknown)},
         ]
     }
     assert checked(client.get(MODEL), MODEL, "GET").json == {

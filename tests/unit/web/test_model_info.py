@@ -9,6 +9,7 @@ import pytest
 import settings
 from inference import CARD_FILE, LABELS_FILE, MODEL_FILE, REPORT_FILE
 from inference.digest import sha256
+from inference.examples import EXAMPLES_FOLDER, ExampleList, write_example_list
 from inference.model_card import (
     Accuracy,
     Calibration,
@@ -126,3 +127,14 @@ def test_a_report_that_cannot_be_read_is_ignored_with_one_logged_line(model, cap
     assert read_model_info(model, SHA256, LABELS, None).report is None
     [line] = caplog.messages
     assert line.startswith(f"{report} is ignored: ")
+
+
+def test_examples_belong_to_the_model_of_the_card(model, caplog):
+    folder = model.with_name(EXAMPLES_FOLDER)
+    folder.mkdir()
+    write_example_list(folder, ExampleList(SHA256, [1]))
+    assert read_model_info(model, None, LABELS, None).examples is not None
+    write_example_list(folder, ExampleList("0" * 64, [1]))
+    assert read_model_info(model, None, LABELS, None).examples is None
+    [line] = caplog.messages
+    assert line.endswith(f"is ignored: it belongs to another model than {MODEL_FILE}.")
