@@ -28,6 +28,8 @@ class Crop {
     card.addEventListener("keydown", (event) => event.key === "Escape" && this.leave());
     this.selection.addEventListener("keydown", (event) => this.press(event));
     this.stage.addEventListener("pointerdown", (event) => this.take(event));
+    // The rectangle stays focused, and after a quick stroke, which a browser takes for a fling, the next tap counts.
+    for (const type of ["mousedown", "touchstart"]) this.stage.addEventListener(type, (event) => event.preventDefault());
     this.image.after(this.stage);
     card.querySelector(".said").append(this.controls); // behind the answer, and out of its way
   }
@@ -81,18 +83,21 @@ class Crop {
 
   take(down) {
     if (down.button || !down.isPrimary) return;
-    const { left, top, width, height } = this.stage.getBoundingClientRect();
-    const pointOf = (event) => [clamp((event.clientX - left) / width, 0, 1), clamp((event.clientY - top) / height, 0, 1)];
-    const regionAt = drag(this.region, pointOf(down), [width, height], least);
+    const regionAt = drag(this.region, this.pointOf(down), [this.stage.clientWidth, this.stage.clientHeight], least);
     let isDragged = false;
     const follow = (event) => {
       isDragged ||= Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) > JITTER;
-      if (isDragged) this.place(regionAt(pointOf(event)));
+      if (isDragged) this.place(regionAt(this.pointOf(event)));
     };
     const release = () => this.stage.removeEventListener("pointermove", follow);
     this.stage.setPointerCapture(down.pointerId);
     this.stage.addEventListener("pointermove", follow);
     this.stage.addEventListener("lostpointercapture", release, { once: true });
+  }
+
+  pointOf({ clientX, clientY }) {
+    const { left, top, width, height } = this.stage.getBoundingClientRect();
+    return [clamp((clientX - left) / width, 0, 1), clamp((clientY - top) / height, 0, 1)];
   }
 
   askForRegion() {

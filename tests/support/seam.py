@@ -167,7 +167,7 @@ class ColorWorkers(ColorClassifier):
         """Name the bird in an image, or fail as the test wants."""
         if self.error:
             raise self.error
-        return PendingJob("job") if self.found else super().classify(pixels)
+        return PendingJob("job") if self.found else super().classify(pixels, region=region)
 
     def look_up(self, job_id: str) -> tuple[bytes, Identification | Position]:
         """What the test wants to be found."""
