@@ -189,7 +189,6 @@ async function show(card, next, photo) {
 
 // Replaces an answered card by the answer about a part of its photo, or about the whole photo if `part` is empty.
 async function lookAgain(card, photo, part) {
-  senders++;
   try {
     let next = await resultCard(formWith(photo, part), photo.name, card);
     if (next.matches("[data-pending]")) {
@@ -203,8 +202,6 @@ async function lookAgain(card, photo, part) {
   } catch (error) {
     announce(`${photo.name}: ${error.message}`);
     throw error;
-  } finally {
-    senders--;
   }
 }
 

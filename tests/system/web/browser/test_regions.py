@@ -179,6 +179,22 @@ def test_the_rectangle_is_moved_by_its_middle_and_resized_by_its_corners(open_pa
     assert lower - upper >= 2
 
 
+@pytest.mark.parametrize("size", [(600, 1600), (1600, 300), (60, 40)])
+@pytest.mark.parametrize("options", [{}, SMALL_PHONE], ids=["wide", "phone"])
+def test_the_marks_cover_the_photo_exactly_whatever_its_shape(open_page, serve, tmp_path, size, options):
+    photo = tmp_path / "shape.jpg"
+    photo.write_bytes(encoded(Image.new("RGB", size, "yellow"), "JPEG"))
+    page = open_page(address=serve(HalvesClassifier()), **options)
+    send(page, photo)
+    for mark in page.locator(".region").all():
+        assert mark.bounding_box() == pytest.approx(page.locator(".photo").bounding_box(), abs=0.5)
+    choose(page)
+    assert box_in_photo(page, ".stage") == pytest.approx([0, 0, 1, 1], abs=0.01)
+    box = page.locator(".photo").bounding_box()
+    assert box["width"] / box["height"] == pytest.approx(size[0] / size[1], rel=0.02)
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
 def test_a_person_marks_a_part_with_the_keyboard_alone(open_page, serve, blue_and_yellow):
     network = Recording()
     page = open_page(address=serve(network))
