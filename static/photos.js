@@ -1,5 +1,6 @@
 // Sends photos as soon as they are chosen, dropped or pasted, and shows a card for each. The form works without this script, too.
 
+import { offerCrop } from "./crop.js";
 import { shrunk } from "./shrink.js";
 import { follow, replaced } from "./waiting.js";
 
@@ -21,7 +22,7 @@ const waiting = []; // what is still to be sent, in order
 let senders = 0; // how many photos are being sent
 
 document.documentElement.classList.add("scripted");
-for (const card of cards.querySelectorAll("[data-pending]")) follow(card, shown);
+for (const card of cards.querySelectorAll("[data-pending]")) follow(card).then(shown);
 
 form.addEventListener("change", ({ target: field }) => {
   take(field.files);
@@ -86,7 +87,7 @@ function newCard(photo) {
 async function identify({ photo, card }) {
   try {
     const small = (await isTooLarge(photo, card)) ? await reduced(photo, card) : photo;
-    show(card, small ? await resultCard(formWith(small, photo.name), photo.name, card) : await refusal(photo.name, card));
+    show(card, small ? await resultCard(formWith(small), photo.name, card) : await refusal(photo.name, card), small);
   } catch (error) {
     offerToSendAgain(photo, card, error.message);
   }
@@ -117,7 +118,7 @@ async function resultCard(body, name, card, headers = {}) {
     const next = cardIn(answer);
     if (!next && answer.status === 413 && body) return refusal(name, card); // from a proxy
     if (next && !pause) return next;
-    const sentence = next?.querySelector(".message").textContent ?? "The server could not answer. Please try again later.";
+    const sentence = next ? sentenceOn(next) : "The server could not answer. Please try again later.";
     if (!pause || tries === TRIES) throw new Error(sentence);
     const said = `${sentence} The page will do so by itself.`;
     state(card, said);
@@ -131,9 +132,10 @@ const refusal = (name, card) => resultCard(null, name, card, { "X-Body-Too-Large
 
 const cardIn = (answer) => new DOMParser().parseFromString(answer.responseText, "text/html").querySelector(".card");
 
-function formWith(photo, name) {
+function formWith(photo, part = "") {
   const body = new FormData();
-  body.append("bird_image", photo, name);
+  body.append("bird_image", photo);
+  if (part) body.append("crop", part);
   return body;
 }
 
@@ -173,26 +175,48 @@ function element(tag, name, text = "") {
   return made;
 }
 
-function show(card, next) {
+async function show(card, next, photo) {
   const image = card.querySelector("img");
   if (next.querySelector("img")) URL.revokeObjectURL(image?.src);
   else if (image) next.prepend(image);
   replaced(card, next);
-  if (!next.matches("[data-pending]")) return shown(next);
-  announce(`${nameOf(card)}: ${next.querySelector(".species").textContent}`);
-  follow(next, shown);
+  if (next.matches("[data-pending]")) {
+    announce(`${nameOf(card)}: ${sentenceOn(next)}`);
+    next = await follow(next);
+  }
+  shown(next, photo);
 }
 
-// Announces an answer, and adds it to the list.
-function shown(card) {
-  const species = card.querySelector(".candidates a")?.textContent;
-  const isUnsure = card.querySelector(".unsure");
-  if (species) {
-    const percent = Math.round(100 * card.querySelector(".candidates meter").value); // short, because it is read aloud
-    announce(`${nameOf(card)} ${isUnsure ? "Not sure, perhaps " : ""}${species}, ${percent} %`);
+// Replaces an answered card by the answer about a part of its photo, or about the whole photo if `part` is empty.
+async function lookAgain(card, photo, part) {
+  try {
+    let next = await resultCard(formWith(photo, part), photo.name, card);
+    if (next.matches("[data-pending]")) {
+      state(card, sentenceOn(next));
+      next = await follow(next);
+    }
+    if (!next.querySelector(".answer")) throw new Error(sentenceOn(next));
+    next.dataset.taken ||= card.dataset.taken;
+    replaced(card, next);
+    shown(next, photo, part);
+  } catch (error) {
+    announce(`${photo.name}: ${error.message}`);
+    throw error;
   }
-  const title = species && !isUnsure && cards.children.length === 1 ? `${species} – ` : "";
+}
+
+// Announces an answer, and adds it to the list. If the script has the photo, a person can choose a part of it.
+function shown(card, photo, part) {
+  const answers = [...card.querySelectorAll(".answer")];
+  if (answers.length) announce(`${nameOf(card)} ${answers.map(inWords).join("; ")}`);
+  if (answers.length && photo) offerCrop(card, photo, Boolean(part), (region) => lookAgain(card, photo, region));
+  const isSure = answers[0]?.querySelector(".species");
+  const title = isSure && cards.children.length === 1 ? `${speciesOf(answers[0])} – ` : "";
   document.title = `${title}Which bird is it?`;
+  renewList();
+}
+
+function renewList() {
   const answers = [...cards.querySelectorAll("[data-csv]:not([data-pending])")];
   list.hidden = answers.length < 2;
   const link = list.querySelector("a");
@@ -209,6 +233,13 @@ function csvRow(card) {
   return `${cell},${card.dataset.taken},${card.dataset.csv}`;
 }
 
+function inWords(answer) {
+  const percent = Math.round(100 * answer.querySelector("meter").value); // short, because it is read aloud
+  return `${answer.querySelector(".unsure") ? "Not sure, perhaps " : ""}${speciesOf(answer)}, ${percent} %`;
+}
+
+const speciesOf = (answer) => answer.querySelector(".candidates a").textContent;
+const sentenceOn = (card) => card.querySelector(".message, .species").textContent;
 const nameOf = (card) => card.querySelector(".name")?.textContent ?? "";
 
 function state(card, sentence) {

@@ -1,10 +1,10 @@
-// Asks the server for the card of a pending photo again and again, and shows it, until there is an answer.
+// Asks the server for the card of a pending photo again and again, and shows it, until there is an answer; returns the last card.
 
 const SHORTEST = 0.5; // seconds between two requests, at first
 const LONGEST = 5; // seconds between them when it takes long
 const TIMEOUT = 10; // seconds for the answer to a request
 
-export async function follow(card, whenAnswered) {
+export async function follow(card) {
   let retryAfter = 0;
   for (let pause = SHORTEST; card.matches("[data-pending]"); pause = Math.min(1.5 * pause, LONGEST)) {
     await new Promise((resolve) => setTimeout(resolve, 1000 * Math.max(pause, retryAfter)));
@@ -19,7 +19,7 @@ export async function follow(card, whenAnswered) {
       // No network at the moment: keep what is shown.
     }
   }
-  whenAnswered(card);
+  return card;
 }
 
 async function cardOf(answer) {

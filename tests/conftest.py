@@ -35,6 +35,7 @@ LONGEST = [
     "system/web/test_load",
     "system/web/test_files",
     "system/web/browser/test_obstacles",
+    "system/web/browser/test_regions",
     "system/web/browser/test_sending",
 ]
 #: Tests that measure time or memory, by the beginnings of their names: the other process must run none meanwhile.

@@ -10,7 +10,7 @@ from flask import Flask
 from inference import Identification
 from jobs.pending import Position
 
-from . import csv_export
+from . import activation, csv_export
 from .admission import Prediction
 
 NOT_YET = "Not answered yet."
@@ -40,6 +40,12 @@ class ResultCard:
     position: Position | None = None
     sentence: str = ""
     status: int = 200
+
+    @property
+    def answers(self) -> tuple[Identification, ...]:
+        """What is said about each bird that was found in the photo; none as long as there is no answer."""
+        first = self.identification
+        return (first, *first.others) if first else ()
 
     @property
     def image(self) -> str:
@@ -98,3 +104,6 @@ def init_app(app: Flask) -> None:
     """Make the filters of this module available in templates."""
     app.add_template_filter(csv_list)
     app.add_template_filter(look_up_url)
+    app.add_template_filter(lambda shares: as_base64(activation.overlay_png(shares)), "overlay")
+    app.add_template_filter(activation.in_words)
+    app.add_template_filter(activation.area_of)

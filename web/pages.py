@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, Flask, abort, g, make_response, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from inference import regions
 from inference.formats import EXTENSIONS, FORMATS, MAX_PIXELS_OF
 from inference.model_card import SpeciesMetrics
 
@@ -143,6 +144,7 @@ def _context() -> dict[str, Any]:
         "bytes": settings.max_content_length,
         "photos": MAX_PHOTOS,
         "pixels": settings.max_pixels,
+        "region": regions.SMALLEST,
         "pixels_of": json.dumps({f"image/{decoder.lower()}": limit for decoder, limit in MAX_PIXELS_OF.items()}),
     }
     return {

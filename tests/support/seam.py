@@ -6,6 +6,7 @@ network is tested in ``tests/system``.
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
@@ -108,6 +109,25 @@ class ColorClassifier:
     def state(self) -> QueueState | None:
         """There is no queue of jobs."""
         return None
+
+
+class HalvesClassifier(ColorClassifier):
+    """A stand-in for a network that finds two birds in every photo: one in its left half, and one in its right half."""
+
+    def classify(
+        self,
+        pixels: npt.NDArray[np.uint8],
+        wait: float | None = None,
+        picture: npt.NDArray[np.uint8] | None = None,
+        region: Region | None = None,
+    ) -> Identification | PendingJob:
+        """Name both birds, or the one in a region."""
+        if region:
+            return super().classify(pixels, region=region)
+        middle = pixels.shape[1] // 2
+        left = super().classify(pixels[:, :middle], region=Region(0, 0, 0.5, 1))
+        right = super().classify(pixels[:, middle:], region=Region(0.5, 0, 0.5, 1))
+        return replace(left, others=(right,))
 
 
 def _closeness_of_places(pixels: npt.NDArray[np.uint8], color: tuple[int, int, int]) -> tuple[tuple[float, ...], ...]:

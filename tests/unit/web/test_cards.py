@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import re
+from dataclasses import replace
 from html import unescape
 
 import numpy as np
@@ -14,7 +15,7 @@ from jobs.errors import BusyError, JobFailedError
 from jobs.pending import Position
 from tests.support.drawings import encoded
 from tests.support.pages import percent_on, species_on, thumbnail_on
-from tests.support.seam import COLORS, ColorClassifier, ColorWorkers
+from tests.support.seam import COLORS, ColorClassifier, ColorWorkers, HalvesClassifier
 from web import csv_export
 from web.cards import NOT_YET, look_up_url
 
@@ -69,6 +70,77 @@ def test_a_card_has_its_row_of_the_csv_list_for_the_pages_script(client):
     [cells] = csv.reader(io.StringIO(unescape(answer)))
     assert (taken, cells[0]) == ("2026-05-03 06:01:02", "Bluebird")
     assert len(["file", taken, *cells]) == len(csv_export.header())
+
+
+def boxes_on(page: str, element: str) -> list[str]:
+    """Where the elements of this name lie on the photo: x, y, width and height, as far as they are given."""
+    return [
+        ",".join(re.findall(r'(?:x|y|width|height)="([\d.]+)%"', tag)) for tag in re.findall(f"<{element} .*?>", page)
+    ]
+
+
+def blue_and_yellow() -> bytes:
+    """A photo whose left half is blue, and whose right half is yellow."""
+    image = Image.new("RGB", (64, 48), "blue")
+    image.paste("yellow", (32, 0, 64, 48))
+    return encoded(image, "PNG")
+
+
+def test_the_answer_about_a_part_of_the_photo_marks_it(client):
+    answer = client.post("/cards", data={"bird_image": (io.BytesIO(blue_and_yellow()), "b.png"), "crop": "0.6,0,0.3,1"})
+    page = answer.text
+    assert species_on(page) == "Goldfinch"
+    assert boxes_on(page, "rect") == boxes_on(page, "image") == ["60.00,0.00,30.00,100.00"]
+    assert 'data-region="0.6000,0.0000,0.3000,1.0000"' in page
+    assert "This answer is about the marked part of the photo (right)." in page
+    assert thumbnail_on(page).size == (64, 48)
+
+
+def test_an_answer_about_the_whole_photo_marks_nothing_and_shows_what_the_network_looked_at(client):
+    page = post(client, {"bird.png": blue_and_yellow()})
+    assert (boxes_on(page, "rect"), boxes_on(page, "image")) == ([], ["100,100"])
+    assert "This answer is about" not in page
+    assert "Show what it looked at</summary>" in page
+    assert re.search(r"<p>It looked .+ of the photo\. The stronger the color, the more that place spoke for", page)
+
+
+def test_an_answer_of_a_network_without_a_map_has_no_button_for_it(make_client, photo):
+    class WithoutMap(ColorClassifier):
+        def classify(self, pixels, *arguments, **options):
+            return replace(super().classify(pixels), activation=())
+
+    page = post(make_client(WithoutMap()), {"bird.png": photo})
+    assert species_on(page) == "Goldfinch"
+    assert "looked at" not in page
+    assert "<svg" not in page
+
+
+def test_two_birds_are_two_answers_on_one_card_and_programs_read_the_first(make_client):
+    page = post(make_client(HalvesClassifier()), {"bird.png": blue_and_yellow()})
+    assert "2 birds found" in page
+    assert species_on(page) == "Bluebird"
+    assert percent_on(page) > 90
+    assert re.findall(r"<h3.*?>(.+?)</h3>", page) == [
+        "1. We think this is: Bluebird",
+        "2. We think this is: Goldfinch",
+    ]
+    assert len(re.findall(r"Confidence: 9\d\.\d\d %", page)) == 1
+    assert boxes_on(page, "rect") == ["0.00,0.00,50.00,100.00", "50.00,0.00,50.00,100.00"]
+    assert re.findall(r"<text .*?>(.+?)</text>", page) == ["1", "2"]
+    assert re.findall(r"looked at \((.+?)\)</summary>", page) == ["1. Bluebird", "2. Goldfinch"]
+    assert page.count("<meter") == 10
+    assert "marked 2 (right)." in page
+
+
+def test_each_of_two_birds_may_be_unsure(make_client):
+    client = make_client(HalvesClassifier(), env={"BIRD_UNSURE_BELOW": "0.9"})
+    image = Image.open(io.BytesIO(blue_and_yellow()))
+    image.paste((130, 100, 60), (32, 0, 64, 48))
+    page = post(client, {"bird.png": encoded(image, "PNG")})
+    assert re.findall(r"<h3.*?>(.+?)</h3>", page) == [
+        "1. We think this is: Bluebird",
+        "2. Not sure. It may be any of these:",
+    ]
 
 
 def test_the_row_of_a_card_has_the_part_of_the_photo_that_was_asked_for(client, photo):

@@ -47,6 +47,8 @@ def test_a_person_gets_everywhere_with_the_keyboard_alone(open_page, bird):
     with page.expect_download():
         page.keyboard.press("Enter")
     page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("button", name="Choose the bird yourself").last).to_be_focused()
+    page.keyboard.press("Shift+Tab")
     expect(page.get_by_role("link", name="Look up American Goldfinch").last).to_be_focused()
 
 
