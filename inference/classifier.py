@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,20 +12,22 @@ from numpy.typing import NDArray
 
 from . import CANDIDATES, IMAGE_SIZE, Candidate, Identification
 from .backend import keras, tf
+from .closer_look import SEARCH_SIDE, SURE, CloserLook
 from .errors import PairError, first_line
+from .feature_map import find_pooled_head
 from .folding import compute_in_bfloat16, fold_batch_normalization
-from .graph import find_input_range, last_activation, row_of_scores, scores_shape
-from .head import HeadError, meaning_in_training, meaning_of_scores, probabilities
+from .graph import find_input_range, last_activation, scores_shape
+from .head import HeadError, Scores, meaning_in_training, meaning_of_scores, probabilities
 from .input_range import InputRange, choose_range
 from .keras_files.network import load_network
 from .processor import usable_cores
+from .tracing import check_tensors, different_images, traced, traced_features
 
 if TYPE_CHECKING:
     from .pair import Pair
 
 log = logging.getLogger(__name__)
 
-MAX_TENSOR = 2**28  # numbers between two layers, 1 GiB: what VGG16 makes of MAX_SIDE × MAX_SIDE pixels
 BATCH_SIZE = 8  # images; together they take a sixth less processor time than one by one; larger batches gain no more
 
 
@@ -71,11 +74,15 @@ class Classifier:
         """Name the species in an image.
 
         :param pixels: ``uint8[224, 224, 3]``, RGB.
-        :param picture: the same image with more pixels, ``uint8[height, width, 3]``.
+        :param picture: the whole photo with more pixels, ``uint8[height, width, 3]``. It is searched for birds if the
+            network is not sure about the whole.
         """
         started = time.perf_counter()
-        (confidences,) = self._confidences(self._scores(pixels[np.newaxis]))
-        return self._identification(confidences, time.perf_counter() - started)
+        scores, features = self._scores(pixels[np.newaxis])
+        (answer,) = self._answers(scores, features)
+        if picture is not None and answer.wants_closer_look:
+            answer = self._look_closer(answer, features.numpy()[0], picture)
+        return replace(answer, seconds=time.perf_counter() - started)
 
     def classify_batch(self, pixels: NDArray[np.uint8]) -> list[Identification]:
         """Name the species in several images: the same answers as ``classify`` gives for each, in less time.
@@ -88,9 +95,9 @@ class Classifier:
         # The batch is always full: an image then gets the same answer to the last bit, whatever is beside it.
         batch = np.zeros((BATCH_SIZE, *pixels.shape[1:]), dtype="uint8")
         batch[: len(pixels)] = pixels
-        confidences = self._confidences(self._batch_scores(batch))[: len(pixels)]
+        answers = self._answers(*self._batch_scores(batch))[: len(pixels)]
         seconds = (time.perf_counter() - started) / len(pixels)
-        return [self._identification(each, seconds) for each in confidences]
+        return [replace(answer, seconds=seconds) for answer in answers]
 
     def _load_as_saved(self, model_file: Path, failure: Exception) -> None:
         """Run the network without optimization, because the optimized one fails.
@@ -118,16 +125,24 @@ class Classifier:
 
         :raises Exception: of any kind; the network cannot be run, or its scores cannot be used.
         """
-        self._model, self._scores = model, traced(model, self.input_range)
+        self._model, self._head = model, find_pooled_head(model)
+        self._scores = traced(model, self.input_range, self._head)
         check_tensors(self._scores.get_concrete_function().graph)
-        scores = np.concatenate([self._scores(image[np.newaxis]).numpy() for image in different_images()])
-        self._meaning = meaning_of_scores(scores, last_activation(model), self._meaning_in_training)
+        scores = np.concatenate([self._scores(image[np.newaxis])[0].numpy() for image in different_images()])
+        activation = last_activation(model)
+        self._meaning = meaning_of_scores(scores, activation, self._meaning_in_training)
+        if self._head is None or (activation != "softmax" and self._meaning is not Scores.LOGITS):
+            self._head = None
+            log.warning(
+                "There is no closer look at small birds, and no map of what the network looked at: it does not end in "
+                "global average pooling, one dense layer and a softmax."
+            )
 
     @cached_property
     def _batch_scores(self) -> Any:
         """The network for ``BATCH_SIZE`` images, traced when first needed; None if it takes only one at a time."""
         try:
-            scores = traced(self._model, self.input_range, BATCH_SIZE)
+            scores = traced(self._model, self.input_range, self._head, BATCH_SIZE)
             check_tensors(scores.get_concrete_function().graph)
             scores(np.zeros((BATCH_SIZE, IMAGE_SIZE, IMAGE_SIZE, 3), dtype="uint8"))  # the first takes a second
         except Exception as error:  # of any kind, as above; one at a time works as well
@@ -135,17 +150,56 @@ class Classifier:
             return None
         return scores
 
-    def _confidences(self, scores: tf.Tensor) -> NDArray[np.float64]:
-        """The probabilities that scores stand for, ``[count, classes]``."""
+    @cached_property
+    def _closer_look(self) -> CloserLook | None:
+        """Traced when first needed; None if the network takes images of one size only."""
+        assert self._head is not None
+        features = traced_features(self._model, self.input_range, self._head)
+        try:
+            features(np.zeros((1, IMAGE_SIZE, SEARCH_SIDE, 3), dtype="uint8"))
+        except Exception as error:  # of any kind, as above
+            log.warning("There is no closer look at small birds: %s", first_line(error))
+            return None
+        return CloserLook(lambda images: features(images).numpy(), self._head)
+
+    def _answers(self, scores: tf.Tensor, features: tf.Tensor) -> list[Identification]:
+        """What the scores and the features of some images mean."""
         numbers = scores.numpy()
         if not np.isfinite(numbers).all():
             log.warning("The network gave NaN or infinity for an image; all species then count as equally likely.")
-        return probabilities(numbers, self._meaning)
+        confidences = probabilities(numbers, self._meaning)
+        return [self._identification(*each) for each in zip(confidences, features.numpy(), strict=True)]
 
-    def _identification(self, confidences: NDArray[np.float64], seconds: float) -> Identification:
+    def _identification(self, confidences: NDArray[np.float64], features: NDArray[np.float32]) -> Identification:
         best = np.argsort(confidences)[::-1][:CANDIDATES]
         candidates = tuple(Candidate(self.labels[index], float(confidences[index])) for index in best)
-        return Identification(candidates[0].label, candidates[0].confidence, candidates, self.sha256, seconds)
+        answer = Identification(candidates[0].label, candidates[0].confidence, candidates, self.sha256)
+        if self._head is None:
+            return answer
+        return replace(
+            answer,
+            activation=self._head.activation_map(features, int(best[0])),
+            wants_closer_look=answer.confidence < SURE,
+        )
+
+    def _look_closer(
+        self, whole: Identification, features: NDArray[np.float32], picture: NDArray[np.uint8]
+    ) -> Identification:
+        """Search a photo for birds. If there are none, the answer about the whole photo stands.
+
+        :param features: of the whole photo, ``float32[rows, columns, channels]``.
+        """
+        if self._closer_look is None:
+            return replace(whole, wants_closer_look=False)
+        birds = self._closer_look.birds(picture, features)
+        if birds[0].region is None:
+            return replace(whole, wants_closer_look=False)
+        confidences = probabilities(np.stack([bird.scores for bird in birds]), Scores.LOGITS)
+        first, *others = (
+            replace(self._identification(confidence, bird.features), region=bird.region, wants_closer_look=False)
+            for confidence, bird in zip(confidences, birds, strict=True)
+        )
+        return replace(first, others=tuple(others))
 
 
 def use_threads(cores: int) -> None:
@@ -164,47 +218,3 @@ def let_gpu_memory_grow() -> None:
     """Have TensorFlow take GPU memory as it needs it, not all of it at once (``allow_growth``)."""
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-
-
-def check_tensors(graph: tf.Graph) -> None:
-    """Refuse a network that would take too much memory.
-
-    :raises ValueError: a tensor in it holds more numbers than ``MAX_TENSOR``.
-    """
-    for operation in graph.get_operations():
-        for tensor in operation.outputs:
-            if (tensor.shape.num_elements() or 0) > MAX_TENSOR:
-                raise ValueError(f"{operation.name} makes {tensor.shape.num_elements()} numbers of it.")
-
-
-def traced(model: keras.Model, input_range: InputRange, count: int = 1) -> Any:
-    """The network as one ``tf.function``: ``uint8[count, 224, 224, 3]`` -> scores, ``float32[count, n]``.
-
-    Calling it takes less than half of ``model.predict``'s time on a CPU.
-
-    :param input_range: of the pixel values that it is given.
-    """
-    size = model.input_shape[1:3]
-    if None not in size and size != (IMAGE_SIZE, IMAGE_SIZE):
-        log.warning(
-            "The network takes %d×%d images: the %d×%d pixels are resized for it.", *size, IMAGE_SIZE, IMAGE_SIZE
-        )
-
-    black, white = input_range.limits
-
-    def scores(pixels: tf.Tensor) -> tf.Tensor:
-        rgb = tf.cast(pixels, tf.float32) / (255 / (white - black)) + black
-        if None not in size:
-            rgb = tf.image.resize(rgb, size)  # changes nothing if it has that size already
-        return row_of_scores(model(rgb, training=False))
-
-    signature = [tf.TensorSpec((count, IMAGE_SIZE, IMAGE_SIZE, 3), tf.uint8)]
-    return tf.function(scores, input_signature=signature)
-
-
-def different_images() -> NDArray[np.uint8]:
-    """Three images that have little in common, ``uint8[3, 224, 224, 3]``: blank, a gradient and noise."""
-    shape = (IMAGE_SIZE, IMAGE_SIZE, 3)
-    gradient = np.broadcast_to(np.linspace(0, 255, IMAGE_SIZE, dtype="uint8")[:, np.newaxis, np.newaxis], shape)
-    noise = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
-    return np.stack([np.zeros(shape, "uint8"), gradient, noise])

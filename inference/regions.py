@@ -59,12 +59,25 @@ class Region:
         right, lower = round((self.x + self.width) * width), round((self.y + self.height) * height)
         return left, upper, max(left + 1, min(right, width)), max(upper + 1, min(lower, height))
 
-    def overlap(self, other: "Region") -> float:
-        """The area that both share, as a share of the area that either covers (intersection over union)."""
+    def overlap(self, other: Self) -> float:
+        """The area that both cover, as a share of what either covers (intersection over union)."""
+        common = self._common(other)
+        return common / (self.area + other.area - common)
+
+    def shared(self, other: Self) -> float:
+        """The area that both cover, as a share of the smaller one's."""
+        return self._common(other) / min(self.area, other.area)
+
+    def _common(self, other: Self) -> float:
         width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
         height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
-        shared = max(0.0, width) * max(0.0, height)
-        return shared / (self.area + other.area - shared)
+        return max(0.0, width) * max(0.0, height)
+
+
+def region_around(x: float, y: float, width: float, height: float) -> Region:
+    """The region of this size around a point, shrunk and moved so that it lies within the photo."""
+    width, height = min(1.0, width), min(1.0, height)
+    return Region(min(max(0.0, x - width / 2), 1 - width), min(max(0.0, y - height / 2), 1 - height), width, height)
 
 
 WHOLE = Region(0.0, 0.0, 1.0, 1.0)
