@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ from inference.errors import PhotoError
 from inference.sandbox import Reading, Sandbox
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError, UnknownJobError
 from jobs.pending import PendingJob
+from web.admission import LEAST_SIDE, Pixels
 from web.services import PhotoClassifier
 
 from .outcomes import Outcome
@@ -99,16 +101,31 @@ class ReaderPool:
             yield pending.popleft().result()
 
     def _read(self, path: Path) -> Read:
-        sandbox = self._idle.get()
         try:
-            return path, sandbox.read_path(path)
+            with self._sandbox() as sandbox:
+                return path, sandbox.read_path(path)
         except PhotoError as error:
             return path, error
+
+    def _read_picture(self, path: Path) -> Pixels | None:
+        """The photo with more pixels; None if that takes too much."""
+        try:
+            with self._sandbox() as sandbox:
+                return sandbox.read_picture(path)
+        except PhotoError:
+            return None
+
+    @contextmanager
+    def _sandbox(self) -> Iterator[Sandbox]:
+        """A process that reads nothing at the moment."""
+        sandbox = self._idle.get()
+        try:
+            yield sandbox
         finally:
             self._idle.put(sandbox)
 
     def _identify_batch(self, batch: list[Read]) -> list[Outcome]:
-        readings = [reading for _path, reading in batch if isinstance(reading, Reading)]
+        readings = [(path, reading) for path, reading in batch if isinstance(reading, Reading)]
         try:
             answers = iter(self._classify(readings) if readings else [])
         except (JobFailedError, JobLostError) as error:  # only workers raise these, and their batches are single photos
@@ -120,10 +137,23 @@ class ReaderPool:
             for path, reading in batch
         ]
 
-    def _classify(self, readings: list[Reading]) -> list[Identification]:
-        pixels = np.stack([reading.pixels for reading in readings])
-        answers = self._retry(lambda: self._classifier.classify_batch(pixels))
-        return [self._answer_of_job(each.id) if isinstance(each, PendingJob) else each for each in answers]
+    def _classify(self, readings: list[tuple[Path, Reading]]) -> list[Identification]:
+        pixels = np.stack([reading.pixels for _path, reading in readings])
+        found = self._retry(lambda: self._classifier.classify_batch(pixels))
+        answers = [self._answer(each) for each in found]
+        return [self._look_closer(answer, *each) for answer, each in zip(answers, readings, strict=True)]
+
+    def _look_closer(self, answer: Identification, path: Path, reading: Reading) -> Identification:
+        """The answer after a closer look, if the network is not sure and the photo has more to show."""
+        if not answer.wants_closer_look or max(reading.size) < LEAST_SIDE:
+            return answer
+        picture = self._read_picture(path)
+        if picture is None:
+            return answer
+        return self._answer(self._retry(lambda: self._classifier.classify(reading.pixels, picture=picture)))
+
+    def _answer(self, found: Identification | PendingJob) -> Identification:
+        return self._answer_of_job(found.id) if isinstance(found, PendingJob) else found
 
     def _answer_of_job(self, job_id: str) -> Identification:
         """Wait for the answer to a pending job.

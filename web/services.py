@@ -4,9 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-import numpy as np
 from flask import current_app
-from numpy.typing import NDArray
 
 from inference import Identification
 from inference.digest import sha256
@@ -17,15 +15,13 @@ from inference.sandbox import Sandbox
 from jobs.pending import PendingJob, Position
 from settings import Settings
 
-from .admission import AdmissionQueue, OverloadDetector
+from .admission import AdmissionQueue, OverloadDetector, Pixels
 from .model_info import ModelInfo, read_model_info
 
 if TYPE_CHECKING:
     from jobs.store import QueueState  # redis is not needed in a single process
 
 OVERLOAD_DELAY = 0.05  # seconds by which a refusal is delayed in an overload, because each costs processor time
-
-Pixels = NDArray[np.uint8]
 
 
 class PhotoClassifier(Protocol):
