@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import IMAGE_SIZE
-from .feature_map import PooledHead
+from .pooled_head import PooledHead
 from .regions import Region, region_around
 
 Map = NDArray[np.float32]

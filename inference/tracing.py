@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from . import IMAGE_SIZE
 from .backend import keras, tf
-from .feature_map import PooledHead, run
+from .feature_map import run
 from .graph import row_of_scores
 from .input_range import InputRange
+from .pooled_head import PooledHead
 
 log = logging.getLogger(__name__)
 
