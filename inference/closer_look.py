@@ -19,18 +19,18 @@ Map = NDArray[np.float32]
 Window = tuple[int, float]
 
 SURE = 0.98  # confidence; a photo about which the network is as sure as that gets no closer look
-SEARCH_SIDE = 640  # pixels, of a square with as many pixels as the image that is searched
+SEARCH_SIDE = 720  # pixels, of a square with as many pixels as the image that is searched
 STRIDE = 32  # pixels between two places of InceptionV3's feature map, about
 
 #: The windows in which birds are searched: the side in places, and how much the salience counts beside the scores. A
 #: bird that covers only one or two places is seen rather than recognised.
-WINDOWS: tuple[Window, ...] = ((1, 1.5), (2, 1.0), (4, 0.5), (7, 0.2))
+WINDOWS: tuple[Window, ...] = ((1, 4.0), (2, 2.5), (4, 1.0), (7, 0.2))
 MARGIN = 1.0  # logits by which a part of a photo must score more than the whole; it was chosen out of several
 TEMPERATURE = 2.0  # of the weights of several looks at one bird
 SAME = 0.5  # of the smaller one of two regions; those that share more show the same bird
 APART = 0.1  # of the smaller one of two regions; those that share less show different birds
 OTHER_CONFIDENCE = 0.9  # of a further bird; what is no bird is often named with less
-OTHER_EVIDENCE = 0.5  # of a further bird, as a share of the first one's
+OTHER_EVIDENCE = 3.0  # of a further bird, in logits; likewise
 MOST_BIRDS = 4  # that are looked for in a photo
 
 
@@ -145,10 +145,12 @@ class CloserLook:
             if not regions:
                 break
             looks = self._looks(picture, regions)
-            other = max(looks, key=lambda look: look.evidence)
-            if other.confidence < OTHER_CONFIDENCE or other.evidence < OTHER_EVIDENCE * first.evidence:
+            if max(look.evidence for look in looks) < OTHER_EVIDENCE:
                 break
-            birds.append(self._bird(picture, looks))
+            other = self._bird(picture, looks)
+            if other.evidence < OTHER_EVIDENCE or other.confidence < OTHER_CONFIDENCE:
+                break
+            birds.append(other)
         return birds
 
     def _bird(self, picture: NDArray[np.uint8], looks: list[Look]) -> Look:
