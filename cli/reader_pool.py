@@ -144,13 +144,19 @@ class ReaderPool:
         return [self._look_closer(answer, *each) for answer, each in zip(answers, readings, strict=True)]
 
     def _look_closer(self, answer: Identification, path: Path, reading: Reading) -> Identification:
-        """The answer after a closer look, if the network is not sure and the photo has more to show."""
+        """The answer after a closer look, if the network is not sure and the photo has more to show.
+
+        If there is no picture, or workers fail on it, the first answer stands.
+        """
         if not answer.wants_closer_look or max(reading.size) < LEAST_SIDE:
             return answer
         picture = self._read_picture(path)
         if picture is None:
             return answer
-        return self._answer(self._retry(lambda: self._classifier.classify(reading.pixels, picture=picture)))
+        try:
+            return self._answer(self._retry(lambda: self._classifier.classify(reading.pixels, picture=picture)))
+        except (JobFailedError, JobLostError):
+            return answer
 
     def _answer(self, found: Identification | PendingJob) -> Identification:
         return self._answer_of_job(found.id) if isinstance(found, PendingJob) else found

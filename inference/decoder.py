@@ -35,7 +35,7 @@ RECYCLED = 0  # exit code of a process that ends without a fault
 
 
 def main() -> None:
-    """Answer requests until standard input closes, or until the process has grown by ``RECYCLE_GROWTH``."""
+    """Answer requests until standard input closes, or until the process has grown too much for the next one."""
     max_pixels = int(sys.argv[1])
     # When the app is told to stop, it may still have photos to answer; it closes the pipe after the last one.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -45,11 +45,15 @@ def main() -> None:
     memory_at_start = _data_size()
     _limit_memory(memory_at_start + MEMORY_LIMIT)
     confine_process()
+    is_new = True
     while _data_size() < memory_at_start + RECYCLE_GROWTH and (request := requests.read(REQUEST.size)):
         is_path, wants_picture, *numbers, size = REQUEST.unpack(request)
         content = requests.read(size)
         with _limited_processor_time():
             reply = _reply_to(content, is_path, max_pixels, None if wants_picture else Region(*numbers))
+        if reply == _line(refused=str(TooCostlyError())) and not is_new:
+            break  # what earlier photos have left behind may be the reason, so a new process is asked again
+        is_new = False
         replies.write(reply)
         replies.flush()
     sys.exit(RECYCLED)

@@ -29,6 +29,9 @@ THUMBNAIL_QUALITY = 85  # JPEG quality
 # changes and what it saves is measured by benchmarks/reduced_decode.py
 _KEPT_SIDE = 3 * IMAGE_SIZE
 _KEPT_FOR_PICTURE = 6 * IMAGE_SIZE  # a 4:3 image with this shorter side is as large as the picture
+# A larger JPEG is decoded at a half of its size at most, however small the region: each pixel takes up to 12 bytes,
+# because a progressive JPEG holds its coefficients beside the image.
+_MAX_FOR_REGION = 30_000_000
 _STRIP = 2**20  # pixels that are converted at a time
 
 Rows = Callable[[int, int], Image.Image]  # the rows of an image, from one number up to another one
@@ -143,7 +146,7 @@ def _decode(content: bytes, max_pixels: int, region: Region, kept_side: int) -> 
 def _load(file: ImageFile.ImageFile, content: bytes, kept_side: int, region: Region) -> tuple[tuple[int, int], Rows]:
     """Width and height of the decoded image, and its rows: of an animation the first frame, of a large JPEG at a scale.
 
-    :param kept_side: pixels that each side of ``region`` keeps at that scale, if it has as many.
+    :param kept_side: pixels that each side of ``region`` keeps at that scale, if it has as many; see ``_least_side``.
     :param region: a part of the image; its smaller share counts, so it does not matter which way up that is.
     :raises Exception: of any kind; the file is damaged, even where the decoder would go on.
     """
@@ -151,11 +154,20 @@ def _load(file: ImageFile.ImageFile, content: bytes, kept_side: int, region: Reg
         return decode_heif(content)
     image: Image.Image = file
     if file.format in ("JPEG", "MPO"):  # an MPO is a JPEG with further images behind it
-        image = decode_jpeg(file, content, ceil(kept_side / min(region.width, region.height)))
+        image = decode_jpeg(file, content, _least_side(file.size, kept_side, region))
     else:
         check_is_whole(content, file.format or "")
         image.load()
     return image.size, lambda top, bottom: image.crop((0, top, image.width, bottom))
+
+
+def _least_side(size: tuple[int, int], kept_side: int, region: Region) -> int:
+    """Pixels that each side of a JPEG keeps, so that each side of a region keeps ``kept_side``; fewer if it is large.
+
+    :param size: its width and height.
+    """
+    least = ceil(kept_side / min(region.width, region.height))
+    return least if size[0] * size[1] <= _MAX_FOR_REGION else min(least, max(kept_side, min(size) // 2))
 
 
 def _reduced(rows: Rows, box: tuple[int, int, int, int], kept_side: int) -> Image.Image:

@@ -153,13 +153,14 @@ class RemoteClassifier:
         """
         self._store.keep_thumbnail(job_id, jpeg)
 
-    def keep_picture(self, job_id: str, picture: npt.NDArray[np.uint8]) -> None:
+    def keep_picture(self, job_id: str, picture: npt.NDArray[np.uint8]) -> bool:
         """Keep the picture in which a worker that is not sure searches for birds.
 
         :param picture: ``uint8[height, width, 3]``, RGB.
+        :return: False if that is too late: a worker was not sure, and answers without a closer look.
         :raises UnavailableError: the Redis does not answer.
         """
-        self._store.keep_picture(job_id, encode_picture(picture))
+        return self._store.keep_picture(job_id, encode_picture(picture))
 
     def look_up(self, job_id: str) -> tuple[bytes, Identification | Position]:
         """Look for the answer to a job.

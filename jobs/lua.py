@@ -51,15 +51,16 @@ BEGIN = (
 )
 
 #: Marks a job as done, and updates the mean service time by the time since the last one was done.
-#: KEYS service time, job, waiting; ARGV lifetime of the job, window of the mean, initial service time, ID of the job.
+#: KEYS service time, job, waiting, picture; ARGV lifetime of the job, window of the mean, initial service time, ID of
+#: the job.
 FINISH = (
     _NOW
     + """
     redis.call('ZREM', KEYS[3], ARGV[4])
+    redis.call('DEL', KEYS[4])
     local entered, answered = unpack(redis.call('HMGET', KEYS[2], 'entered', 'answered'))
     if not entered then return end
     redis.call('HSET', KEYS[2], 'done', 1)
-    redis.call('HDEL', KEYS[2], 'picture')
     if not answered then redis.call('EXPIRE', KEYS[2], ARGV[1]) end
     local last, seconds = unpack(redis.call('HMGET', KEYS[1], 'last', 'seconds'))
     seconds = tonumber(seconds or ARGV[3])
@@ -67,6 +68,24 @@ FINISH = (
     redis.call('HSET', KEYS[1], 'last', now, 'seconds', tostring(seconds))
     """
 )
+
+#: Keeps the picture of a job that is not done.
+#: KEYS job, picture; ARGV JPEG file, lifetime.
+#: Returns 0 if it comes too late: a worker has asked for it already.
+KEEP_PICTURE = """
+    local entered, done, unsure = unpack(redis.call('HMGET', KEYS[1], 'entered', 'done', 'unsure'))
+    if unsure then return 0 end
+    if entered and not done then redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2]) end
+    return 1
+    """
+
+#: KEYS job, picture.
+#: Returns the picture. If there is none yet, the job remembers that a worker has asked for it.
+PICTURE = """
+    local picture = redis.call('GET', KEYS[2])
+    if not picture and redis.call('HEXISTS', KEYS[1], 'entered') == 1 then redis.call('HSET', KEYS[1], 'unsure', 1) end
+    return picture
+    """
 
 #: KEYS waiting, job, service time; ARGV ID of the job.
 #: Returns how many seconds ago the job was added, how many jobs are ahead of it or nil, how often it was tried or nil,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from inference import IMAGE_SIZE, PICTURE_SIDE, Candidate, Identification
 from inference.regions import Region
@@ -18,6 +18,8 @@ from inference.regions import Region
 #: (https://aws.amazon.com/blogs/compute/more-room-to-build-serverless-services-now-support-payloads-up-to-1-mb).
 SQS_LIMIT = 256 * 2**10
 PICTURE_QUALITY = 85  # JPEG quality
+# What Pillow raises over bytes that are no image, or are one of enormous size.
+_NO_IMAGE = (OSError, SyntaxError, Image.DecompressionBombError)
 MAX_ENCODED_PIXELS = 240_000  # characters; noise, which cannot be compressed, takes 200,000 as lossless WebP
 
 
@@ -52,7 +54,7 @@ def decode_pixels(text: object) -> npt.NDArray[np.uint8]:
             if image.size != (IMAGE_SIZE, IMAGE_SIZE):
                 raise BadMessageError(f"the image has {image.width}×{image.height} pixels")
             return np.asarray(image.convert("RGB"))
-    except (binascii.Error, UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (binascii.Error, *_NO_IMAGE) as error:
         raise BadMessageError("the message holds no image") from error
 
 
@@ -78,7 +80,7 @@ def decode_picture(content: bytes) -> npt.NDArray[np.uint8]:
             if max(image.size) > PICTURE_SIDE:
                 raise BadMessageError(f"the picture has {image.width}×{image.height} pixels")
             return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except _NO_IMAGE as error:
         raise BadMessageError("the job's picture is none") from error
 
 

@@ -40,9 +40,10 @@ WAITING = "{birds}:line"  # sorted set: IDs of the jobs that no worker has start
 SERVICE_TIME = "{birds}:pace"  # hash: "seconds", the mean for a photo, all workers together; "last", when one was done
 WORKERS = "{birds}:workers"  # sorted set: each worker as JSON, by the time of its last heartbeat
 #: Hash, one for each job ID: the time at which it "entered" the queue, the number of its "tries", whether it is "done",
-#: whether its answer was fetched ("answered"), its "thumbnail", its "picture" as long as a worker may need it, and its
-#: "region".
+#: whether its answer was fetched ("answered"), its "thumbnail", its "region", and whether a worker was not sure and had
+#: no picture ("unsure").
 JOB = "{birds}:job:"
+PICTURE = "{birds}:picture:"  # one for each job ID: a JPEG file, until the job is done or lost
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ class JobStore:
         self._add = self._redis.register_script(lua.ADD)
         self._begin = self._redis.register_script(lua.BEGIN)
         self._finish = self._redis.register_script(lua.FINISH)
+        self._keep_picture = self._redis.register_script(lua.KEEP_PICTURE)
+        self._picture = self._redis.register_script(lua.PICTURE)
         self._position = self._redis.register_script(lua.POSITION)
         self._heartbeat = self._redis.register_script(lua.HEARTBEAT)
 
@@ -151,7 +154,7 @@ class JobStore:
     def finish(self, job_id: str) -> None:
         """Mark a job as done. Its lifetime begins anew, unless its answer was fetched already."""
         self._finish(
-            [SERVICE_TIME, JOB + job_id, WAITING],
+            [SERVICE_TIME, JOB + job_id, WAITING, PICTURE + job_id],
             [ANSWER_LIFETIME, SERVICE_TIME_WINDOW, INITIAL_SERVICE_TIME, job_id],
         )
 
@@ -188,18 +191,17 @@ class JobStore:
         return thumbnail or b""
 
     @_redis_answers()
-    def keep_picture(self, job_id: str, jpeg: bytes) -> None:
-        """Keep the picture in which a worker searches for birds, until it has the job's answer."""
-        with self._redis.pipeline() as pipeline:
-            pipeline.hset(JOB + job_id, "picture", jpeg)
-            pipeline.expire(JOB + job_id, ANSWER_LIFETIME)
-            pipeline.execute()
+    def keep_picture(self, job_id: str, jpeg: bytes) -> bool:
+        """Keep the picture in which a worker searches for birds, until the job is done.
+
+        :return: False if that is too late: a worker was not sure, and found no picture.
+        """
+        return bool(self._keep_picture([JOB + job_id, PICTURE + job_id], [jpeg, LOST_AFTER]))
 
     @_redis_answers()
     def picture(self, job_id: str) -> bytes:
-        """The picture of a job, a JPEG file; empty if none was kept."""
-        picture = cast("bytes | None", self._redis.hget(JOB + job_id, "picture"))
-        return picture or b""
+        """The picture of a job, a JPEG file; empty if none was kept, and ``keep_picture`` is then too late."""
+        return self._picture([JOB + job_id, PICTURE + job_id]) or b""
 
     @_redis_answers()
     def keep_region(self, job_id: str, region: str) -> None:
@@ -225,7 +227,7 @@ class JobStore:
         """Remove a job that nobody waits for, so that no worker starts it."""
         with self._redis.pipeline() as pipeline:
             pipeline.zrem(WAITING, job_id)
-            pipeline.delete(JOB + job_id)
+            pipeline.delete(JOB + job_id, PICTURE + job_id)
             pipeline.execute()
 
     # --- The workers

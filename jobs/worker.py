@@ -15,7 +15,8 @@ from . import TASK
 from .acknowledgement import JobTask, try_job
 from .bootsteps import add_steps
 from .celery_config import celery_app
-from .messages import decode_picture, decode_pixels, encode_identification
+from .errors import UnavailableError
+from .messages import BadMessageError, decode_picture, decode_pixels, encode_identification
 from .process import WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -49,9 +50,17 @@ class IdentifyTask(JobTask):
         """Name the species, after a closer look if the network is not sure and the job has a picture."""
         classifier = self.process.classifier
         identification = classifier.classify(pixels)
-        if not identification.wants_closer_look or not (picture := self.store.picture(str(self.request.id))):
-            return identification
-        return classifier.classify(pixels, decode_picture(picture))
+        picture = self._picture() if identification.wants_closer_look else None
+        return identification if picture is None else classifier.classify(pixels, picture)
+
+    def _picture(self) -> NDArray[np.uint8] | None:
+        """The picture of the job; None if it has none, or none that can be had, since there is an answer without it."""
+        try:
+            picture = self.store.picture(str(self.request.id))
+            return decode_picture(picture) if picture else None
+        except (UnavailableError, BadMessageError) as error:
+            log.warning("There is no closer look at a photo, because its picture cannot be had.", exc_info=error)
+            return None
 
 
 def create_app(process: WorkerProcess) -> Celery:

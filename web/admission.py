@@ -18,7 +18,7 @@ from inference import IMAGE_SIZE, Identification
 from inference.errors import PhotoError
 from inference.regions import Region
 from inference.sandbox import Reading
-from jobs.errors import BusyError
+from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError
 from jobs.pending import PendingJob
 from jobs.retry_after import INITIAL_SERVICE_TIME, SERVICE_TIME_WINDOW
 
@@ -28,6 +28,8 @@ OVERLOAD = 100  # refusals within a second; at that rate some clients cannot hav
 
 #: A photo of which no side has so many pixels gets no closer look: there is nothing more to see in it.
 LEAST_SIDE = 2 * IMAGE_SIZE
+
+NO_CLOSER_LOOK = "There is no closer look at a photo: %s"
 
 Pixels = NDArray[np.uint8]
 Read = Callable[..., Reading]  # of an open file; with region=, of that part of it
@@ -81,7 +83,7 @@ class PendingPrediction:
 
     :param job_id: under which the answer can be looked up.
     :param reading: its thumbnail, to show meanwhile, and when it was taken.
-    :param picture: with which a worker can look closer; None if it has it already, or does not need it.
+    :param picture: with which a worker could look closer; None if it has it already, or there is none.
     """
 
     job_id: str
@@ -102,11 +104,6 @@ class _Ticket:
     def cancel(self) -> bool:
         """Cancel the next step, and tell whether that was still possible."""
         return self.next_step is not None and self.next_step.cancel()
-
-
-def _needs_picture(answer: Identification | PendingJob) -> bool:
-    """Whether the network may look closer. A worker that has not answered may turn out not to be sure."""
-    return isinstance(answer, PendingJob) or answer.wants_closer_look
 
 
 class AdmissionQueue:
@@ -180,16 +177,16 @@ class AdmissionQueue:
             reading = self._run(ticket, self._reader, read, file)
             first_reading = ticket.reading
             may_look_closer = region is None and max(reading.size) >= LEAST_SIDE
-            picture = None
-            if may_look_closer and picture_first:
-                picture = self._run(ticket, self._reader, self._picture, file)
+            picture = self._picture(ticket, file) if may_look_closer and picture_first else None
             answer = self._answer(ticket, classify, reading, picture)
-            if may_look_closer and picture is None and _needs_picture(answer):
-                picture = self._run(ticket, self._reader, self._picture, file)
-                if picture is not None and isinstance(answer, Identification):
-                    answer = self._answer(ticket, classify, reading, picture)
+            picture_for_job = None
+            if may_look_closer and not picture_first:
+                if isinstance(answer, PendingJob):
+                    picture_for_job = self._picture_for_job(ticket, file)
+                elif answer.wants_closer_look:
+                    answer = self._look_closer(ticket, classify, file, reading, answer)
             if isinstance(answer, PendingJob):
-                return PendingPrediction(answer.id, reading, picture)
+                return PendingPrediction(answer.id, reading, picture_for_job)
             waited = time.monotonic() - ticket.entered - ticket.reading - ticket.network
         seconds = {"wait": waited, **reading.seconds, "network": ticket.network}
         seconds["decode"] += ticket.reading - first_reading
@@ -205,12 +202,32 @@ class AdmissionQueue:
             ticket.network += answer.seconds
         return answer
 
-    def _picture(self, file: BinaryIO) -> Pixels | None:
-        """The photo with more pixels; None if reading it takes too much."""
+    def _look_closer(
+        self, ticket: _Ticket, classify: Classify, file: BinaryIO, reading: Reading, first: Identification
+    ) -> Identification | PendingJob:
+        """The answer after a closer look; the first one if there is no turn for that in time, or workers fail on it."""
         try:
-            return self._read_picture(file) if self._read_picture else None
+            picture = self._picture(ticket, file)
+            return first if picture is None else self._answer(ticket, classify, reading, picture)
+        except (BusyError, JobFailedError, JobLostError, UnavailableError) as error:
+            log.info(NO_CLOSER_LOOK, error)
+            return first
+
+    def _picture_for_job(self, ticket: _Ticket, file: BinaryIO) -> Pixels | None:
+        """The picture for a worker; None if there is no turn for it. No error: whoever asked must learn of the job."""
+        try:
+            return self._picture(ticket, file)
+        except (BusyError, DisconnectedError):
+            return None
+
+    def _picture(self, ticket: _Ticket, file: BinaryIO) -> Pixels | None:
+        """The photo with more pixels, when its turn comes; None if reading it takes too much."""
+        if self._read_picture is None:
+            return None
+        try:
+            return self._run(ticket, self._reader, self._read_picture, file)
         except PhotoError as error:
-            log.info("There is no closer look at a photo: %s", error)
+            log.info(NO_CLOSER_LOOK, error)
             return None
 
     @contextlib.contextmanager

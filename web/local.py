@@ -68,8 +68,9 @@ class LocalClassifier:
     def keep_thumbnail(self, job_id: str, jpeg: bytes) -> None:
         """Do nothing: there are no jobs."""
 
-    def keep_picture(self, job_id: str, picture: NDArray[np.uint8]) -> None:
+    def keep_picture(self, job_id: str, picture: NDArray[np.uint8]) -> bool:
         """Do nothing: there are no jobs."""
+        return True
 
     def drop(self, job_id: str) -> None:
         """Do nothing: there are no jobs."""

@@ -1,5 +1,6 @@
 """One photo -> a prediction, or a pending job whose answer is looked up later."""
 
+import logging
 import select
 from collections.abc import Callable
 from functools import partial
@@ -10,12 +11,14 @@ from werkzeug.exceptions import NotFound
 
 from inference import Identification
 from inference.regions import Region
-from jobs.errors import UnknownJobError
-from jobs.pending import Position
+from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError, UnknownJobError
+from jobs.pending import PendingJob, Position
 
-from .admission import DisconnectedError, PendingPrediction, Prediction
+from .admission import NO_CLOSER_LOOK, DisconnectedError, PendingPrediction, Prediction
 from .services import current_services
 from .telemetry import record_outcome, record_stage
+
+log = logging.getLogger(__name__)
 
 
 def predict(photo: BinaryIO, region: Region | None = None, *, wait: bool = True) -> Prediction | PendingPrediction:
@@ -36,8 +39,7 @@ def predict(photo: BinaryIO, region: Region | None = None, *, wait: bool = True)
     prediction = services.admission.predict(photo, is_disconnected, classify, region=region, picture_first=not wait)
     if isinstance(prediction, PendingPrediction):
         drop_job_if_disconnected(prediction.job_id, is_disconnected)
-        if wait and prediction.picture is not None:
-            services.classifier.keep_picture(prediction.job_id, prediction.picture)
+        prediction = _with_picture(prediction)
     if has_request_context():
         _record(prediction)
     return prediction
@@ -86,6 +88,25 @@ def disconnect_checker() -> Callable[[], bool]:
         return bool(poll.poll(0))
 
     return is_disconnected
+
+
+def _with_picture(prediction: PendingPrediction) -> Prediction | PendingPrediction:
+    """The same job with its picture, or a new one if a worker was not sure and missed the picture.
+
+    If that fails, the job's answer is still to come, without a closer look.
+    """
+    classifier, job_id, picture = current_services().classifier, prediction.job_id, prediction.picture
+    try:
+        if picture is None or classifier.keep_picture(job_id, picture):
+            return prediction
+        answer = classifier.classify(prediction.reading.pixels, wait=0, picture=picture)
+    except (BusyError, JobFailedError, JobLostError, UnavailableError) as error:
+        log.info(NO_CLOSER_LOOK, error)
+        return prediction
+    classifier.drop(job_id)
+    if isinstance(answer, PendingJob):
+        return PendingPrediction(answer.id, prediction.reading)
+    return Prediction(answer, prediction.reading, {**prediction.reading.seconds, "network": answer.seconds})
 
 
 def _record(prediction: Prediction | PendingPrediction) -> None:

@@ -64,8 +64,8 @@ class PhotoClassifier(Protocol):
     def keep_thumbnail(self, job_id: str, jpeg: bytes) -> None:
         """Keep the thumbnail of a pending job."""
 
-    def keep_picture(self, job_id: str, picture: Pixels) -> None:
-        """Keep the picture of a pending job for the worker."""
+    def keep_picture(self, job_id: str, picture: Pixels) -> bool:
+        """Keep the picture of a pending job for the worker, and tell whether it has not missed it yet."""
 
     def drop(self, job_id: str) -> None:
         """Give up a pending job."""

@@ -100,8 +100,9 @@ class ColorClassifier:
     def keep_thumbnail(self, job_id: str, jpeg: bytes) -> None:
         """There are no jobs."""
 
-    def keep_picture(self, job_id: str, picture: npt.NDArray[np.uint8]) -> None:
+    def keep_picture(self, job_id: str, picture: npt.NDArray[np.uint8]) -> bool:
         """There are no jobs."""
+        return True
 
     def drop(self, job_id: str) -> None:
         """There are no jobs."""
@@ -231,7 +232,9 @@ def install(
     """
     checked = settings.from_config(app.config)
     classifier = classifier or ColorClassifier()
-    admission = AdmissionQueue(read or sandbox.read, classifier.classify, checked.max_waiting, classifier.concurrency)
+    admission = AdmissionQueue(
+        read or sandbox.read, classifier.classify, checked.max_waiting, classifier.concurrency, sandbox.read_picture
+    )
     if model_info is None:
         model_info = ModelInfo(SHA256, classifier.labels, operators_threshold=checked.unsure_below)
     startup.install(app, Services(checked, sandbox, classifier, admission, model_info, overload_delay=0))

@@ -15,7 +15,7 @@ from inference import Candidate, Identification
 from inference.regions import Region
 from jobs.client import RemoteClassifier
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError, UnknownJobError
-from jobs.messages import SQS_LIMIT, decode_pixels, encode_identification
+from jobs.messages import SQS_LIMIT, decode_picture, decode_pixels, encode_identification
 from jobs.pending import PendingJob, Position
 from jobs.store import WORKERS, JobStore, WorkerInfo
 from tests.support import brokers
@@ -117,6 +117,25 @@ def test_an_answer_to_a_whole_photo_is_about_the_region_that_the_worker_found(cl
     found = replace(ANSWER, region=Region(0.5, 0.5, 0.25, 0.25), others=(replace(ANSWER, activation=((1.0,),)),))
     store_meta(redis, job_id, "SUCCESS", encode_identification(found))
     assert client.look_up(job_id)[1] == found
+
+
+def test_the_picture_of_a_job_is_in_redis_and_not_in_the_message(client, redis):
+    picture = np.repeat(np.repeat(NOISE, 8, axis=0), 8, axis=1)
+    pending = client.classify(NOISE, picture=picture)
+    later = pending_job(client)
+    assert client.keep_picture(later, picture)
+    pictures = [decode_picture(redis.get(f"{{birds}}:picture:{job_id}")) for job_id in (pending.id, later)]
+    assert [each.shape for each in pictures] == [picture.shape, picture.shape]
+    assert max(len(message) for message in redis.lrange("birds", 0, -1)) < SQS_LIMIT
+    for job_id in (pending.id, later):
+        client.drop(job_id)
+    assert redis.keys("*picture*") == []
+
+
+def test_a_picture_that_a_worker_has_missed_is_too_late(client, server):
+    job_id = pending_job(client)
+    assert JobStore(server.url).picture(job_id) == b""  # as the worker asks for it
+    assert not client.keep_picture(job_id, NOISE)
 
 
 def test_an_answer_of_an_earlier_release_that_says_less_is_found(client, redis):

@@ -166,6 +166,36 @@ def test_a_thumbnail_is_kept_with_the_job_and_both_for_an_hour(jobs):
     assert 3590 < jobs._redis.ttl("{birds}:job:job") <= 3600
 
 
+def test_a_picture_is_kept_until_the_job_is_done_or_dropped(jobs):
+    for end in (jobs.finish, jobs.drop):
+        jobs.add("job", 5)
+        assert jobs.keep_picture("job", b"\xff\xd8")
+        assert jobs.picture("job") == b"\xff\xd8"
+        assert 0 < jobs._redis.ttl("{birds}:picture:job") <= store.LOST_AFTER
+        end("job")
+        assert not jobs._redis.exists("{birds}:picture:job")
+        jobs.drop("job")
+
+
+def test_a_picture_is_not_kept_for_a_job_that_needs_none_any_more(jobs):
+    jobs.add("done", 5)
+    jobs.finish("done")
+    for job_id in ("done", "never heard of"):
+        assert jobs.keep_picture(job_id, b"\xff\xd8")  # it is not too late for a worker that was not sure
+        assert jobs.picture(job_id) == b""
+    assert not jobs._redis.exists("{birds}:job:never heard of")
+
+
+def test_a_picture_comes_too_late_if_a_worker_has_asked_for_it(jobs):
+    jobs.add("job", 5)
+    assert jobs.picture("job") == b""
+    assert not jobs.keep_picture("job", b"\xff\xd8")
+    jobs.finish("job")
+    assert not jobs.keep_picture("job", b"\xff\xd8")
+    assert jobs.picture("job") == b""
+    assert 3590 < jobs._redis.ttl("{birds}:job:job") <= 3600
+
+
 def test_the_mean_service_time_is_assumed_until_a_job_is_done(jobs):
     assert jobs.state().mean_service_time == INITIAL_SERVICE_TIME
 

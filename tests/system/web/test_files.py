@@ -127,7 +127,8 @@ def test_no_file_costs_more_than_its_share(server, what):
     idle, used = servers.memory_at(address), servers.processor_time_at(address)
     peak = peak_memory_while(address, lambda: servers.post_photo(address, content))
     assert peak - idle < 400e6
-    assert servers.processor_time_at(address) - used < 3.5  # 3 s for the photo; the rest for the page
+    # Up to 2.5 s for the photo, and as much to read it once more if the network is not sure; the rest to look closer.
+    assert servers.processor_time_at(address) - used < 8
 
 
 def test_2000_damaged_files_get_an_answer_each_and_leave_nothing(tmp_path):

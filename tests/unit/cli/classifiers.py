@@ -35,7 +35,9 @@ class BatchClassifier:
         self.batch_size = batch_size
         self.batches: list[int] = []
 
-    def classify(self, pixels: Pixels, wait: float | None = None) -> Identification | PendingJob:
+    def classify(
+        self, pixels: Pixels, wait: float | None = None, picture: Pixels | None = None
+    ) -> Identification | PendingJob:
         return named(pixels)
 
     def classify_batch(self, pixels: Pixels) -> list[Identification | PendingJob]:

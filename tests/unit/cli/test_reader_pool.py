@@ -3,16 +3,21 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cli import reader_pool
 from cli.outcomes import Outcome
 from cli.reader_pool import ReaderPool
 from inference import Identification
+from inference.errors import TooCostlyError
+from inference.sandbox import Sandbox
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError, UnknownJobError
 from jobs.pending import PendingJob, Position
+from tests.support.drawings import encoded
 from tests.support.photographs import DAMAGED, NOT_A_PICTURE
 from tests.unit.cli.classifiers import COLORS, BatchClassifier, Pixels, Workers, named
 
@@ -207,3 +212,122 @@ def test_a_pool_that_is_stopped_amid_its_work_drops_pending_jobs_and_ends_soon(p
         interrupted_amid_its_work()
     assert time.monotonic() - begun < 10
     assert workers.dropped == ["job"]
+
+
+# With a closer look
+
+
+class Unsure(Workers):
+    """A network, or workers, that are not sure before they have the picture; then they answer "closer".
+
+    :param events: what each call of ``classify`` with a picture raises or returns.
+    :ivar pictures: the size of each.
+    """
+
+    def __init__(self, *events: Exception | PendingJob) -> None:
+        super().__init__()
+        self.pictures: list[tuple[int, int]] = []
+        self._later = list(events)
+
+    def classify_batch(self, pixels: Pixels) -> list[Identification | PendingJob]:
+        return [replace(each, wants_closer_look=True) for each in super().classify_batch(pixels)]
+
+    def classify(
+        self, pixels: Pixels, wait: float | None = None, picture: Pixels | None = None
+    ) -> Identification | PendingJob:
+        assert picture is not None
+        assert pixels.shape == (224, 224, 3)
+        self.pictures.append((picture.shape[1], picture.shape[0]))
+        event = self._later.pop(0) if self._later else None
+        if isinstance(event, Exception):
+            raise event
+        return event or Identification("closer", 1.0, ())
+
+    def look_up(self, job_id: str) -> tuple[bytes, Identification | Position]:
+        return b"", Identification(job_id, 1.0, ())
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A photo in which a network may look closer."""
+    path = tmp_path / "large.jpg"
+    path.write_bytes(encoded(Image.new("RGB", (2400, 1800), "red"), "JPEG"))
+    return path
+
+
+def outcomes_of(paths: list[Path], classifier: BatchClassifier, jobs: int = 1) -> list[str]:
+    """The labels that a pool which accepts large photos gives."""
+    with ReaderPool(jobs, classifier, 10_000_000) as pool:
+        return labels(list(pool.identify(paths)))
+
+
+def test_if_the_network_is_not_sure_it_looks_closer_at_a_large_photo_and_not_at_a_small_one(photos, large):
+    network = Unsure()
+    (small,) = photos({"small.png": "green"})
+    assert outcomes_of([small, large, small], network) == ["green", "closer", "green"]
+    assert network.pictures == [(1792, 1344)]
+
+
+def test_a_photo_that_is_given_several_times_gets_the_same_answer_each_time(large):
+    network = Unsure()
+    assert outcomes_of([large] * 5, network, jobs=2) == ["closer"] * 5
+    assert len(network.pictures) == 5
+
+
+def test_a_network_that_is_sure_does_not_look_closer(large):
+    assert outcomes_of([large], BatchClassifier()) == ["red"]
+
+
+def test_a_closer_look_may_become_a_job_and_is_asked_for_again_while_the_queue_is_full(large):
+    workers = Unsure(busy(), GONE, PendingJob("later"))
+    assert outcomes_of([large], workers) == ["later"]
+    assert workers.dropped == ["later"]
+
+
+@pytest.mark.parametrize("error", [JobFailedError(), JobLostError()])
+def test_if_workers_fail_on_the_closer_look_the_first_answer_stands(large, error):
+    assert outcomes_of([large, large], Unsure(error)) == ["red", "closer"]
+
+
+def test_a_photo_that_cannot_be_read_with_more_pixels_keeps_its_first_answer(large, monkeypatch):
+    def refuse(_sandbox: Sandbox, _path: Path) -> Pixels:
+        raise TooCostlyError
+
+    monkeypatch.setattr(Sandbox, "read_picture", refuse)
+    network = Unsure()
+    assert outcomes_of([large], network) == ["red"]
+    assert network.pictures == []
+
+
+def test_a_photo_that_is_deleted_meanwhile_keeps_its_first_answer(large):
+    class Deleting(Unsure):
+        def classify_batch(self, pixels: Pixels) -> list[Identification | PendingJob]:
+            large.unlink()
+            return super().classify_batch(pixels)
+
+    assert outcomes_of([large], Deleting()) == ["red"]
+
+
+def test_a_pool_that_is_stopped_while_a_picture_is_read_ends_soon(photos, large, monkeypatch):
+    is_reading = threading.Event()
+    read_picture = Sandbox.read_picture
+
+    def read_until_stopped(sandbox: Sandbox, path: Path) -> Pixels:
+        is_reading.set()
+        assert sandbox.process is not None
+        sandbox.process.wait(30)  # it is killed
+        return read_picture(sandbox, path)
+
+    monkeypatch.setattr(Sandbox, "read_picture", read_until_stopped)
+    (small,) = photos({"small.png": "green"})
+
+    def interrupted() -> None:
+        with ReaderPool(2, Unsure(), 10_000_000) as pool:
+            assert next(pool.identify([small, large])).identification.label == "green"
+            assert is_reading.wait(30)
+            raise KeyboardInterrupt
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert time.monotonic() - begun < 10

@@ -23,9 +23,10 @@ from PIL import Image
 from inference import MAX_PIXELS, decoder
 from inference.errors import DamagedError, PhotoError, TooCostlyError
 from inference.photo import open_photo
+from inference.regions import Region
 from inference.sandbox import Sandbox
 from tests.support.drawings import encoded
-from tests.support.photographs import progressive_bomb
+from tests.support.photographs import TOO_COSTLY, progressive_bomb
 from tests.support.servers import ROOT, until
 
 
@@ -93,6 +94,43 @@ def test_photos_that_arrive_together_are_read_one_after_the_other(sandbox, goldf
         thread.join()
     assert len({reading.thumbnail for reading in read}) == 1
     assert len(read) == 8
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "file_format", "options"),
+    [
+        ("RGB", (8320, 6240), "JPEG", {}),
+        ("RGB", (8320, 6240), "JPEG", {"progressive": True, "subsampling": 0}),
+        ("CMYK", (8320, 6240), "JPEG", {}),
+        ("RGB", (6000, 4000), "WEBP", {"method": 0}),
+    ],
+    ids=["JPEG", "progressive JPEG", "JPEG in four inks", "WebP"],
+)
+def test_of_a_photo_that_is_accepted_every_region_and_the_picture_can_be_read(
+    sandbox, mode, size, file_format, options
+):
+    image = Image.linear_gradient("L").resize(size).convert(mode)
+    content = io.BytesIO(encoded(image, file_format, **options))
+    assert sandbox.read(content).size == size
+    for region in (Region(0.4, 0.4, 0.1, 0.1), Region(0.5, 0.5, 0.02, 0.02), Region(0, 0.3, 1, 0.02)):
+        assert sandbox.read(content, region).pixels.shape == (224, 224, 3)
+    assert max(sandbox.read_picture(content).shape) == 1792
+
+
+def test_what_earlier_photos_have_left_behind_in_memory_is_no_reason_to_refuse_one(sandbox):
+    large = io.BytesIO(encoded(Image.new("RGB", (6000, 4000)), "WEBP", method=0))  # takes nearly all that it may
+    for side in (1000, 2000, 3000):
+        sandbox.read(io.BytesIO(encoded(Image.new("RGB", (side, side)), "PNG")))
+        sandbox.read_picture(io.BytesIO(encoded(Image.new("RGB", (2 * side, side)), "JPEG")))
+        assert sandbox.read(large).size == (6000, 4000)
+
+
+def test_a_file_that_takes_too_much_memory_is_refused_by_a_process_that_has_read_others(sandbox, goldfinch):
+    inks = Image.new("CMYK", (7000, 7000), (9, 90, 40, 0))
+    sandbox.read(io.BytesIO(goldfinch))
+    with pytest.raises(PhotoError, match=f"^{TOO_COSTLY}$"):
+        sandbox.read(io.BytesIO(encoded(inks, "JPEG", progressive=True)))
+    sandbox.read(io.BytesIO(goldfinch))
 
 
 def test_a_file_that_would_take_minutes_is_refused(sandbox, goldfinch):

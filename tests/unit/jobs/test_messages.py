@@ -15,14 +15,22 @@ from inference.regions import Region
 from jobs.messages import (
     BadMessageError,
     decode_identification,
+    decode_picture,
     decode_pixels,
     encode_identification,
+    encode_picture,
     encode_pixels,
 )
 from tests.support.drawings import encoded
 from tests.support.photographs import bird
 
 NOISE = np.random.default_rng(6).integers(0, 256, (224, 224, 3), dtype="uint8")  # cannot be compressed
+
+
+@pytest.fixture(autouse=True)
+def pillows_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's own limit on pixels, which is in force in a worker: it does not import what lifts it."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2**30 // 12)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +56,19 @@ def image_message(file_format: str, size: tuple[int, int] = (224, 224)) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
+def webp_of_enormous_size() -> str:
+    """A lossy WebP that says that it has 16,000 × 16,000 pixels (RFC 9649, section 2.5)."""
+    content = base64.b64decode(image_message("WEBP"))
+    assert content[12:16] == b"VP8 "
+    return base64.b64encode(content[:26] + (16_000).to_bytes(2, "little") * 2 + content[30:]).decode()
+
+
+def of_enormous_size(jpeg: bytes) -> bytes:
+    """A JPEG that says that it has 65,000 × 65,000 pixels."""
+    size = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:size] + (65_000).to_bytes(2) * 2 + jpeg[size + 4 :]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -60,6 +81,7 @@ def image_message(file_format: str, size: tuple[int, int] = (224, 224)) -> str:
         image_message("PNG"),
         image_message("WEBP", (223, 224)),
         image_message("WEBP", (4000, 4000)),
+        webp_of_enormous_size(),
         image_message("WEBP")[:60],
         "A" * 300_000,
     ],
@@ -67,6 +89,69 @@ def image_message(file_format: str, size: tuple[int, int] = (224, 224)) -> str:
 def test_a_message_without_pixels_raises_an_error(text):
     with pytest.raises(BadMessageError):
         decode_pixels(text)
+
+
+@pytest.mark.parametrize("size", [(1792, 1344), (1344, 1792), (448, 200), (1, 1)])
+def test_a_picture_arrives_nearly_as_it_was_sent(size):
+    picture = np.asarray(bird().resize(size))
+    content = encode_picture(picture)
+    arrived = decode_picture(content)
+    assert arrived.dtype == np.uint8
+    assert arrived.shape == picture.shape
+    assert abs(arrived.astype(float) - picture).mean() < 4
+    if min(size) > 1000:
+        assert len(content) < picture.nbytes / 20
+
+
+def test_a_gray_picture_has_three_colors_as_every_other():
+    assert decode_picture(encoded(bird().convert("L"), "JPEG")).shape == (360, 450, 3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xd8",
+        b"no image",
+        encoded(bird(), "PNG"),
+        encoded(bird(), "JPEG")[:-200],
+        encoded(bird(), "JPEG")[:100],
+        encoded(Image.new("RGB", (1793, 20)), "JPEG"),
+        encoded(Image.new("RGB", (20, 1793)), "JPEG"),
+        encoded(Image.new("L", (7000, 7000)), "JPEG"),
+        of_enormous_size(encoded(bird(), "JPEG")),
+    ],
+    ids=[
+        "nothing",
+        "its start",
+        "text",
+        "another format",
+        "cut short",
+        "its head alone",
+        "too wide",
+        "too high",
+        "49 megapixels",
+        "4 gigapixels",
+    ],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_what_is_no_picture_raises_an_error(content):
+    with pytest.raises(BadMessageError):
+        decode_picture(content)
+
+
+def test_random_bytes_in_a_picture_give_a_picture_or_an_error():
+    random = np.random.default_rng(9)
+    content = np.frombuffer(encode_picture(np.asarray(bird())), "uint8")
+    outcomes = set()
+    for _ in range(200):
+        damaged = content.copy()
+        damaged[random.integers(0, len(content), 20)] = random.integers(0, 256, 20)
+        try:
+            outcomes.add(decode_picture(damaged.tobytes()).shape[2])
+        except BadMessageError:
+            outcomes.add("error")
+    assert outcomes == {3, "error"}
 
 
 def test_an_answer_arrives_with_the_labels_of_the_worker():

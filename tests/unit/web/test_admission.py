@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from inference import Identification
-from inference.errors import NotAnImageError
+from inference.errors import NotAnImageError, TooCostlyError
+from inference.regions import Region
 from inference.sandbox import Reading
-from jobs.errors import BusyError
+from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError
 from jobs.pending import PendingJob
 from tests.support.servers import until
 from web import admission
 from web.admission import (
+    LEAST_SIDE,
     OVERLOAD,
     AdmissionQueue,
     DisconnectedError,
@@ -271,3 +273,189 @@ def test_one_photo_can_be_identified_in_another_way_than_the_others(stages, peop
     assert stages.classified_names == ["2"]
     (waiting,) = queue_up(people, stages, queue, ["3"], classify=otherwise)
     assert waiting.result(20).identification.label == "another 3"  # in its turn, too
+
+
+# A closer look
+
+
+class UnsureNetwork:
+    """A network that is not sure before it has the picture, in front of a decoder that reads photos of one size.
+
+    :ivar events: what was done, in order.
+    :ivar errors: what a step raises instead, by its name.
+    :ivar pending: whether an answer takes so long that it is a job.
+    :ivar before: called before each step with its name.
+    """
+
+    def __init__(self, size: tuple[int, int] = (4000, 3000)) -> None:
+        self.size = size
+        self.events: list[str] = []
+        self.errors: dict[str, Exception] = {}
+        self.pending = False
+        self.before = lambda _event: None
+
+    def queue(self, max_waiting: int = 5) -> AdmissionQueue:
+        """A queue in front of both."""
+        return AdmissionQueue(self.read, self.classify, max_waiting, read_picture=self.read_picture)
+
+    def read(self, file: io.BytesIO, region: Region | None = None) -> Reading:
+        self._do("read a region" if region else "read")
+        return Reading(np.array([0]), self.size, file.getvalue(), None, {"decode": 0.1, "thumbnail": 0.01})
+
+    def read_picture(self, _file: io.BytesIO) -> np.ndarray:
+        self._do("read picture")
+        time.sleep(0.05)
+        return np.array([1])
+
+    def classify(
+        self, pixels: np.ndarray, picture: np.ndarray | None = None, region: Region | None = None
+    ) -> Identification | PendingJob:
+        assert pixels.tolist() == [0]
+        self._do("classify" if picture is None else "look closer")
+        if self.pending:
+            return PendingJob("job")
+        label = "after a closer look" if picture is not None and picture.tolist() == [1] else "at first"
+        return Identification(label, 0.5, (), seconds=0.2, region=region, wants_closer_look=picture is None)
+
+    def _do(self, event: str) -> None:
+        self.before(event)
+        self.events.append(event)
+        if event in self.errors:
+            raise self.errors[event]
+
+
+def label_of(queue: AdmissionQueue, **options: object) -> str:
+    """The label of a photo."""
+    prediction = queue.predict(io.BytesIO(b"photo"), **options)
+    assert isinstance(prediction, Prediction)
+    assert queue.waiting == 0
+    return prediction.identification.label
+
+
+def test_if_the_network_is_not_sure_the_photo_is_read_with_more_pixels_and_it_looks_closer_once():
+    network = UnsureNetwork()
+    assert label_of(network.queue()) == "after a closer look"
+    assert network.events == ["read", "classify", "read picture", "look closer"]
+
+
+def test_a_region_that_a_person_chose_gets_no_closer_look():
+    network = UnsureNetwork()
+    assert label_of(network.queue(), region=Region(0.5, 0.5, 0.25, 0.25)) == "at first"
+    assert network.events == ["read a region", "classify"]
+
+
+@pytest.mark.parametrize(
+    ("size", "gets_one"),
+    [((LEAST_SIDE - 1, LEAST_SIDE - 1), False), ((LEAST_SIDE, 20), True), ((20, LEAST_SIDE), True)],
+)
+def test_a_small_photo_gets_no_closer_look(size, gets_one):
+    network = UnsureNetwork(size)
+    assert label_of(network.queue()) == ("after a closer look" if gets_one else "at first")
+    assert ("read picture" in network.events) == gets_one
+
+
+def test_without_a_way_to_read_more_pixels_there_is_no_closer_look():
+    network = UnsureNetwork()
+    assert label_of(AdmissionQueue(network.read, network.classify, 5)) == "at first"
+
+
+@pytest.mark.parametrize("picture_first", [False, True])
+def test_a_photo_that_takes_too_much_to_read_with_more_pixels_keeps_its_first_answer(picture_first):
+    network = UnsureNetwork()
+    network.errors = {"read picture": TooCostlyError()}
+    assert label_of(network.queue(), picture_first=picture_first) == "at first"
+    assert network.events.count("read picture") == 1
+
+
+@pytest.mark.parametrize("error", [BusyError(1, 1), UnavailableError("gone"), JobFailedError(), JobLostError()])
+def test_if_workers_refuse_the_closer_look_or_fail_on_it_the_first_answer_stands(error):
+    network = UnsureNetwork()
+    network.errors = {"look closer": error}
+    assert label_of(network.queue()) == "at first"
+
+
+@pytest.mark.parametrize("stage", ["read", "classify"])
+def test_if_the_turn_for_the_closer_look_does_not_come_in_time_the_first_answer_stands(people, monkeypatch, stage):
+    monkeypatch.setattr(admission, "LONGEST_WAIT", 0.3)
+    network, other_is_running, is_over = UnsureNetwork(), threading.Event(), threading.Event()
+
+    def occupy() -> None:
+        other_is_running.set()
+        assert is_over.wait(20)
+
+    queue = network.queue()
+    others: list[Future[object]] = []
+
+    def occupy_the_stage(event: str) -> None:
+        # Another photo is ahead of the closer look: the one that waits for the reader, or the one for the network.
+        if event == ("classify" if stage == "read" else "read picture"):
+            threads = queue._reader if stage == "read" else queue._network
+            others.append(threads.submit(occupy))
+            assert other_is_running.wait(20)
+
+    network.before = occupy_the_stage
+    answer = people.submit(label_of, queue)
+    try:
+        assert answer.result(5) == "at first"
+    finally:
+        is_over.set()
+    assert "look closer" not in network.events
+
+
+@pytest.mark.parametrize("before", ["read picture", "look closer"])
+def test_a_client_that_disconnects_after_the_first_answer_gets_no_closer_look(before):
+    network, gone = UnsureNetwork(), threading.Event()
+    last_event = {"read picture": "classify", "look closer": "read picture"}[before]
+    network.before = lambda event: gone.set() if event == last_event else None
+    queue = network.queue()
+    with pytest.raises(DisconnectedError):
+        queue.predict(io.BytesIO(b"photo"), gone.is_set)
+    assert network.events[-1] == last_event
+    assert queue.waiting == 0
+
+
+def test_the_closer_look_counts_in_the_time_that_an_answer_took():
+    network = UnsureNetwork()
+    seconds = network.queue().predict(io.BytesIO(b"photo")).seconds
+    assert set(seconds) == {"wait", "decode", "thumbnail", "network"}
+    assert 0.15 <= seconds["decode"] < 0.3  # 0.1 at first, and at least 0.05 for the picture
+    assert seconds["network"] == pytest.approx(0.4)
+    network.size = (100, 100)
+    assert network.queue().predict(io.BytesIO(b"photo")).seconds["decode"] == pytest.approx(0.1)
+
+
+def test_a_pending_job_comes_with_the_picture_that_its_worker_may_need():
+    network = UnsureNetwork()
+    network.pending = True
+    prediction = network.queue().predict(io.BytesIO(b"photo"))
+    assert (prediction.job_id, prediction.picture.tolist()) == ("job", [1])
+    assert network.events == ["read", "classify", "read picture"]
+
+
+def test_a_worker_can_be_given_the_picture_at_once():
+    network = UnsureNetwork()
+    network.pending = True
+    prediction = network.queue().predict(io.BytesIO(b"photo"), picture_first=True)
+    assert (prediction.job_id, prediction.picture) == ("job", None)
+    assert network.events == ["read", "read picture", "look closer"]
+
+
+@pytest.mark.parametrize("reason", ["too costly", "no turn", "disconnected", "small"])
+def test_a_pending_job_is_not_lost_if_there_is_no_picture_for_it(monkeypatch, reason):
+    network, gone, is_over = UnsureNetwork(), threading.Event(), threading.Event()
+    network.pending = True
+    queue = network.queue()
+    if reason == "too costly":
+        network.errors = {"read picture": TooCostlyError()}
+    elif reason == "small":
+        network.size = (100, 100)
+    elif reason == "disconnected":
+        network.before = lambda event: gone.set() if event == "classify" else None
+    else:
+        monkeypatch.setattr(admission, "LONGEST_WAIT", 0.3)
+        network.before = lambda event: queue._reader.submit(is_over.wait, 20) if event == "classify" else None
+    try:
+        prediction = queue.predict(io.BytesIO(b"photo"), gone.is_set)
+    finally:
+        is_over.set()
+    assert (prediction.job_id, prediction.picture) == ("job", None)

@@ -1,10 +1,14 @@
 """web/rate_limit.py: how many photos a client may send, and who counts as one client."""
 
 import io
+import re
+from dataclasses import replace
 
 import pytest
+from PIL import Image
 from werkzeug.test import TestResponse
 
+from tests.support.drawings import encoded
 from tests.support.pages import sentence_on
 from tests.support.seam import ColorClassifier
 from web.rate_limit import rate_limit_key
@@ -84,6 +88,31 @@ def test_a_form_with_more_photos_than_the_limit_can_never_allow_says_how_many_it
     refused = send(client, photo, 6)
     assert refused.status_code == 302
     assert sentence_on(client.get("/").text) == "Please send 5 photos at most at once."
+
+
+def identified_photos(client) -> float:
+    """How many this process has counted for ``/metrics``."""
+    counted = re.search(r'^bird_photos_total{outcome="identified"} (.+)$', client.get("/metrics").text, re.MULTILINE)
+    return float(counted[1]) if counted else 0
+
+
+def test_a_closer_look_is_no_further_photo_and_a_part_of_a_photo_is_one(make_client):
+    class Unsure(ColorClassifier):
+        looks = 0
+
+        def classify(self, pixels, wait=None, picture=None, region=None):
+            self.looks += picture is not None
+            answer = super().classify(pixels, region=region)
+            return replace(answer, wants_closer_look=picture is None and region is None)
+
+    classifier = Unsure()
+    client = make_client(classifier, env={"BIRD_RATE_LIMIT": "2 per hour"})
+    large = encoded(Image.new("RGB", (900, 600), "yellow"), "PNG")
+    before = identified_photos(client)
+    statuses = [send(client, large, path=path).status_code for path in ("/", "/?crop=0.1,0.1,0.5,0.5", "/")]
+    assert statuses == [200, 200, 429]
+    assert classifier.looks == 1
+    assert identified_photos(client) == before + 2
 
 
 def test_looking_at_pages_does_not_count(make_client, photo):
