@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import IMAGE_SIZE
-from .pooled_head import PooledHead
+from .pooled_head import PooledHead, finite
 from .regions import Region, region_around
 
 Map = NDArray[np.float32]
@@ -137,7 +137,7 @@ class CloserLook:
         # HAMMING takes a third of the time of LANCZOS, and birds are found as well in what it gives.
         image = Image.fromarray(picture).resize(search_size(width, height), Image.Resampling.HAMMING)
         (features,) = self._features(np.asarray(image)[np.newaxis])
-        search = Search(features, self._head, width, height)
+        search = Search(finite(features), self._head, width, height)
         first = self._bird(picture, [self._look(None, whole), *self._looks(picture, search.regions(WINDOWS, []))])
         birds = [first]
         while first.region and len(birds) < MOST_BIRDS:
@@ -168,6 +168,7 @@ class CloserLook:
         return [self._look(*each) for each in zip(regions, self._features(images), strict=True)]
 
     def _look(self, region: Region | None, features: Map) -> Look:
+        features = finite(features)
         return Look(region, self._head.scores(features.mean(axis=(0, 1))), features)
 
 

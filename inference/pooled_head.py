@@ -41,7 +41,12 @@ class PooledHead:
         :param index: of the species.
         :return: rows of shares of the largest, 0 to 1; places that speak against the species have 0.
         """
-        scores = self.scores(features)
+        scores = self.scores(finite(features))
         additions = np.maximum(scores[..., index] - scores.mean(axis=-1), 0)
         shares = additions / max(float(additions.max()), 1e-6)
         return tuple(tuple(round(float(share), 3) for share in row) for row in shares)
+
+
+def finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features with 0 instead of NaN and infinity, which a network gives that divides by the deviation of an image."""
+    return np.nan_to_num(features, nan=0, posinf=0, neginf=0)
