@@ -29,6 +29,7 @@ MARGIN = 1.0  # logits by which a part of a photo must score more than the whole
 TEMPERATURE = 2.0  # of the weights of several looks at one bird
 SAME = 0.5  # of the smaller one of two regions; those that share more show the same bird
 APART = 0.1  # of the smaller one of two regions; those that share less show different birds
+SURROUNDINGS = 1.6  # times the side of a region: how far the bird in it may reach
 OTHER_CONFIDENCE = 0.9  # of a further bird; what is no bird is often named with less
 OTHER_EVIDENCE = 3.0  # of a further bird, in logits; likewise
 MOST_BIRDS = 4  # that are looked for in a photo
@@ -141,7 +142,8 @@ class CloserLook:
         first = self._bird(picture, [self._look(None, whole), *self._looks(picture, search.regions(WINDOWS, []))])
         birds = [first]
         while first.region and len(birds) < MOST_BIRDS:
-            regions = search.regions(search.windows_like(first.region), [bird.region for bird in birds if bird.region])
+            found = [bird.region.enlarged(SURROUNDINGS) for bird in birds if bird.region]
+            regions = search.regions(search.windows_like(first.region), found)
             if not regions:
                 break
             looks = self._looks(picture, regions)

@@ -68,6 +68,11 @@ class Region:
         """The area that both cover, as a share of the smaller one's."""
         return self._common(other) / min(self.area, other.area)
 
+    def enlarged(self, factor: float) -> "Region":
+        """The region around the same point with sides that are so many times as long, as far as the photo goes."""
+        x, y = self.x + self.width / 2, self.y + self.height / 2
+        return region_around(x, y, factor * self.width, factor * self.height)
+
     def _common(self, other: Self) -> float:
         width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
         height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
