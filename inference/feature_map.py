@@ -25,6 +25,8 @@ def find_pooled_head(model: keras.Model) -> PooledHead | None:
         activations = ["linear"]
     if not isinstance(dense, keras.layers.Dense) or _activation(dense) not in activations:
         return None
+    if dense.quantization_mode:  # its kernel has a scale beside it
+        return None
     pooling = next((each for each in calls if not isinstance(each.operation, _PASSED)), None)
     if pooling is None or not isinstance(pooling.operation, keras.layers.GlobalAveragePooling2D):
         return None
@@ -52,7 +54,7 @@ def run(model: keras.Model, images: tf.Tensor, pooling: Any) -> tuple[Any, tf.Te
 def _run(model: keras.Model, images: list[Any], known: dict[int, Any]) -> list[Any]:
     """Run a model, and keep the result of each call by the id of its tensor."""
     graph = getattr(model, "_functional", None) or model  # a Sequential keeps one inside
-    known.update({id(tensor): image for tensor, image in zip(graph.inputs, images, strict=True)})
+    known.update({id(tensor): tf.cast(image, tensor.dtype) for tensor, image in zip(graph.inputs, images, strict=True)})
     for depth in sorted(graph._nodes_by_depth, reverse=True):
         for call in graph._nodes_by_depth[depth]:
             if call.is_input:
@@ -68,19 +70,17 @@ def _run(model: keras.Model, images: list[Any], known: dict[int, Any]) -> list[A
     return [known[id(tensor)] for tensor in graph.outputs]
 
 
-def _calls_backwards(model: keras.Model) -> Iterator[Any]:
-    """The calls of layers from the output of a model back to where a layer takes several inputs."""
+def _calls_backwards(model: keras.Model, output: int = 0) -> Iterator[Any]:
+    """The calls of layers from an output of a model back to where a layer takes several inputs."""
     graph = getattr(model, "_functional", None) or model
-    if len(graph.outputs) != 1:
-        return
-    tensor = graph.outputs[0]
+    tensor = graph.outputs[output]
     while True:
-        operation, number, _output = tensor._keras_history
+        operation, number, index = tensor._keras_history
         call = operation._inbound_nodes[number]
         if call.is_input:
             return
         if isinstance(operation, keras.Model):
-            yield from _calls_backwards(operation)
+            yield from _calls_backwards(operation, index)
         else:
             yield call
         if len(call.input_tensors) != 1:

@@ -33,6 +33,7 @@ LONGEST = [
     "system/web/test_startup",
     "system/training/test_training",
     "system/web/test_load",
+    "system/inference/test_closer_look",
     "system/web/test_files",
     "system/web/browser/test_obstacles",
     "system/web/browser/test_regions",

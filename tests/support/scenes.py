@@ -1,5 +1,6 @@
 """Scenes with a small bird, drawn from photos: a photo of a bird, shrunk and pasted into a photo without one."""
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,19 +36,22 @@ class Scene:
 def scenes(
     birds: Path, backgrounds: Path, count: int, shares: Sequence[float], size: tuple[int, int], seed: int
 ) -> Iterator[Scene]:
-    """Draw scenes: for each of ``count`` photos of birds one scene for each share. The same arguments give the same.
+    """Draw scenes: for each of ``count`` photos of birds one scene for each share.
+
+    The same arguments give the same scenes. The kinds of edges take turns.
 
     :param birds: a folder ``<label>/*.jpg``; no photo is used twice.
     :param backgrounds: a folder of photos without birds.
     :param count: of photos of birds; with fewer in the folder, all of them.
     :param size: width and height of the scenes in pixels.
-    :param seed: chooses photos, places and edges.
+    :param seed: chooses photos, backgrounds and places.
     """
     choices = random.Random(seed)
     photos, without_birds = sorted(birds.glob("*/*.jpg")), sorted(backgrounds.glob("*.jpg"))
+    edges = itertools.cycle(EDGES)
     for photo in choices.sample(photos, min(count, len(photos))):
         for share in shares:
-            edge = choices.choice(EDGES)
+            edge = next(edges)
             image = _background(choices.choice(without_birds), size)
             with Image.open(photo) as bird:
                 box = _paste(image, bird.convert("RGB"), share, edge, choices)

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from inference import IMAGE_SIZE, PICTURE_SIDE
 from inference.errors import PhotoError
-from inference.photo import open_photo
+from inference.photo import Photo, open_photo
+from inference.regions import WHOLE, Region
 from tests.support.drawings import encoded
-from tests.support.photographs import TRANSPOSED_FOR_ORIENTATION
+from tests.support.photographs import TRANSPOSED_FOR_ORIENTATION, bird, held, transparent
 
 
 def halves(mode: str = "RGB", left: object = (200, 30, 30), right: object = (30, 30, 200)) -> Image.Image:
@@ -182,3 +184,129 @@ def test_an_image_with_too_many_pixels_is_refused_by_its_header():
     header_only = content[:60]  # decoding would fail, so it was not tried
     with pytest.raises(PhotoError, match=r"more than 0\.002 million pixels"):
         open_photo(io.BytesIO(header_only), max_pixels=2000)
+
+
+PART = Region(0.2, 0.1, 0.5, 0.7)
+
+
+def part_of(content: bytes, region: Region = PART) -> Photo:
+    return open_photo(io.BytesIO(content), region=region)
+
+
+def cropped(content: bytes, region: Region = PART) -> Image.Image:
+    """The part of a photo that is small enough to be decoded in full."""
+    image = open_photo(io.BytesIO(content)).image
+    return image.crop(region.box(*image.size))
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF"])
+@pytest.mark.parametrize("orientation", TRANSPOSED_FOR_ORIENTATION)
+def test_a_region_is_the_crop_of_the_upright_photo(file_format, orientation):
+    content = held(orientation, file_format)
+    photo = part_of(content)
+    np.testing.assert_array_equal(np.asarray(photo.part), np.asarray(cropped(content)))
+    difference = np.asarray(photo.part, "int16") - np.asarray(bird().crop(PART.box(*bird().size)), "int16")
+    assert np.abs(difference).mean() < 4  # what the camera saw, but for compression
+    resized = photo.part.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(photo.pixels(), np.asarray(resized))
+
+
+@pytest.mark.parametrize(
+    ("image", "file_format"),
+    [
+        (bird().quantize(64), "PNG"),
+        (bird().quantize(64), "GIF"),
+        (bird().convert("CMYK"), "JPEG"),
+        (bird().convert("L"), "PNG"),
+        (transparent("RGB"), "PNG"),
+        (transparent("L"), "PNG"),
+        (transparent("RGB"), "WEBP"),
+    ],
+    ids=["palette", "GIF", "CMYK", "gray", "alpha", "gray with alpha", "WebP with alpha"],
+)
+def test_a_region_of_an_image_of_any_kind_of_color_is_its_crop(image, file_format):
+    content = encoded(image, file_format)
+    photo = part_of(content)
+    assert photo.part.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(photo.part), np.asarray(cropped(content)))
+
+
+@pytest.mark.parametrize(
+    ("file_format", "size", "orientation"),
+    [
+        ("JPEG", (3600, 2880), 1),  # large ones are decoded at a scale
+        ("JPEG", (3600, 2880), 6),
+        ("JPEG", (3600, 2880), 7),
+        ("PNG", (1900, 1520), 8),
+        ("HEIF", (1900, 1520), 5),
+    ],
+)
+def test_a_region_of_a_large_photo_keeps_the_pixels_that_the_network_needs(file_format, size, orientation):
+    upright = bird().resize(size, Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    transpose = TRANSPOSED_FOR_ORIENTATION[orientation]
+    stored = upright if transpose is None else upright.transpose(transpose)
+    content = encoded(stored, file_format, exif=exif, quality=95, compress_level=1)
+    for region in (Region(0.1, 0.2, 0.5, 0.6), Region(0.7, 0.7, 0.3, 0.3), Region(0.31, 0.4, 0.1, 0.1)):
+        photo = part_of(content, region)
+        part = upright.crop(region.box(*size))
+        assert photo.size == size
+        assert min(photo.part.size) >= min(3 * IMAGE_SIZE, *part.size) * 0.98
+        expected = part.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.LANCZOS)
+        assert np.abs(photo.pixels().astype("int16") - np.asarray(expected, "int16")).mean() < 3
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0.98, 0), (0, 0.98), (0.98, 0.98)])
+def test_a_region_may_be_a_single_pixel(corner):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype="uint8"))
+    region = Region(*corner, 0.02, 0.02)
+    photo = part_of(encoded(image, "PNG"), region)
+    assert photo.part.size == (1, 1)
+    pixel = image.getpixel((round(50 * corner[0]), round(50 * corner[1])))
+    assert (photo.pixels() == pixel).all()
+    small = part_of(encoded(image.resize((16, 16)), "PNG"), region)  # whose pixels are larger than the region
+    assert small.part.size == (1, 1)
+
+
+def test_the_image_and_the_thumbnail_show_the_whole_photo_whatever_the_region(goldfinch):
+    whole, photo = open_photo(io.BytesIO(goldfinch)), part_of(goldfinch)
+    assert whole.part is None
+    assert part_of(goldfinch, WHOLE).part is None
+    assert (photo.size, photo.image.size) == (whole.size, whole.image.size)
+    np.testing.assert_array_equal(np.asarray(photo.image), np.asarray(whole.image))
+    assert photo.thumbnail() == whole.thumbnail()
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((60, 40), (60, 40)),
+        ((PICTURE_SIDE, 1000), (PICTURE_SIDE, 1000)),
+        ((4000, 3000), (PICTURE_SIDE, 1344)),
+        ((3000, 4000), (1344, PICTURE_SIDE)),
+        ((6000, 16), (PICTURE_SIDE, 5)),
+        ((16, 40_000), (1, PICTURE_SIDE)),
+    ],
+)
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_a_picture_keeps_the_aspect_and_is_never_enlarged(size, expected, file_format):
+    content = encoded(Image.new("RGB", size, (10, 200, 30)), file_format)
+    picture = open_photo(io.BytesIO(content), for_picture=True).picture()
+    assert (picture.shape, picture.dtype) == ((*expected[::-1], 3), np.uint8)
+    np.testing.assert_allclose(picture.reshape(-1, 3).mean(axis=0), (10, 200, 30), atol=2)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_a_picture_has_the_details_of_the_photo(file_format):
+    image = bird().resize((3600, 2880), Image.Resampling.BICUBIC)
+    image.paste(0, (1000, 1000, 1012, 1012))  # a dot of six pixels of the picture
+    picture = open_photo(io.BytesIO(encoded(image, file_format, quality=95)), for_picture=True).picture()
+    expected = np.asarray(image.resize(picture.shape[1::-1], Image.Resampling.LANCZOS), "int16")
+    assert np.abs(picture.astype("int16") - expected)[490:520, 490:520].mean() < 8
+    assert picture[500, 500].max() < 60
+
+
+def test_a_sideways_picture_is_turned_upright():
+    picture = open_photo(io.BytesIO(held(6, "JPEG")), for_picture=True).picture()
+    assert np.abs(picture.astype("int16") - np.asarray(bird(), "int16")).mean() < 4

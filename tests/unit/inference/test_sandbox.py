@@ -20,7 +20,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from inference import MAX_PIXELS, decoder
+from inference import MAX_PIXELS, PICTURE_SIDE, decoder
 from inference.errors import DamagedError, PhotoError, TooCostlyError
 from inference.photo import open_photo
 from inference.regions import Region
@@ -70,6 +70,46 @@ def test_a_path_that_cannot_be_read_gets_a_sentence_and_the_next_one_is_read(san
         with pytest.raises(PhotoError, match=r"^The file cannot be read: .+\.$"):
             sandbox.read_path(path)
     sandbox.read(io.BytesIO(goldfinch))
+
+
+def test_of_a_region_it_gives_the_pixels_and_the_thumbnail_of_the_whole_photo(sandbox, goldfinch):
+    region = Region(0.3333333333333333, 0.1, 0.5, 0.25)
+    reading = sandbox.read(io.BytesIO(goldfinch), region)
+    photo = open_photo(io.BytesIO(goldfinch), region=region)
+    np.testing.assert_array_equal(reading.pixels, photo.pixels())
+    assert reading.thumbnail == photo.thumbnail()
+    assert reading.size == photo.size
+    np.testing.assert_array_equal(
+        sandbox.read(io.BytesIO(goldfinch)).pixels, open_photo(io.BytesIO(goldfinch)).pixels()
+    )
+
+
+def test_a_picture_is_read_of_a_file_and_by_its_path(sandbox, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    large = encoded(Image.radial_gradient("L").resize((2400, 1600)), "JPEG")
+    Path("bird.jpg").write_bytes(large)
+    expected = open_photo("bird.jpg", for_picture=True).picture()
+    assert expected.shape == (1195, PICTURE_SIDE, 3)
+    file = io.BytesIO(large)
+    file.seek(1000)
+    for source in (file, "bird.jpg", tmp_path / "bird.jpg"):
+        np.testing.assert_array_equal(sandbox.read_picture(source), expected)
+
+
+def test_a_picture_that_cannot_be_read_gets_a_sentence_and_the_next_one_is_read(sandbox, goldfinch, tmp_path):
+    sandbox.read_picture(io.BytesIO(goldfinch))
+    reader = sandbox.process
+    for path in (tmp_path, tmp_path / "none.jpg"):
+        with pytest.raises(PhotoError, match=r"^The file cannot be read: .+\.$"):
+            sandbox.read_picture(path)
+    for content in (b"", b"no photo", goldfinch[: len(goldfinch) // 2]):
+        with pytest.raises(PhotoError):
+            sandbox.read_picture(io.BytesIO(content))
+    assert sandbox.read_picture(io.BytesIO(goldfinch)).shape == (675, 900, 3)
+    assert sandbox.process is reader
+    with pytest.raises(TooCostlyError):
+        sandbox.read_picture(io.BytesIO(progressive_bomb(5000)))
+    sandbox.read_picture(io.BytesIO(goldfinch))
 
 
 def test_stopping_the_process_ends_the_reading_of_a_photo(sandbox):
