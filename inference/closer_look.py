@@ -153,7 +153,7 @@ class CloserLook:
             if other.evidence < OTHER_EVIDENCE or other.confidence < OTHER_CONFIDENCE:
                 break
             birds.append(other)
-        return birds
+        return [first, *sorted(birds[1:], key=lambda bird: -bird.confidence)]
 
     def _bird(self, picture: NDArray[np.uint8], looks: list[Look]) -> Look:
         """What several looks say together about the bird that the best of them shows, after one more look at it."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from inference import LABELS_FILE, MODEL_FILE, classifier
+from inference import LABELS_FILE, MODEL_FILE, tracing
 from inference.classifier import Classifier
 from inference.errors import PairError
 from inference.keras_files.model_file import check_model_file
@@ -101,7 +101,7 @@ def test_a_network_for_images_of_another_size_answers_too(saved, size):
 
 
 def test_a_network_too_large_for_a_batch_takes_images_one_by_one(saved, monkeypatch):
-    monkeypatch.setattr(classifier, "MAX_TENSOR", 2 * PIXELS[0].size)
+    monkeypatch.setattr(tracing, "MAX_TENSOR", 2 * PIXELS[0].size)
     loaded = load(*saved(small_network(3), 3))
     assert loaded.classify_batch(PIXELS) == [loaded.classify(pixels) for pixels in PIXELS]
 
