@@ -61,6 +61,7 @@ class Classifier:
                 "labels. Put in the two files of one training."
             )
         self.input_range, self.input_range_reason = choose_range(input_range, find_input_range(model))
+        self._takes_any_size = True  # as long as it is not known better
         self._meaning_in_training = meaning_in_training(pair.model_file)
         try:
             fold_batch_normalization(model)
@@ -159,6 +160,7 @@ class Classifier:
             features(np.zeros((1, IMAGE_SIZE, SEARCH_SIDE, 3), dtype="uint8"))
         except Exception as error:  # of any kind, as above
             log.warning("There is no closer look at small birds: %s", first_line(error))
+            self._takes_any_size = False
             return None
         return CloserLook(lambda images: features(images).numpy(), self._head)
 
@@ -179,7 +181,7 @@ class Classifier:
         return replace(
             answer,
             activation=self._head.activation_map(features, int(best[0])),
-            wants_closer_look=answer.confidence < SURE,
+            wants_closer_look=self._takes_any_size and answer.confidence < SURE,
         )
 
     def _look_closer(

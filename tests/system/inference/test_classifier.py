@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from inference import LABELS_FILE, MODEL_FILE, tracing
+from inference import LABELS_FILE, MODEL_FILE, classifier, tracing
 from inference.classifier import Classifier
 from inference.errors import PairError
 from inference.keras_files.model_file import check_model_file
