@@ -83,6 +83,7 @@ class Classifier:
         (answer,) = self._answers(scores, features)
         if picture is not None and answer.wants_closer_look:
             answer = self._look_closer(answer, features.numpy()[0], picture)
+            answer = replace(answer, wants_closer_look=False)
         return replace(answer, seconds=time.perf_counter() - started)
 
     def classify_batch(self, pixels: NDArray[np.uint8]) -> list[Identification]:
@@ -157,6 +158,8 @@ class Classifier:
         assert self._head is not None
         features = traced_features(self._model, self.input_range, self._head)
         try:
+            # Its own graph cannot be checked: there the size of the image is open.
+            check_tensors(self._scores.get_concrete_function().graph, (SEARCH_SIDE / IMAGE_SIZE) ** 2)
             features(np.zeros((1, IMAGE_SIZE, SEARCH_SIDE, 3), dtype="uint8"))
         except Exception as error:  # of any kind, as above
             log.warning("There is no closer look at small birds: %s", first_line(error))
@@ -192,10 +195,10 @@ class Classifier:
         :param features: of the whole photo, ``float32[rows, columns, channels]``.
         """
         if self._closer_look is None:
-            return replace(whole, wants_closer_look=False)
+            return whole
         birds = self._closer_look.birds(picture, features)
         if birds[0].region is None:
-            return replace(whole, wants_closer_look=False)
+            return whole
         confidences = probabilities(np.stack([bird.scores for bird in birds]), Scores.LOGITS)
         first, *others = (
             replace(self._identification(confidence, bird.features), region=bird.region, wants_closer_look=False)

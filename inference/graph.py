@@ -1,6 +1,7 @@
 """What the first layers of a loaded network do before its first weights, and the last ones after its last activation.
 
-Keras has no public way to ask what a layer is connected to; what is private is used here and in ``folding.py`` only.
+Keras has no public way to ask what a layer is connected to; what is private is used only here, in ``folding.py`` and in
+``feature_map.py``.
 """
 
 import logging

@@ -18,14 +18,15 @@ log = logging.getLogger(__name__)
 MAX_TENSOR = 2**28  # numbers between two layers, 1 GiB: what VGG16 makes of MAX_SIDE × MAX_SIDE pixels
 
 
-def check_tensors(graph: tf.Graph) -> None:
+def check_tensors(graph: tf.Graph, enlargement: float = 1) -> None:
     """Refuse a network that would take too much memory.
 
+    :param enlargement: how many times as many pixels as those of the graph its images are to have.
     :raises ValueError: a tensor in it holds more numbers than ``MAX_TENSOR``.
     """
     for operation in graph.get_operations():
         for tensor in operation.outputs:
-            if (tensor.shape.num_elements() or 0) > MAX_TENSOR:
+            if (tensor.shape.num_elements() or 0) * enlargement > MAX_TENSOR:
                 raise ValueError(f"{operation.name} makes {tensor.shape.num_elements()} numbers of it.")
 
 

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from inference import tracing
 from inference.classifier import Classifier
 from inference.feature_map import find_pooled_head, run
 from inference.folding import compute_in_bfloat16, fold_batch_normalization
@@ -318,3 +319,14 @@ def test_a_network_that_takes_one_size_only_logs_one_line_and_answers(saved, cap
         assert (answer.region, answer.wants_closer_look) == (None, False)
         assert np.shape(answer.activation) == (7, 7)
     assert len(messages(caplog, ONE_SIZE)) == 1
+
+
+def test_a_network_too_large_for_a_search_answers_without_a_closer_look(saved, caplog, monkeypatch):
+    classifier = loaded(saved(built(any_size), CLASSES), caplog)
+    expected = classifier.classify(PIXELS[0])
+    assert expected.wants_closer_look
+    monkeypatch.setattr(tracing, "MAX_TENSOR", 2 * PIXELS[0].size)  # enough for 224 pixels
+    answer = classifier.classify(PIXELS[0], PICTURE)
+    assert answer.candidates == expected.candidates
+    assert answer.region is None
+    assert len(messages(caplog, "There is no closer look at small birds: ")) == 1
