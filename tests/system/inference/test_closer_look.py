@@ -17,7 +17,7 @@ from inference.regions import Region
 from tests.conftest import BIRDS
 from tests.support.deletion import confidence_drops
 from tests.support.drawings import draw_goldfinch, encoded
-from tests.support.scenes import EDGES, scenes
+from tests.support.scenes import STYLES, SceneArtist
 from tests.support.servers import ROOT
 from tests.system.inference.test_classifier import load
 
@@ -47,6 +47,10 @@ def looked_at_closely(classifier: Classifier, image: Image.Image) -> Identificat
     """The answer about a photo, as the app asks for it."""
     photo = opened(image)
     return classifier.classify(photo.pixels(), photo.picture())
+
+
+def artist(birds: Path, backgrounds: Path, size: tuple[int, int]) -> SceneArtist:
+    return SceneArtist(sorted(birds.glob("test/*/*.jpg")), sorted(backgrounds.glob("*.jpg")), size, seed=4)
 
 
 def plain_scene(bird: Image.Image, x: int, y: int) -> tuple[Image.Image, Region]:
@@ -95,19 +99,21 @@ def test_a_photo_of_which_the_network_is_sure_gets_no_closer_look(shipped, birds
 
 def test_small_birds_in_scenes_are_found_and_named(shipped, birds, backgrounds):
     named = found = 0
-    drawn = list(scenes(birds / "test", backgrounds, 12, (0.2,), SIZE, seed=4))
-    assert {scene.edge for scene in drawn} == set(EDGES)
+    drawn = list(artist(birds, backgrounds, SIZE).with_one_bird(12, [0.2]))
+    assert {scene.style for scene in drawn} == set(STYLES)
     for scene in drawn:
+        (bird,) = scene.birds
         answer = looked_at_closely(shipped, scene.image)
-        named += answer.label == scene.label
-        found += answer.region is not None and answer.region.overlap(scene.box) >= 0.3
+        named += answer.label == bird.label
+        found += answer.region is not None and answer.region.overlap(bird.box) >= 0.3
     assert named >= 9
     assert found >= 9
 
 
 def test_the_same_scenes_are_drawn_again(birds, backgrounds):
     def draw() -> Iterator[object]:
-        for scene in scenes(birds / "test", backgrounds, 2, (0.1, 0.5), (400, 300), seed=7):
+        drawing = artist(birds, backgrounds, (400, 300))
+        for scene in [*drawing.with_one_bird(4, [0.1, 0.5]), *drawing.with_two_birds(2, 0.4)]:
             yield replace(scene, image=scene.image.tobytes())
 
     assert list(draw()) == list(draw())

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -97,19 +98,20 @@ def test_sixty_four_panoramas_at_once_take_the_memory_of_one(tmp_path):
 def test_a_client_that_disconnects_while_waiting_leaves_the_queue(tmp_path, command):
     uploads = tmp_path / "uploads"
     body = form(slow_photo(), "slow.png")
-    with servers.running(command, uploads, BIRD_MAX_WAITING="2", **SMALL_NETWORK) as address:
+    with ExitStack() as stack:
+        address = stack.enter_context(servers.running(command, uploads, BIRD_MAX_WAITING="2", **SMALL_NETWORK))
         clients = []
         for number in range(3):
-            clients.append(begin_upload(address, headers=f"Content-Length: {len(body)}", body=body))
+            client = begin_upload(address, headers=f"Content-Length: {len(body)}", body=body)
+            clients.append(stack.enter_context(client))
             until(lambda number=number: len(leftovers(uploads)) > number)
         time.sleep(0.2)  # from the folder into the queue
         assert send_photo(address, colored_photo(1)).status == 503
         for client in clients[1:]:
             client.close()
-        time.sleep(0.2)  # the app looks now and then for clients that have disconnected
-        assert send_photo(address, colored_photo(1)).status == 200
+        # The app looks now and then for clients that have disconnected.
+        until(lambda: send_photo(address, colored_photo(1)).status == 200, seconds=5)
         assert clients[0].recv(100).split()[1] == b"200"
-        clients[0].close()
 
 
 def test_gunicorn_told_to_stop_answers_the_photos_in_the_queue_and_ends_with_status_0(tmp_path):

@@ -100,7 +100,7 @@ def choose(page: Page) -> Locator:
     page.get_by_role("button", name="Choose the bird yourself").click()
     selection = page.get_by_role("application", name="The part of the photo to look at")
     expect(selection).to_be_focused()
-    page.wait_for_function("document.querySelector('.photo').complete")
+    expect(page.locator(".photo")).to_have_js_property("complete", True)
     return selection
 
 
@@ -235,7 +235,7 @@ def test_a_finger_draws_a_rectangle_on_a_small_phone_and_the_page_does_not_scrol
     page = open_page(address=serve(network), **SMALL_PHONE)
     send(page, blue_and_yellow)
     page.get_by_role("button", name="Choose the bird yourself").tap()
-    page.wait_for_function("document.querySelector('.photo').complete")
+    expect(page.locator(".photo")).to_have_js_property("complete", True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     offset = page.evaluate("scrollY")
     touches = page.context.new_cdp_session(page)
