@@ -26,6 +26,7 @@ STRIDE = 32  # pixels between two places of InceptionV3's feature map, about
 #: bird that covers only one or two places is seen rather than recognised.
 WINDOWS: tuple[Window, ...] = ((1, 4.0), (2, 2.5), (4, 1.0), (7, 0.2))
 MARGIN = 1.0  # logits by which a part of a photo must score more than the whole; it was chosen out of several
+LARGE_BIRD = 1.5  # what a positive score of the whole is multiplied by, since parts of a large bird score more than it
 TEMPERATURE = 2.0  # of the weights of several looks at one bird
 SAME = 0.5  # of the smaller one of two regions; those that share more show the same bird
 APART = 0.1  # of the smaller one of two regions; those that share less show different birds
@@ -157,7 +158,7 @@ class CloserLook:
 
     def _bird(self, picture: NDArray[np.uint8], looks: list[Look]) -> Look:
         """What several looks say together about the bird that the best of them shows, after one more look at it."""
-        best = max(looks, key=lambda look: look.evidence + (MARGIN if look.region is None else 0))
+        best = max(looks, key=_claim)
         if best.region is None:
             return best
         looks = [look for look in looks if look.region is None or look.region.shared(best.region) > SAME]
@@ -205,6 +206,13 @@ def combined_region(looks: list[Look]) -> Region:
     width = math.exp(weights @ np.log([each.width for each in regions]))
     height = math.exp(weights @ np.log([each.height for each in regions]))
     return region_around(x, y, width, height)
+
+
+def _claim(look: Look) -> float:
+    """The evidence with which a look competes; the whole photo has a head start."""
+    if look.region:
+        return look.evidence
+    return max(look.evidence, LARGE_BIRD * look.evidence) + MARGIN
 
 
 def _weights(looks: list[Look]) -> NDArray[np.float64]:

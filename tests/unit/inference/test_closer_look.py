@@ -11,6 +11,7 @@ import pytest
 from inference import IMAGE_SIZE
 from inference.closer_look import (
     APART,
+    LARGE_BIRD,
     MARGIN,
     MOST_BIRDS,
     SEARCH_SIDE,
@@ -228,7 +229,7 @@ def test_two_birds_that_are_apart_are_two_looks(size):
 
 
 def test_no_more_birds_are_looked_for_than_a_few():
-    flock = [(Region(0.25 * x + 0.05, 0.25 * y + 0.05, 0.12, 0.16), GREEN) for x in range(4) for y in range(4)]
+    flock = [(Region(0.25 * x + 0.05, 0.25 * y + 0.05, 0.09, 0.12), GREEN) for x in range(4) for y in range(4)]
     network = ColorNetwork()
     birds = network.birds(scene(*flock))
     assert len(birds) == MOST_BIRDS
@@ -254,22 +255,27 @@ TWO = PooledHead(None, np.eye(2, dtype="float32"), np.zeros(2, "float32"))
 WHOLE_OF_5 = np.full((5, 5, 2), (5, 0), "float32")
 
 
-@pytest.mark.parametrize("beyond", [-3, 0, MARGIN - 0.1])
-def test_the_whole_stands_unless_a_part_has_more_evidence_by_a_margin(beyond):
-    looks = CloserLook(scored(*[5 + beyond] * len(WINDOWS)), TWO).birds(scene(), WHOLE_OF_5)
+@pytest.mark.parametrize("evidence", [2, 5, LARGE_BIRD * 5 + MARGIN - 0.1])
+def test_the_whole_stands_unless_a_part_has_more_evidence_by_a_margin(evidence):
+    looks = CloserLook(scored(*[evidence] * len(WINDOWS)), TWO).birds(scene(), WHOLE_OF_5)
     assert [look.region for look in looks] == [None]
     np.testing.assert_array_equal(looks[0].scores, [5, 0])
     np.testing.assert_array_equal(looks[0].features, WHOLE_OF_5)
 
 
 def test_a_part_wins_that_has_more_evidence_by_the_margin():
-    parts = [0.0] * (len(WINDOWS) - 1) + [5 + MARGIN + 0.1]
+    parts = [0.0] * (len(WINDOWS) - 1) + [LARGE_BIRD * 5 + MARGIN + 0.1]
     # The last but two is one more look at the bird; the others find no second bird.
     first, *others = CloserLook(scored(*parts, 7, 0, 0), TWO).birds(scene(), WHOLE_OF_5)
     assert first.region is not None
     assert first.evidence > 5
     np.testing.assert_array_equal(first.features, np.full((5, 5, 2), (7, 0)))
     assert others == []
+
+
+def test_a_whole_without_a_bird_has_no_head_start_but_the_margin():
+    first, *_others = CloserLook(scored(*[MARGIN - 4.9] * len(WINDOWS), *[-9] * 3), TWO).birds(scene(), WHOLE_OF_5 - 10)
+    assert first.region is not None
 
 
 def test_no_second_bird_is_one_of_which_the_network_is_not_sure():
