@@ -19,7 +19,7 @@ Map = NDArray[np.float32]
 Window = tuple[int, float]
 
 SURE = 0.98  # confidence; a photo about which the network is as sure as that gets no closer look
-SEARCH_SIDE = 720  # pixels, of a square with as many pixels as the image that is searched
+SEARCH_SIDE = 3 * IMAGE_SIZE  # pixels, of a square with as many pixels as the image that is searched
 STRIDE = 32  # pixels between two places of InceptionV3's feature map, about
 
 #: The windows in which birds are searched: the side in places, and how much the salience counts beside the scores. A

@@ -24,10 +24,13 @@ from .checkpoint import Checkpoint, CheckpointError, State
 from .data import SEED, Dataset, read_dataset
 from .evaluation import fit_temperature
 from .examples import choose_examples, remove_examples, write_examples
-from .faults import DataError, count_of, fault_table
+from .faults import BrokenOffError, DataError, count_of, fault_table
+from .missing import without_missing
 from .model_card import build_card, write_card
+from .others import OTHER_FOLDER
 from .pair import save_pair
 from .report import write_report
+from .start import is_model, read_start
 
 CHECKPOINT_FILE = "checkpoint.h5"
 FREE_SPACE = 2 * 2**30  # bytes; a checkpoint takes 430 MB, and there are two while one is replaced
@@ -45,6 +48,8 @@ def main() -> None:
         sys.exit(train_pair(options))
     except (DataError, network.WeightsError, CheckpointError) as error:
         sys.exit(f"training: {error}")
+    except BrokenOffError as error:
+        sys.exit(f"training: broken off before the end of the first epoch: {error}.")
     except OSError as error:
         sys.exit(f"training: {error.filename or options.output}: {error.strerror or error}")
     except KeyboardInterrupt:
@@ -62,7 +67,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--weights",
         default="imagenet",
-        help="start from imagenet (default, downloaded), none, or a weights file",
+        help="start from imagenet (default, downloaded), none, a weights file, or the .h5 of an earlier model pair",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("models"), help="folder for the pair (default: %(default)s)"
@@ -70,8 +75,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--epochs",
         type=_at_least_one,
-        default=recipe.FINE_TUNING_EPOCHS,
-        help="passes over the photos in the last stage (default: %(default)s)",
+        help="passes over the photos in the last stage (default: "
+        f"{recipe.FINE_TUNING_EPOCHS}, or {recipe.FURTHER_EPOCHS} from an earlier pair)",
     )
     parser.add_argument(
         "--precision",
@@ -101,6 +106,9 @@ def train_pair(options: argparse.Namespace) -> int:
     :return: the exit status.
     """
     keras.utils.set_random_seed(SEED)
+    from_pair = is_model(options.weights)
+    if options.epochs is None:
+        options.epochs = recipe.FURTHER_EPOCHS if from_pair else recipe.FINE_TUNING_EPOCHS
     dataset = read_dataset(options.data)
     print_summary(dataset)
     recipe_options = {
@@ -113,16 +121,17 @@ def train_pair(options: argparse.Namespace) -> int:
     state = (None if options.fresh else checkpoint.read()) or State()
     if state.history:
         log.info("Continuing after epoch %d of stage %d.", state.epoch, state.stage + 1)
-    interrupted = False
+    broken_off = ""
     try:
-        learn(dataset, options, state, checkpoint)
-    except KeyboardInterrupt:
+        learn(dataset, options, state, checkpoint, from_pair=from_pair)
+    except (KeyboardInterrupt, BrokenOffError) as error:
         if state.best is None:
             raise
-        interrupted = True
-        log.info("Interrupted: saving the best model so far.")
+        broken_off = f"Broken off: {error}." if isinstance(error, BrokenOffError) else "Interrupted."
+        log.info("%s Saving the best model so far.", broken_off)
+        dataset = without_missing(dataset)
     save_and_evaluate(dataset, options, recipe_options, state)
-    if interrupted:
+    if broken_off:
         assert state.best is not None
         log.info(
             "%s holds the best model so far, from epoch %d of stage %d (validation %.2f %%). "
@@ -143,6 +152,9 @@ def print_summary(dataset: Dataset) -> None:
     for name, split in dataset.splits.items():
         labels = len(set(split.targets.tolist()))
         log.info("%s: %s of %s", name, count_of(len(split.paths), "photo"), count_of(labels, "label"))
+    if others := dataset.others:
+        pictures = count_of(len(others), "picture")
+        log.info("%s: %s of none of the labels, %d of them held out", OTHER_FOLDER, pictures, len(others.held_out))
 
 
 def output_folder(folder: Path) -> Path:
@@ -172,21 +184,38 @@ def fingerprint(dataset: Dataset, weights: Path, recipe_options: dict[str, objec
         for name, split in dataset.splits.items()
     }
     start = sha256(weights) if weights.is_file() else None
-    decisive = [dataset.class_indices, photos, start, keras.backend.backend(), recipe.described(), recipe_options]
+    others = [(path.name, path.stat().st_size) for path in dataset.others.train]
+    decisive = [
+        dataset.class_indices,
+        photos,
+        others,
+        start,
+        keras.backend.backend(),
+        recipe.described(),
+        recipe_options,
+    ]
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
 
-def learn(dataset: Dataset, options: argparse.Namespace, state: State, checkpoint: Checkpoint) -> None:
+def learn(
+    dataset: Dataset, options: argparse.Namespace, state: State, checkpoint: Checkpoint, *, from_pair: bool
+) -> None:
     """Train through the stages of the recipe; the best weights end up in ``state``."""
     keras.config.set_dtype_policy(options.precision)
-    base = network.inception(None if options.weights == "none" else options.weights)
+    start = read_start(Path(options.weights)) if from_pair else None
+    base = start.base if start else network.inception(None if options.weights == "none" else options.weights)
     whole = network.whole_network(
         base,
         network.classification_head(len(dataset.class_indices)),
         size=None,
         train_batch_normalization=options.weights == "none",
     )
-    recipe.train(whole, base, recipe.stages(options.weights, options.epochs), dataset.splits, state, checkpoint)
+    if start:
+        start.fill_head(whole, dataset.class_indices)
+        plan = recipe.further_stages(options.epochs, new_labels=not start.knows_all(dataset.class_indices))
+    else:
+        plan = recipe.stages(options.weights, options.epochs)
+    recipe.train(whole, base, plan, dataset.splits, state, checkpoint, dataset.others.train)
 
 
 def save_and_evaluate(

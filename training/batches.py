@@ -1,7 +1,10 @@
 """Batches of photos for Keras, augmented where the network learns from them."""
 
+import math
 import os
 import random
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,9 +13,11 @@ import numpy.typing as npt
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from inference import IMAGE_SIZE
+from inference.errors import PhotoError
 from inference.photo import Photo, open_photo
 
 from .data import SEED, Split
+from .faults import BrokenOffError
 
 # The keys appear in model_card.json and in the fingerprint of a checkpoint. Lengths in pixels are those at IMAGE_SIZE.
 AUGMENTATION: dict[str, Any] = {
@@ -27,11 +32,18 @@ AUGMENTATION: dict[str, Any] = {
     "tint": 0.1,  # and red, green and blue each by this one
     "blurred": 0.25,  # share of images
     "blur": 2.0,  # pixels at most
+    "mixed": 0.25,  # share of batches in which each image gets a part of another one
 }
+
+OTHERS = 1 / 8  # pictures of none of the labels in a batch, for each photo in it
+
+
+#: Images, targets and, where the network learns from them, weights in the loss.
+Batch = tuple[npt.NDArray[np.float32], ...]
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type annotations
-    """Batches of ``(float32[n, size, size, 3] in [0, 1], float32[n, classes])``.
+    """Batches of ``(float32[n, size, size, 3] in [0, 1], float32[n, classes])``; to learn from, also ``float32[n]``.
 
     Photos are opened by the code that opens uploads, so that the network learns from what it will be shown.
 
@@ -40,6 +52,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
     :param size: width and height of an image in pixels.
     :param augmented: shuffle each epoch, augment, and drop the last batch if it is not full
         (a second shape would be compiled a second time).
+    :param weights: of the labels in the loss, ``float32[classes]``; by default all weigh the same.
+    :param others: pictures of none of the labels; some are added to each batch that is augmented. For those all labels
+        are equally right (outlier exposure: Hendrycks et al. 2019, arXiv:1812.04606).
     :param seed: of the shuffling and the augmentation.
     :param epoch: the epoch to begin with; each has its own order and its own augmentation.
     """
@@ -52,25 +67,42 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         *,
         batch_size: int,
         augmented: bool,
+        weights: npt.NDArray[np.float32] | None = None,
+        others: Sequence[Path] = (),
         seed: int = SEED,
         epoch: int = 0,
     ) -> None:
         super().__init__(workers=os.cpu_count() or 2, max_queue_size=8)
         self.split, self.classes, self.size = split, classes, size
         self.batch_size, self.augmented, self.seed = batch_size, augmented, seed
+        self.weights = np.ones(classes, "float32") if weights is None else weights
+        self.paths = [*split.paths, *(others if augmented else ())]
         self.epoch = epoch
+        self.failure: BrokenOffError | None = None
         self.order = np.arange(len(split.paths))
+        self.others_order = np.arange(len(split.paths), len(self.paths))
         self._shuffle()
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.order), self.batch_size)
         return max(1, whole) if self.augmented else whole + (rest > 0)
 
-    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def __getitem__(self, index: int) -> Batch:
         """Batch ``index`` of the current epoch."""
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        images = np.stack([self._pixels(number) for number in chosen])
-        return images.astype(np.float32) / np.float32(255), one_hot(self.split.targets[chosen], self.classes)
+        images, targets = self._images(chosen), one_hot(self.split.targets[chosen], self.classes)
+        if not self.augmented:
+            return images, targets
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        if rng.random() < AUGMENTATION["mixed"]:
+            images, targets = mixed(images, targets, rng)
+        weights = targets @ self.weights
+        others = self._others(index)
+        if len(others):
+            images = np.concatenate([images, self._images(others)])
+            uniform = np.full((len(others), self.classes), 1 / self.classes, "float32")
+            targets, weights = np.concatenate([targets, uniform]), np.append(weights, np.ones(len(others), "float32"))
+        return images, targets, weights
 
     def on_epoch_end(self) -> None:
         """Go on to the next epoch; Keras calls this."""
@@ -79,15 +111,57 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
 
     def _shuffle(self) -> None:
         if self.augmented:
-            self.order = np.random.default_rng((self.seed, self.epoch)).permutation(len(self.order))
+            rng = np.random.default_rng((self.seed, self.epoch))
+            self.order = rng.permutation(len(self.order))
+            self.others_order = rng.permutation(np.sort(self.others_order))
+
+    def _others(self, index: int) -> npt.NDArray[np.int_]:
+        """The pictures of none of the labels in a batch; they take turns."""
+        count = max(1, round(OTHERS * self.batch_size)) if len(self.others_order) else 0
+        return np.take(self.others_order, range(index * count, (index + 1) * count), mode="wrap")
+
+    def _images(self, numbers: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
+        pixels = np.stack([self._pixels(number) for number in numbers])
+        return pixels.astype(np.float32) / np.float32(255)
 
     def _pixels(self, number: int) -> npt.NDArray[np.uint8]:
-        photo = open_photo(self.split.paths[number])
+        photo = self._open(self.paths[number])
         if not self.augmented:
             return photo.pixels(self.size)
         # Each photo and epoch has a generator of its own: the result does not depend on threads.
         rng = random.Random(f"{self.seed} {self.epoch} {number}")
         return np.asarray(augment(photo, self.size, rng))
+
+    def _open(self, path: Path) -> Photo:
+        """Open a photo, which could be opened when the training started.
+
+        :raises BrokenOffError: it cannot be any more. It is kept in ``failure``, too: not every backend of Keras
+            passes on what is raised here.
+        """
+        try:
+            return open_photo(path)
+        except (PhotoError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
+            self.failure = BrokenOffError(f"{path} can no longer be read ({reason})")
+            raise self.failure from error
+
+
+def mixed(
+    images: npt.NDArray[np.float32], targets: npt.NDArray[np.float32], rng: np.random.Generator
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """A rectangle of each image replaced with that of another one, and the targets mixed by area.
+
+    CutMix (Yun et al. 2019, arXiv:1905.04899), with the same rectangle for the whole batch.
+    """
+    size, other = images.shape[1], rng.permutation(len(images))
+    side = size * math.sqrt(rng.random())
+    (left, right), (top, bottom) = (
+        (max(0, round(middle - side / 2)), min(size, round(middle + side / 2))) for middle in size * rng.random(2)
+    )
+    images = images.copy()
+    images[:, top:bottom, left:right] = images[other, top:bottom, left:right]
+    share = np.float32((bottom - top) * (right - left) / size**2)
+    return images, (1 - share) * targets + share * targets[other]
 
 
 def one_hot(targets: npt.NDArray[np.int32], classes: int) -> npt.NDArray[np.float32]:

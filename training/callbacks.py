@@ -1,12 +1,14 @@
 """What happens at the end of each epoch: the best weights and a checkpoint are kept, and progress is shown."""
 
 import logging
+import math
 
 import keras
 from tqdm import tqdm
 
 from .checkpoint import BestEpoch, Checkpoint, State
 from .data import SEED
+from .faults import BrokenOffError
 from .stages import Stage
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,14 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         """Seed the random numbers of the epoch, so that they are the same after a kill."""
         # PyTorch's dropout draws from a generator of its own, which no checkpoint holds.
         keras.utils.set_random_seed(SEED + len(self.state.history))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        """Stop a training that has diverged, before another epoch is lost.
+
+        :raises BrokenOffError: it has.
+        """
+        if not math.isfinite(logs["loss"]):
+            raise BrokenOffError("the loss is no longer a number. The learning rate may be too high for these photos")
 
     def on_test_end(self, logs: dict[str, float]) -> None:
         """Keep the weights that were just evaluated, if they are the best."""

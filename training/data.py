@@ -4,7 +4,7 @@ import random
 import unicodedata
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,10 @@ from inference.labels import MAX_LABEL_LENGTH, is_label
 from inference.photo import open_photo
 
 from .faults import DataError, Fault, count_of, kinds_of, printable
-from .folders import Folder, read_folder
+from .folders import Folder, open_data
 from .layout import SPLITS, find_layout, labels_in
 from .near_duplicates import difference_hash, duplicate_groups, near_duplicates
+from .others import OTHER_FOLDER, Others, split_others
 
 HELD_OUT = 0.1  # share of a label's photos for validation, and again for test, if the folder has none for them
 MIN_PHOTOS = 5  # of a label, to learn from; fewer are too few
@@ -27,7 +28,6 @@ SEED = 0  # of the splitting, and of all randomness in training
 #: Formats of photos that the app does not read.
 _RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".pef", ".srw", ".raw")
 _OTHER_PHOTOS = (".tif", ".tiff", ".bmp", ".jp2", ".jxl", ".psd", *_RAW)
-_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,13 @@ class Dataset:
     :param class_indices: the index of each label, in alphabetical order.
     :param splits: ``train``, ``validation`` and, where there are photos for it, ``test``.
     :param faults: what was wrong with the folder.
+    :param others: pictures of none of the labels.
     """
 
     class_indices: dict[str, int]
     splits: dict[str, Split]
     faults: list[Fault]
+    others: Others = field(default_factory=Others)
 
 
 def read_dataset(data: Path) -> Dataset:
@@ -80,6 +82,7 @@ def read_dataset(data: Path) -> Dataset:
 
     :param data: holds ``<label>/*``, which is then split 80/10/10, or ``train/<label>/*``,
         ``validation/<label>/*`` and perhaps ``test/<label>/*``, also in a folder deeper or under other usual names.
+        Beside them, ``_other/`` may hold pictures of none of the labels.
     :raises DataError: there is nothing to train on.
     """
     photos, faults = find_photos(data)
@@ -100,7 +103,9 @@ def read_dataset(data: Path) -> Dataset:
             f"{data} leaves no photo to validate with: none of those in its folder for validation can be used, or, "
             "where there is no such folder, nearly all photos are copies of each other."
         )
-    return Dataset(class_indices, splits, faults + labels_without_photos(class_indices, splits))
+    faults += labels_without_photos(class_indices, splits)
+    others, found = find_others(data)
+    return Dataset(class_indices, splits, faults + found, others)
 
 
 def labels_without_photos(class_indices: dict[str, int], splits: dict[str, Split]) -> list[Fault]:
@@ -113,12 +118,25 @@ def labels_without_photos(class_indices: dict[str, int], splits: dict[str, Split
     ]
 
 
+def find_others(data: Path) -> tuple[Others, list[Fault]]:
+    """The pictures of none of the labels that can be opened, and the faults of the rest."""
+    pictures = [
+        LabeledPhoto(path, data, "", None)
+        for folder in open_data(data).folders
+        if folder.path.name == OTHER_FOLDER
+        for path in folder.all_photos
+    ]
+    readable, faults = leave_out_unreadable(pictures)
+    return split_others([picture.path for picture in readable], SEED), faults
+
+
 def find_photos(data: Path) -> tuple[list[LabeledPhoto], list[Fault]]:
-    """List the photo files in the folder, and the faults: what else is there, or not where it is looked for.
+    """List the labelled photo files in the folder, and the faults: what else is there, or not where it is looked for.
 
     :raises DataError: there are no photos, or not in folders of labels.
     """
     tree = open_data(data)
+    tree = replace(tree, folders=[folder for folder in tree.folders if folder.path.name != OTHER_FOLDER])
     faults = [
         Fault("folders that cannot be opened", folder.name, folder.error, "left out")
         for folder in tree.walk()
@@ -137,21 +155,6 @@ def find_photos(data: Path) -> tuple[list[LabeledPhoto], list[Fault]]:
             if folder in labels or not folder.all_photos:
                 faults += faults_in(folder)
     return photos, faults
-
-
-def open_data(data: Path) -> Folder:
-    """Look through the folder that was given to training.
-
-    :raises DataError: it is not a folder, or cannot be opened.
-    """
-    if data.is_file() and data.suffix.lower() in _ARCHIVES:
-        raise DataError(f"{data} is an archive. Unpack it first, and give training the folder that comes out of it.")
-    if not data.is_dir():
-        raise DataError(f"{data} is not a folder. Put your photos into a folder: {data}/<label>/.")
-    tree = read_folder(data)
-    if tree.error:
-        raise DataError(f"{data}: {tree.error}")
-    return tree
 
 
 def faults_in(folder: Folder) -> list[Fault]:

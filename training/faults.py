@@ -12,6 +12,10 @@ class DataError(ValueError):
     """The folder cannot be trained on; the message says why and what to do."""
 
 
+class BrokenOffError(Exception):
+    """A training cannot go on; the message says why, without a full stop."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something that is wrong with the folder, or not as training wants it.

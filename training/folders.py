@@ -8,8 +8,9 @@ from pathlib import Path
 
 from inference.formats import is_photo_file
 
-from .faults import printable
+from .faults import DataError, printable
 
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _SKIPPED = {"__MACOSX", "@eaDir"}  # macOS and Synology keep copies of names and thumbnails there
 
 
@@ -55,6 +56,21 @@ class Folder:
     def name_of(self, file: str) -> str:
         """The name of a file directly in it, below the folder that was given to training."""
         return f"{self.name}/{printable(file)}" if self.name else printable(file)
+
+
+def open_data(data: Path) -> Folder:
+    """Look through the folder that was given to training.
+
+    :raises DataError: it is not a folder, or cannot be opened.
+    """
+    if data.is_file() and data.suffix.lower() in _ARCHIVES:
+        raise DataError(f"{data} is an archive. Unpack it first, and give training the folder that comes out of it.")
+    if not data.is_dir():
+        raise DataError(f"{data} is not a folder. Put your photos into a folder: {data}/<label>/.")
+    tree = read_folder(data)
+    if tree.error:
+        raise DataError(f"{data}: {tree.error}")
+    return tree
 
 
 def read_folder(path: Path, name: str = "", above: frozenset[str] = frozenset()) -> Folder:

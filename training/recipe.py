@@ -1,6 +1,8 @@
 """The recipe: two stages of fine-tuning, with a checkpoint after each epoch from which a killed training continues."""
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,7 +11,7 @@ from tqdm import tqdm
 
 from inference import IMAGE_SIZE
 
-from .batches import AUGMENTATION, Batches
+from .batches import AUGMENTATION, OTHERS, Batches
 from .callbacks import BestCheckpoint, ProgressBar
 from .checkpoint import Checkpoint, State
 from .data import Split
@@ -32,6 +34,8 @@ HEAD_LEARNING_RATE = 1e-3
 FINE_TUNING_EPOCHS = 16
 FINE_TUNING_LEARNING_RATE = 2e-4  # 3e-4 on every layer at once destroyed what ImageNet had taught
 SCRATCH_LEARNING_RATE = 1e-3  # there is nothing to destroy
+FURTHER_EPOCHS = 6  # of a training that goes on from an earlier model pair
+FURTHER_LEARNING_RATE = 1e-4
 
 # ImageNet's edges and textures serve birds as they are: freezing the layers up to this one makes a step 1.6 times as
 # fast on a CPU.
@@ -56,6 +60,17 @@ def stages(weights: str, epochs: int) -> list[Stage]:
     ]
 
 
+def further_stages(epochs: int, *, new_labels: bool) -> list[Stage]:
+    """The stages of a training that goes on from an earlier model pair.
+
+    :param epochs: of the last stage.
+    :param new_labels: whether there are labels that the pair does not know. The head then learns first.
+    """
+    head = Stage("the head", "mixed10", (HEAD_SIZE,) * HEAD_EPOCHS, HEAD_LEARNING_RATE)
+    fine_tuning = Stage("fine-tuning", FROZEN_IN_FINE_TUNING, (IMAGE_SIZE,) * epochs, FURTHER_LEARNING_RATE)
+    return [head, fine_tuning] if new_labels else [fine_tuning]
+
+
 def described() -> dict[str, object]:
     """The numbers of the recipe, for the model card and the fingerprint of a checkpoint."""
     return {
@@ -65,6 +80,8 @@ def described() -> dict[str, object]:
         "sizes": SIZES,
         "learning_rate": FINE_TUNING_LEARNING_RATE,
         "learning_rate_from_scratch": SCRATCH_LEARNING_RATE,
+        "learning_rate_from_pair": FURTHER_LEARNING_RATE,
+        "others": OTHERS,
         "frozen_in_fine_tuning": FROZEN_IN_FINE_TUNING,
         "batch_size": BATCH_SIZE,
         "label_smoothing": LABEL_SMOOTHING,
@@ -84,11 +101,14 @@ def train(
     splits: dict[str, Split],
     state: State,
     checkpoint: Checkpoint,
+    others: Sequence[Path] = (),
 ) -> None:
     """Train from ``state`` to the end of the last stage; the best weights so far are in ``state`` at any time.
 
     :param network: images of any size in, probabilities out.
     :param base: the InceptionV3 in it.
+    :param others: pictures of none of the labels to learn from.
+    :raises BrokenOffError: it cannot go on.
     """
     steps = max(1, len(splits["train"].paths) // BATCH_SIZE)  # in an epoch
     resuming = bool(state.history)
@@ -106,7 +126,7 @@ def train(
             before = sum(earlier.epochs for earlier in plan[:number])
             for size, end in stage.size_ends():
                 if state.epoch < end and not ended_early(state):
-                    fit(network, size, end, before, splits, state, checkpoint, progress)
+                    fit(network, size, end, before, splits, state, checkpoint, progress, others)
                     # Keras has left the averaged weights in the network; training goes on from the plain ones.
                     checkpoint.restore(network)
 
@@ -120,6 +140,7 @@ def fit(
     state: State,
     checkpoint: Checkpoint,
     progress: ProgressBar,
+    others: Sequence[Path],
 ) -> None:
     """Train on images of one size.
 
@@ -128,16 +149,29 @@ def fit(
     :param before: epochs of earlier stages.
     """
     classes = network.output_shape[-1]
-    network.fit(
-        Batches(splits["train"], classes, size, batch_size=BATCH_SIZE, augmented=True, epoch=before + state.epoch),
-        validation_data=Batches(splits["validation"], classes, IMAGE_SIZE, batch_size=BATCH_SIZE, augmented=False),
-        class_weight=class_weights(splits["train"], classes),
-        initial_epoch=state.epoch,
-        epochs=end,
-        callbacks=[BestCheckpoint(state, checkpoint, PATIENCE), keras.callbacks.SwapEMAWeights(), progress],
-        shuffle=False,  # Batches does it; Keras would shuffle them once more, differently after a kill
-        verbose=0,
+    batches = Batches(
+        splits["train"],
+        classes,
+        size,
+        batch_size=BATCH_SIZE,
+        augmented=True,
+        weights=class_weights(splits["train"], classes),
+        others=others,
+        epoch=before + state.epoch,
     )
+    validation = Batches(splits["validation"], classes, IMAGE_SIZE, batch_size=BATCH_SIZE, augmented=False)
+    try:
+        network.fit(
+            batches,
+            validation_data=validation,
+            initial_epoch=state.epoch,
+            epochs=end,
+            callbacks=[BestCheckpoint(state, checkpoint, PATIENCE), keras.callbacks.SwapEMAWeights(), progress],
+            shuffle=False,  # Batches does it; Keras would shuffle them once more, differently after a kill
+            verbose=0,
+        )
+    except Exception as error:
+        raise (batches.failure or validation.failure or error) from error
 
 
 def probabilities(network: keras.Model, split: Split) -> npt.NDArray[np.float32]:
@@ -161,12 +195,12 @@ def ended_early(state: State) -> bool:
     return state.epochs_without_improvement() >= PATIENCE
 
 
-def class_weights(train: Split, classes: int) -> dict[int, float]:
-    """Weight of each label in the loss: 1 on average over the photos, more for a rare label."""
+def class_weights(train: Split, classes: int) -> npt.NDArray[np.float32]:
+    """Weight of each label in the loss: 1 on average over the photos, more for a rare label; ``float32[classes]``."""
     counts = np.bincount(train.targets, minlength=classes)
     weights = (counts.mean() / np.maximum(counts, 1)) ** CLASS_WEIGHT
     weights *= counts.sum() / (weights * counts).sum()
-    return dict(enumerate(weights.tolist()))
+    return np.asarray(weights, dtype="float32")
 
 
 def compile_network(network: keras.Model, learning_rate: float, batches: int, epochs: int) -> None:
