@@ -121,26 +121,34 @@ def train_pair(options: argparse.Namespace) -> int:
     state = (None if options.fresh else checkpoint.read()) or State()
     if state.history:
         log.info("Continuing after epoch %d of stage %d.", state.epoch, state.stage + 1)
-    broken_off = ""
     try:
         learn(dataset, options, state, checkpoint, from_pair=from_pair)
-    except (KeyboardInterrupt, BrokenOffError) as error:
+    except KeyboardInterrupt:
         if state.best is None:
             raise
-        broken_off = f"Broken off: {error}." if isinstance(error, BrokenOffError) else "Interrupted."
-        log.info("%s Saving the best model so far.", broken_off)
-        dataset = without_missing(dataset)
-    save_and_evaluate(dataset, options, recipe_options, state)
-    if broken_off:
-        assert state.best is not None
-        log.info(
-            "%s holds the best model so far, from epoch %d of stage %d (validation %.2f %%). "
-            "The same command continues the training; --fresh starts over.",
-            options.output, state.best.epoch, state.best.stage + 1, 100 * state.best.top1,
-        )  # fmt: skip
+        log.info("Interrupted: saving the best model so far.")
+        save_and_evaluate(dataset, options, recipe_options, state)
+        log_best(options.output, state, "The same command continues the training; --fresh starts over.")
         return INTERRUPTED
+    except BrokenOffError as error:
+        if state.best is None:
+            raise
+        log.info("Broken off: %s. Saving the best model so far.", error)
+        save_and_evaluate(without_missing(dataset), options, recipe_options, state)
+        log_best(options.output, state, "The same command with --fresh starts over.")
+        return 1
+    save_and_evaluate(dataset, options, recipe_options, state)
     checkpoint.remove()
     return 0
+
+
+def log_best(output: Path, state: State, advice: str) -> None:
+    """Log which model an unfinished training has left, and what can be done."""
+    assert state.best is not None
+    log.info(
+        "%s holds the best model so far, from epoch %d of stage %d (validation %.2f %%). %s",
+        output, state.best.epoch, state.best.stage + 1, 100 * state.best.top1, advice,
+    )  # fmt: skip
 
 
 def print_summary(dataset: Dataset) -> None:

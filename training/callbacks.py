@@ -33,15 +33,18 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         keras.utils.set_random_seed(SEED + len(self.state.history))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-        """Stop a training that has diverged, before another epoch is lost.
+        """Stop a training that has diverged, before more of the epoch is lost.
 
         :raises BrokenOffError: it has.
         """
-        if not math.isfinite(logs["loss"]):
-            raise BrokenOffError("the loss is no longer a number. The learning rate may be too high for these photos")
+        check_loss(logs["loss"])
 
     def on_test_end(self, logs: dict[str, float]) -> None:
-        """Keep the weights that were just evaluated, if they are the best."""
+        """Keep the weights that were just evaluated, if they are the best.
+
+        :raises BrokenOffError: they are good for nothing.
+        """
+        check_loss(logs["loss"])
         epoch = BestEpoch(self.state.stage, self.state.epoch + 1, float(logs["top1"]), float(logs["loss"]))
         if epoch.beats(self.state.best):
             self.state.best, self.state.best_weights = epoch, self.model.get_weights()
@@ -53,6 +56,12 @@ class BestCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]  # Keras h
         self.state.history.append({"stage": self.state.stage, "epoch": epoch + 1} | measured)
         self.checkpoint.save(self.state, self.model)
         self.model.stop_training = self.state.epochs_without_improvement() >= self.patience
+
+
+def check_loss(loss: float) -> None:
+    """:raises BrokenOffError: the training has diverged."""
+    if not math.isfinite(loss):
+        raise BrokenOffError("the loss is no longer a number. The learning rate may be too high for these photos")
 
 
 class ProgressBar(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type annotations

@@ -28,17 +28,21 @@ from inference.photo import Photo, open_photo
 from tests.support.drawings import draw_goldfinch
 from tests.support.pictures import draw_pictures
 from tests.support.servers import ROOT
+from tests.support.small_training import small_network
 from training import network as networks
 from training import recipe
 from training.__main__ import fingerprint
-from training.batches import AUGMENTATION, Batches, augment, shown_small
+from training.batches import AUGMENTATION, Batches, augment, mixed, shown_small
 from training.checkpoint import BestEpoch, Checkpoint, CheckpointError, State
 from training.data import Dataset, Split, read_dataset
 from training.examples import write_examples
+from training.faults import BrokenOffError
 from training.model_card import build_card, species_entries, write_card
-from training.network import classification_head, divide_logits, whole_network
+from training.network import WeightsError, classification_head, divide_logits, whole_network
 from training.pair import save_pair
 from training.report import write_report
+from training.stages import Stage
+from training.start import is_model, read_start
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +81,44 @@ def test_photos_for_evaluation_are_the_pixels_that_the_app_would_make(splits):
 def test_photos_for_training_are_shuffled_and_augmented_anew_each_epoch_and_the_same_each_time(splits):
     first, second = batches(splits, augmented=True), batches(splits, augmented=True)
     assert len(first) == 3  # whole batches only
-    images, targets = first[0]
+    images, targets, weights = first[0]
+    assert weights.tolist() == [1] * 10
     np.testing.assert_array_equal(images, second[0][0])
     assert len({tuple(target) for target in targets}) == 2
     first.on_epoch_end()
     assert not np.array_equal(images, first[0][0])
     np.testing.assert_array_equal(first[0][0], batches(splits, augmented=True, epoch=1)[0][0])
+
+
+def test_some_pictures_of_none_of_the_labels_are_in_each_batch_and_all_labels_are_equally_right_for_them(
+    splits, tmp_path
+):
+    draw_pictures(tmp_path / "others", 5, "red")
+    others = sorted((tmp_path / "others").iterdir())
+    weights = np.array([0.5, 2], "float32")
+    with_others = batches(splits, augmented=True, others=others, weights=weights)
+    for images, targets, in_loss in map(with_others.__getitem__, range(3)):
+        assert len(images) == 11
+        assert images[10, ..., 0].mean() > images[10, ..., 2].mean() + 0.1  # red
+        assert targets[10].tolist() == [0.5, 0.5]
+        np.testing.assert_allclose(in_loss[:10], targets[:10] @ weights)
+        assert in_loss[10] == 1
+    assert {tuple(with_others._others(index)) for index in range(5)} == {(number,) for number in range(36, 41)}
+    assert len(batches(splits, augmented=False, others=others).paths) == 36
+
+
+def test_in_some_batches_each_image_gets_a_part_of_another_and_as_much_of_its_label():
+    images = np.stack([np.full((40, 40, 3), number, "float32") for number in range(4)])
+    targets = np.eye(4, dtype="float32")
+    shares = []
+    for seed in range(50):
+        new_images, new_targets = mixed(images, targets, np.random.default_rng(seed))
+        of_each = [[(image == number).all(axis=-1).mean() for number in range(4)] for image in new_images]
+        np.testing.assert_allclose(new_targets, of_each, atol=1e-6)
+        shares.append(1 - new_targets.max())
+    assert images[0].max() == 0
+    assert min(shares) < 0.1
+    assert max(shares) > 0.3
 
 
 def test_an_augmented_photo_has_the_wanted_size_and_shows_the_bird_or_part_of_it():
@@ -199,6 +235,22 @@ def test_a_checkpoint_of_another_training_or_a_broken_one_is_refused(tmp_path, d
         Checkpoint(path, "another").read()
 
 
+def test_a_training_that_cannot_go_on_says_why(tmp_path, data):
+    splits = read_dataset(shutil.copytree(data, tmp_path / "data")).splits
+
+    def train_small(learning_rate: float) -> None:
+        network, base = small_network()
+        checkpoint, plan = Checkpoint(tmp_path / "checkpoint.h5", ""), [Stage("all", None, (32,), learning_rate)]
+        recipe.train(network, base, plan, splits, State(), checkpoint)
+
+    with pytest.raises(BrokenOffError, match=r"^the loss is no longer a number"):
+        train_small(float("nan"))
+    missing = splits["train"].paths[3]
+    missing.unlink()
+    with pytest.raises(BrokenOffError, match=f"^{re.escape(str(missing))} can no longer be read .No such file"):
+        train_small(1e-2)
+
+
 # --- the network
 
 
@@ -213,6 +265,42 @@ def test_a_photo_that_was_moved_to_another_label_makes_another_training(tmp_path
         return fingerprint(Dataset({"a": 0, "b": 1}, splits, []), Path("none"), {})
 
     assert identity([0, 0, 1]) == identity([0, 0, 1]) != identity([0, 1, 1])
+
+
+def test_a_training_goes_on_from_a_pair_with_all_that_it_knows_of_the_labels_that_stay(trained, tmp_path):
+    models, _said = trained
+    start = read_start(models / MODEL_FILE)
+    assert start.labels == ("002.Amber_Light", "Blue <i>Light")
+    assert start.knows_all({"Blue <i>Light": 0})
+    labels = {"002.Amber_Light": 0, "A new one": 1, "Blue <i>Light": 2}
+    assert not start.knows_all(labels)
+    network = whole_network(start.base, classification_head(3), 96)
+    start.fill_head(network, labels)
+    image = np.random.default_rng(0).random((1, 96, 96, 3), dtype="float32")
+    old = keras.models.load_model(models / MODEL_FILE, compile=False)
+    expected = whole_network(start.base, classification_head(2), 96)
+    expected.set_weights(old.get_weights())
+    shares = network.predict(image, verbose=0)[0]
+    np.testing.assert_allclose(
+        shares[2] / shares[0], np.divide(*expected.predict(image, verbose=0)[0][::-1]), rtol=1e-4
+    )
+    new, no_new = recipe.further_stages(2, new_labels=True), recipe.further_stages(2, new_labels=False)
+    assert [stage.name for stage in new] == ["the head", "fine-tuning"]
+    assert no_new == new[1:]
+    assert no_new[0].sizes == (224, 224)
+
+
+def test_a_network_of_another_kind_is_nothing_to_go_on_from(tmp_path):
+    network = keras.Sequential(
+        [keras.Input((224, 224, 3)), keras.layers.Conv2D(4, 9, 9), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    network.save(tmp_path / "another.h5")
+    assert is_model(str(tmp_path / "another.h5"))
+    with pytest.raises(WeightsError, match=r"class_indices\.npy"):
+        read_start(tmp_path / "another.h5")
+    np.save(tmp_path / LABELS_FILE, {"a": 0, "b": 1})
+    with pytest.raises(WeightsError, match="is not an InceptionV3 with global pooling and one dense layer"):
+        read_start(tmp_path / "another.h5")
 
 
 def test_a_temperature_in_the_last_layer_changes_the_confidence_and_not_the_answer():
@@ -313,6 +401,27 @@ def test_a_training_leaves_the_pair_its_manifest_its_card_its_report_and_its_exa
         "model_sha256": sha256(models / MODEL_FILE),
         "labels_sha256": sha256(models / LABELS_FILE),
     }
+
+
+def test_a_photo_that_is_deleted_meanwhile_costs_no_epoch_that_is_done(trained, data, tmp_path):
+    copy = shutil.copytree(data, tmp_path / "data")
+    draw_pictures(copy / "_other", 3, "red")
+    process = training(copy, "--weights", trained[0] / MODEL_FILE, "--output", tmp_path / "models", "--epochs", "3")
+    said = ""
+    while "fine-tuning, epoch 1 of 3" not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    deleted = sorted((copy / "train").glob("*/*.jpg"))[:20]
+    for path in deleted:
+        path.unlink()
+    said += process.communicate(timeout=300)[1]
+    assert process.returncode == 1, said
+    assert "_other: 3 pictures of none of the labels, 1 of them held out" in said
+    assert re.search(r"Broken off: .*\.jpg can no longer be read \(No such file or directory\)", said)
+    assert f"{tmp_path}/models holds the best model so far, from epoch " in said
+    assert "Traceback" not in said
+    check_pair(tmp_path / "models" / MODEL_FILE, tmp_path / "models" / LABELS_FILE)
 
 
 def read_card(models: Path) -> dict:
