@@ -82,7 +82,10 @@ class Classifier:
         scores, features = self._scores(pixels[np.newaxis])
         (answer,) = self._answers(scores, features)
         if picture is not None and answer.wants_closer_look:
-            answer = self._look_closer(answer, features.numpy()[0], picture)
+            try:
+                answer = self._look_closer(answer, features.numpy()[0], picture)
+            except Exception as error:  # of any kind; the answer about the whole photo is there already
+                log.warning("A closer look failed: %s", first_line(error), exc_info=error)
             answer = replace(answer, wants_closer_look=False)
         return replace(answer, seconds=time.perf_counter() - started)
 

@@ -84,6 +84,18 @@ def test_an_answer_without_a_picture_is_the_one_of_the_whole_photo(shipped, gold
     assert same.confidence == pytest.approx(answer.confidence, abs=1e-5)
 
 
+def test_a_closer_look_that_fails_leaves_the_answer_about_the_whole_photo(shipped, monkeypatch, caplog):
+    def fail(*_arguments: object) -> None:
+        raise RuntimeError("out of memory")
+
+    photo = opened(plain_scene(draw_goldfinch(320, 240), 200, 150)[0])
+    whole = shipped.classify(photo.pixels())
+    assert whole.wants_closer_look
+    monkeypatch.setattr(shipped._closer_look, "birds", fail)
+    assert shipped.classify(photo.pixels(), photo.picture()) == replace(whole, wants_closer_look=False)
+    assert "A closer look failed: out of memory" in caplog.text
+
+
 def test_a_photo_of_which_the_network_is_sure_gets_no_closer_look(shipped, birds):
     paths = sorted(birds.glob("test/*/*.jpg"))[::60]
     photos = [open_photo(path) for path in paths]
