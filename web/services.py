@@ -96,7 +96,7 @@ def load_classifier(settings: Settings) -> tuple[PhotoClassifier, str | None]:
     from .local import LocalClassifier
 
     pair = check_pair(settings.model, settings.labels)
-    return LocalClassifier(pair, settings.precision, settings.input_range), pair.sha256
+    return LocalClassifier(pair, settings.precision, settings.input_range, settings.strictness), pair.sha256
 
 
 def _sha256_if_there(model_file: Path) -> str | None:
