@@ -154,7 +154,7 @@ def build_services(settings: Settings, sandbox: Sandbox) -> Services:
         AdmissionQueue(
             sandbox.read, classifier.classify, settings.max_waiting, classifier.concurrency, sandbox.read_picture
         ),
-        read_model_info(settings.model, model_sha256, classifier.labels, settings.unsure_below),
+        read_model_info(settings.model, model_sha256, classifier.labels, settings.unsure_below, settings.strictness),
         overload_delay=0 if classifier.is_remote else OVERLOAD_DELAY,
     )
 
