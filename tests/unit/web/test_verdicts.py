@@ -156,7 +156,7 @@ def test_each_bird_of_a_photo_has_its_verdict(make_client):
     card = card_of(client, photo_of(Verdict.SURE, Verdict.UNKNOWN_BIRD))
     assert heading_of(card) == ["1. " + HEADINGS[Verdict.SURE], "2. " + HEADINGS[Verdict.UNKNOWN_BIRD]]
     assert "2 birds found" in card
-    assert re.findall(r"looked at \((.+?)\)</summary>", card) == ["1. Goldfinch", "2."]
+    assert re.findall(r"looked at \((.+?)\)</summary>", card) == ["1. Goldfinch", "2"]
     assert card.count("Predicted : ") == 1
     card = card_of(client, photo_of(Verdict.UNSURE, Verdict.NO_BIRD))
     assert heading_of(card)[1] == "2. We see no bird in the marked part of the photo."
