@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "RESULT_URL": "",  # of the Redis that keeps the workers' answers; by default QUEUE_URL, if that is a Redis
     "RESULT_WAIT": 3,  # seconds until a person is told the position in the queue instead of waiting for the answer
     "HEALTH_PORT": 0,  # port on 127.0.0.1 where a worker answers /healthz; 0: none
+    "STRICTNESS": 0.05,  # share of the birds that the model knows, 0 to 0.5, that may be called unknown
     "UNSURE_BELOW": None,  # confidence, 0 to 1, below which the page is not sure; by default the model card's
     "PROXIES": 0,  # number of proxies in front of the app whose X-Forwarded-For and -Proto are trusted
     "RATE_LIMIT": None,  # photos that one client may send, such as "60 per minute"; "" is no limit
@@ -44,6 +45,7 @@ DEFAULTS: dict[str, Any] = {
 CANNOT_START = 4  # exit status; after most others, gunicorn would restart the worker again and again
 LONGEST_RESULT_WAIT = 20  # seconds; each waiting client keeps a thread of the web process
 RATE_LIMIT_BEHIND_PROXIES = "60 per minute"  # three times as many photos as the page sends at once
+HIGHEST_STRICTNESS = 0.5  # beyond it, most of the birds that the model knows would be called unknown
 PRECISIONS = ("float32", "bfloat16")
 AUTO = "auto"
 REDIS_SCHEMES = ("redis", "rediss")
@@ -94,6 +96,7 @@ class Settings:
     result_url: str
     result_wait: float
     health_port: int
+    strictness: float
     unsure_below: float | None
     proxies: int
     rate_limit: str
@@ -132,6 +135,7 @@ def from_config(config: Mapping[str, Any]) -> Settings:
         result_url=result_url,
         result_wait=_result_wait(config["RESULT_WAIT"]),
         health_port=_health_port(config["HEALTH_PORT"]),
+        strictness=_strictness(config["STRICTNESS"]),
         unsure_below=_unsure_below(config["UNSURE_BELOW"]),
         proxies=config["PROXIES"],
         rate_limit=_rate_limit(config["RATE_LIMIT"], config["PROXIES"]),
@@ -185,6 +189,14 @@ def _rate_limit(limit: Any, proxies: int) -> str:
         # Behind a proxy that BIRD_PROXIES does not count, all clients have one address and would share one limit.
         return RATE_LIMIT_BEHIND_PROXIES if proxies else ""
     return str(limit) if limit else ""
+
+
+def _strictness(share: Any) -> float:
+    if not _is_number(share) or not 0 <= share <= HIGHEST_STRICTNESS:
+        raise SettingError(
+            f"BIRD_STRICTNESS must be a share of known birds from 0 to {HIGHEST_STRICTNESS}, not {share!r}."
+        )
+    return float(share)
 
 
 def _unsure_below(confidence: Any) -> float | None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from web.csv_export import ENCODING, LATER_COLUMNS, as_csv, header, original
+from web.csv_export import ENCODING, as_csv, earlier_headers, header, original
 
 
 class NotAnAnswerFileError(ValueError):
@@ -32,7 +32,7 @@ class AnswerFile:
         self.names: set[str] = set()
         self.failed: list[tuple[str, str]] = []
         self._path, self._is_new = path, not path.exists()
-        self._columns = header(top)
+        self._columns, self._earlier = header(top), earlier_headers(top)
         self._first_line = as_csv([self._columns]).encode(ENCODING)
         # In append mode nothing that is there can be overwritten, not even what another process has just written.
         self._file = open(path, "a+b" if resume else "x+b", buffering=0)  # noqa: SIM115  close() closes it
@@ -73,7 +73,7 @@ class AnswerFile:
         self._file.seek(0)
         content = self._file.read()
         rows, size = complete_rows(content)
-        headers = self._columns, self._columns[: -len(LATER_COLUMNS)]
+        headers = [self._columns, *self._earlier]
         if rows and rows[0] in headers:
             self._columns = rows[0]
         elif rows or not _begins_first_line(content, headers):

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from inference import Candidate, Identification
+from inference.verdict import Verdict
 from web import csv_export
 from web.api import identification_json
 
@@ -27,13 +28,14 @@ class Outcome:
         """A line for people. Other birds in the photo come last, each with its most likely species alone.
 
         :param names: of the species, by their labels; a worker may answer with a label that is not among them.
-        :param top: how many candidates.
+        :param top: how many candidates; more if the photo may show any of more.
         """
         if self.identification is None:
             return f"{terminal_safe(self.path)}: {self.error}"
-        line = f"{terminal_safe(self.path)}: {_list_of(self.identification.candidates[:top], names)}"
+        line = f"{terminal_safe(self.path)}: {_answer(self.identification, names, top)}"
         others = self.identification.others
-        return f"{line} (+{len(others)} more: {_list_of(others, names)})" if others else line
+        more = ", ".join(_other_bird(each, names) for each in others)
+        return f"{line} (+{len(others)} more: {more})" if others else line
 
     def json(self, top: int) -> str:
         """A line of JSON for programs.
@@ -61,6 +63,31 @@ class Outcome:
             else csv_export.identified(self.identification, top)
         )
         return [printable(self.path), csv_export.time_taken(self.taken), *answer]
+
+
+def _answer(found: Identification, names: Mapping[str, str], top: int) -> str:
+    """An answer in words."""
+    candidates = _list_of(found.candidates[:top], names)
+    match found.verdict:
+        case Verdict.UNSURE:
+            return f"not sure: {_list_of(found.candidates[: max(top, found.likely)], names)}"
+        case Verdict.UNKNOWN_BIRD:
+            return f"a bird, but probably none of the known species (resembles {candidates})"
+        case Verdict.NO_BIRD:
+            return f"no bird (resembles {candidates})"
+    return candidates
+
+
+def _other_bird(found: Identification, names: Mapping[str, str]) -> str:
+    """An answer about another bird in the photo, in few words."""
+    match found.verdict:
+        case Verdict.UNSURE:
+            return f"perhaps {_list_of([found], names)}"
+        case Verdict.UNKNOWN_BIRD:
+            return "a bird of no known species"
+        case Verdict.NO_BIRD:
+            return "no bird"
+    return _list_of([found], names)
 
 
 def _list_of(named: Sequence[Candidate | Identification], names: Mapping[str, str]) -> str:

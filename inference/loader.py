@@ -10,11 +10,14 @@ if TYPE_CHECKING:
     from .classifier import Classifier
 
 
-def load_classifier(pair: Pair, precision: str, input_range: InputRange | None = None) -> "Classifier":
+def load_classifier(
+    pair: Pair, precision: str, input_range: InputRange | None = None, strictness: float = 0.05
+) -> "Classifier":
     """Load a pair, in a process that does not train.
 
     :param precision: of the network, as ``Classifier`` takes it.
     :param input_range: of the pixel values that it is given; by default the one that its first layers ask for.
+    :param strictness: the share of known birds, 0 to 0.5, that may be called unknown.
     :raises PairError: the network cannot be used, the two files do not belong together, or one was replaced meanwhile.
     """
     # oneDNN may then keep weights in the order that suits it: a fifth less processor time. In a process that trains,

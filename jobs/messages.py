@@ -12,6 +12,7 @@ from PIL import Image
 
 from inference import IMAGE_SIZE, PICTURE_SIDE, Candidate, Identification
 from inference.regions import Region
+from inference.verdict import Familiarity, Verdict
 
 #: Bytes of a message that every Amazon SQS queue takes. SQS allowed no more until 2025; it allows 1 MiB now, but each
 #: queue has a limit of its own, which may be the old one
@@ -108,6 +109,13 @@ def decode_identification(message: Any) -> Identification:
             tuple(tuple(map(float, row)) for row in message.get("activation", ())),
             tuple(decode_identification(each) for each in message.get("others", ())),
             bool(message.get("wants_closer_look")),
+            Verdict(message["verdict"]) if message.get("verdict") else None,
+            int(message.get("likely", 1)),
+            _familiarity(message.get("familiarity")),
         )
     except (LookupError, TypeError, ValueError) as error:
         raise BadMessageError("the message holds no answer") from error
+
+
+def _familiarity(message: Any) -> Familiarity | None:
+    return Familiarity(float(message["species"]), float(message["bird"])) if message else None

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 import settings
 from inference.errors import PairError
-from inference.input_range import InputRange
 from inference.loader import load_classifier
 from inference.pair import Pair, check_pair
 from settings import Settings
@@ -47,7 +46,7 @@ def stop_worker(reason: str, status: int = settings.CANNOT_START) -> NoReturn:
 class WorkerProcess:
     """A process of the worker, the main one or one of its pool.
 
-    :param load: loads the network of a pair with a precision and an input range.
+    :param load: loads the network of a pair, as ``load_classifier`` does.
     :ivar takes_jobs: set in the main process while it takes jobs from the broker.
     :ivar classifier: in a pool process, once it has loaded the model.
     """
@@ -55,7 +54,7 @@ class WorkerProcess:
     settings: Settings
     pair: Pair
     store: JobStore
-    load: Callable[[Pair, str, InputRange | None], "Classifier"] = load_classifier
+    load: Callable[..., "Classifier"] = load_classifier
     takes_jobs: threading.Event = field(default_factory=threading.Event)
     classifier: "Classifier" = field(init=False)
 
@@ -84,7 +83,8 @@ class WorkerProcess:
     def load_model(self, **_signal: object) -> None:
         """Load the model before this pool process gets its first job. End the process if that fails."""
         try:
-            self.classifier = self.load(self.pair, self.settings.precision, self.settings.input_range)
+            found = self.settings
+            self.classifier = self.load(self.pair, found.precision, found.input_range, strictness=found.strictness)
         except Exception as error:
             reason = str(error) if isinstance(error, PairError) else f"{type(error).__name__}: {error}"
             self._failure.value = reason.encode()[: MAX_FAILURE - 1]

@@ -126,5 +126,7 @@ class Crop {
 // Offers it on a card. look("x,y,width,height") shows the answer about that part in place of the card, look("") the one about
 // the whole photo; an error that it throws has a sentence for people, and the card then stays as it is.
 export function offerCrop(card, photo, isPart, look) {
-  if (card.querySelector(".photo")) new Crop(card, photo, look).whole.hidden = !isPart;
+  if (!card.querySelector(".photo")) return;
+  new Crop(card, photo, look).whole.hidden = !isPart;
+  card.classList.add("choosable");
 }

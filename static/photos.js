@@ -234,6 +234,10 @@ function csvRow(card) {
 }
 
 function inWords(answer) {
+  const unnamed = answer.querySelector(".unnamed");
+  if (unnamed) return unnamed.textContent;
+  const likely = [...answer.querySelectorAll(".likely a")].map((link) => link.textContent);
+  if (likely.length) return `Not sure, probably ${likely.join(" or ")}`;
   const percent = Math.round(100 * answer.querySelector("meter").value); // short, because it is read aloud
   return `${answer.querySelector(".unsure") ? "Not sure, perhaps " : ""}${speciesOf(answer)}, ${percent} %`;
 }

@@ -75,6 +75,8 @@ def model() -> Response:
         species=len(services.classifier.labels),
         input_range=services.classifier.input_range(),
         unsure_below=model_info.unsure_below,
+        strictness=model_info.strictness,
+        curve=asdict(model_info.curve) if model_info.curve else None,
         figures=model_info.metrics and _metrics_json(model_info.metrics),
         accepts={
             "extensions": list(FORMATS),
@@ -117,6 +119,9 @@ def _bird_json(bird: Identification, top: int, explain: bool) -> dict[str, objec
     return {
         **_candidate_json(bird),
         "candidates": [_candidate_json(candidate) for candidate in bird.candidates[:top]],
+        "verdict": bird.verdict,
+        "likely": bird.likely if bird.verdict else None,
+        "familiarity": asdict(bird.familiarity) if bird.familiarity else None,
         "region": _region_json(bird.region) if bird.region else None,
         **({"activation": bird.activation or None} if explain else {}),
     }

@@ -16,8 +16,9 @@ _CELL_START, _FORMULA_START = r"(^|[;\t\r\n])", r"('*[\t\r\n ]*[=+\-@＝＋－�
 _FORMULA = re.compile(_CELL_START + _FORMULA_START)
 _DEFUSED = re.compile(_CELL_START + "'" + _FORMULA_START)
 
-#: The columns that the lists of release 0.9 lack. They are the last ones, so that all others keep their places.
-LATER_COLUMNS = ("region", "others")
+#: The columns that earlier lists lack. They are the last ones, so that all others keep their places.
+LATER_COLUMNS = ("region", "others", "verdict")
+_MISSING = (1, 3)  # of them: in lists from before there were verdicts, and in those of release 0.9
 
 
 def header(top: int = CANDIDATES) -> list[str]:
@@ -29,6 +30,11 @@ def header(top: int = CANDIDATES) -> list[str]:
     return ["file", "taken", "species", "confidence", *candidates, "error", *LATER_COLUMNS]
 
 
+def earlier_headers(top: int = CANDIDATES) -> list[list[str]]:
+    """The names of the columns in lists that earlier versions have begun."""
+    return [header(top)[:-missing] for missing in _MISSING]
+
+
 def identified(identification: Identification, top: int = CANDIDATES) -> list[str]:
     """The cells after ``file`` and ``taken`` of a photo that was identified.
 
@@ -36,7 +42,7 @@ def identified(identification: Identification, top: int = CANDIDATES) -> list[st
     """
     cells = [text for each in identification.candidates[:top] for text in (each.label, f"{each.confidence:.4f}")]
     others = "; ".join(f"{other.label} {other.confidence:.4f}" for other in identification.others)
-    return [*_padded(cells, top), "", str(identification.region or ""), others]
+    return [*_padded(cells, top), "", str(identification.region or ""), others, identification.verdict or ""]
 
 
 def failed(sentence: str, top: int = CANDIDATES) -> list[str]:

@@ -24,14 +24,15 @@ class LocalClassifier:
     :param pair: the model pair, checked.
     :param precision: ``float32`` or ``bfloat16``.
     :param input_range: of the pixel values that the network is given; None for what its first layers ask for.
+    :param strictness: the share of known birds, 0 to 0.5, that may be called unknown.
     :raises PairError: the pair cannot be loaded.
     """
 
     concurrency = 1
     is_remote = False
 
-    def __init__(self, pair: Pair, precision: str, input_range: InputRange | None) -> None:
-        self._network = load_classifier(pair, precision, input_range)
+    def __init__(self, pair: Pair, precision: str, input_range: InputRange | None, strictness: float) -> None:
+        self._network = load_classifier(pair, precision, input_range, strictness=strictness)
         self.labels = self._network.labels
         self.batch_size = self._network.batch_size
         self.input_range_reason = self._network.input_range_reason

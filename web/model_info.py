@@ -1,8 +1,8 @@
-"""What the pages and the API say about the model: its species, its metrics, and when it is not sure."""
+"""What the pages and the API say about the model: its species, its metrics, and how far its answers can be trusted."""
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from inference import REPORT_FILE, Identification
 from inference.examples import Examples, load_examples
 from inference.model_card import ModelMetrics, SpeciesMetrics, load_model_card
 from inference.names import species_names
+from inference.verdict import Verdict, VerdictCurve
 
+from .curve import CurveRow, curve_rows
 from .look_alikes import Confusion, LookAlike
 
 log = logging.getLogger(__name__)
@@ -25,6 +27,9 @@ class ModelInfo:
     :param report: the page that training wrote; None if there is none of this model.
     :param operators_threshold: ``BIRD_UNSURE_BELOW``, a confidence, if the operator has set it.
     :param examples: photos of the species; None if there are none of this model.
+    :param strictness: ``BIRD_STRICTNESS``, the share of known birds that may be refused; None if the model was not
+        calibrated, so that its answers have no verdict.
+    :param curve: how many pictures are answered at which strictness; None if that was not measured.
     """
 
     sha256: str
@@ -33,22 +38,37 @@ class ModelInfo:
     report: str | None = None
     operators_threshold: float | None = None
     examples: Examples | None = None
+    strictness: float | None = None
+    curve: VerdictCurve | None = None
 
     @property
     def unsure_below(self) -> float:
-        """The confidence, 0 to 1, below which an answer is not sure."""
+        """The confidence, 0 to 1, below which an answer without a verdict is not sure."""
         if self.operators_threshold is not None:
             return self.operators_threshold
         return self.metrics.unsure_below if self.metrics else 0.0
 
-    def is_unsure(self, identification: Identification) -> bool:
-        """Whether the page must say that it is not sure, and show the candidates as equals."""
-        applies = self.operators_threshold is not None or self._describes(identification)
-        return applies and identification.confidence < self.unsure_below
+    def verdict_on(self, identification: Identification) -> Verdict:
+        """What the page says of an answer.
+
+        An answer that has a verdict is less than sure only for that reason, or because the operator wants it so. For
+        one that has none, the confidence decides.
+        """
+        if identification.verdict not in (None, Verdict.SURE):
+            return identification.verdict
+        applies = self.operators_threshold is not None or (
+            identification.verdict is None and self._describes(identification)
+        )
+        return Verdict.UNSURE if applies and identification.confidence < self.unsure_below else Verdict.SURE
 
     def _describes(self, identification: Identification) -> bool:
         # What was measured with this model says nothing about another one, which a worker may have.
         return identification.model == self.sha256
+
+    @cached_property
+    def curve_rows(self) -> list[CurveRow]:
+        """The rows of the curve, as a table for people; none if there is no curve."""
+        return curve_rows(self.curve, self.strictness) if self.curve and self.strictness is not None else []
 
     @cached_property
     def confusion(self) -> Confusion:
@@ -56,8 +76,11 @@ class ModelInfo:
         return Confusion(self.metrics.species if self.metrics else ())
 
     def look_alikes(self, identification: Identification) -> list[LookAlike]:
-        """The species that the model confuses most with its answer."""
-        return self.confusion.look_alikes(identification.label) if self._describes(identification) else []
+        """The species that the model confuses most with its answer; none if its verdict is that it may be another."""
+        if not self._describes(identification):
+            return []
+        is_named = identification.verdict is None or self.verdict_on(identification) is Verdict.SURE
+        return self.confusion.look_alikes(identification.label) if is_named else []
 
     @cached_property
     def _indices(self) -> dict[str, int]:
@@ -85,19 +108,41 @@ class ModelInfo:
 
 
 def read_model_info(
-    model_file: Path, sha256: str | None, labels: tuple[str, ...], operators_threshold: float | None
+    model_file: Path,
+    sha256: str | None,
+    labels: tuple[str, ...],
+    operators_threshold: float | None,
+    strictness: float | None = None,
 ) -> ModelInfo:
-    """Read the model card, the report and the examples beside a model.
+    """Read the model card, the report, the examples and the curve of the verdicts beside a model.
 
     :param model_file: the ``.h5``, which need not be there if workers have it.
     :param sha256: of that file; None if it is not there. The model card's own is then trusted.
+    :param strictness: ``BIRD_STRICTNESS``, which has no effect on a model that was not calibrated.
     """
     card = load_model_card(model_file, sha256)
+    sha256 = card.sha256 if card else sha256 or ""
+    curve = read_curve(model_file, sha256)
+    info = ModelInfo(
+        sha256,
+        labels,
+        operators_threshold=operators_threshold,
+        strictness=strictness if curve else None,
+        curve=curve,
+    )
     if card is None:
-        return ModelInfo(sha256 or "", labels, operators_threshold=operators_threshold)
+        return info
     report = _read_report(model_file.parent / REPORT_FILE)
-    examples = load_examples(model_file, card.sha256)
-    return ModelInfo(card.sha256, labels, card.metrics, report, operators_threshold, examples)
+    return replace(info, metrics=card.metrics, report=report, examples=load_examples(model_file, sha256))
+
+
+def read_curve(model_file: Path, sha256: str) -> VerdictCurve | None:
+    """How many pictures are answered at which strictness; None, as nothing writes it yet.
+
+    :param model_file: the ``.h5``, which need not be there.
+    :param sha256: of that file; empty if it is not known.
+    """
+    return None
 
 
 def _read_report(path: Path) -> str | None:

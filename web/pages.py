@@ -87,6 +87,10 @@ def about() -> str:
         "about.html",
         input_range=services.classifier.input_range(),
         metrics=services.model_info.metrics,
+        operators_threshold=services.model_info.operators_threshold,
+        strictness=services.model_info.strictness,
+        curve=services.model_info.curve,
+        curve_rows=services.model_info.curve_rows,
         is_rate_limited=bool(services.settings.rate_limit),
     )
 
@@ -122,7 +126,7 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(lambda label: current_services().model_info.name_of(label), "species_name")
     app.add_template_filter(lambda answer: current_services().model_info.look_alikes(answer), "look_alikes")
     app.add_template_filter(_example_urls, "example_urls")
-    app.add_template_test(lambda identification: current_services().model_info.is_unsure(identification), "unsure")
+    app.add_template_filter(lambda answer: current_services().model_info.verdict_on(answer), "verdict")
 
 
 def _example_urls(label: str) -> list[str]:
@@ -154,6 +158,7 @@ def _context() -> dict[str, Any]:
         "species_known": len(services.classifier.labels),
         "model": model_info.sha256,
         "unsure_below": model_info.unsure_below,
+        "gives_verdicts": model_info.curve is not None,
         "has_workers": services.classifier.is_remote,
         "has_report": model_info.report is not None,
         "csv_header": csv_export.as_line(csv_export.header()),

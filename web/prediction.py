@@ -16,7 +16,7 @@ from jobs.pending import PendingJob, Position
 
 from .admission import NO_CLOSER_LOOK, DisconnectedError, PendingPrediction, Prediction
 from .services import current_services
-from .telemetry import record_outcome, record_stage
+from .telemetry import record_outcome, record_stage, record_verdict
 
 log = logging.getLogger(__name__)
 
@@ -114,5 +114,6 @@ def _record(prediction: Prediction | PendingPrediction) -> None:
         record_outcome("later")
         return
     record_outcome("identified")
+    record_verdict(prediction.identification.verdict)
     for name, seconds in prediction.seconds.items():
         record_stage(name, seconds)

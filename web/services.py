@@ -96,7 +96,7 @@ def load_classifier(settings: Settings) -> tuple[PhotoClassifier, str | None]:
     from .local import LocalClassifier
 
     pair = check_pair(settings.model, settings.labels)
-    return LocalClassifier(pair, settings.precision, settings.input_range), pair.sha256
+    return LocalClassifier(pair, settings.precision, settings.input_range, settings.strictness), pair.sha256
 
 
 def _sha256_if_there(model_file: Path) -> str | None:
@@ -154,7 +154,7 @@ def build_services(settings: Settings, sandbox: Sandbox) -> Services:
         AdmissionQueue(
             sandbox.read, classifier.classify, settings.max_waiting, classifier.concurrency, sandbox.read_picture
         ),
-        read_model_info(settings.model, model_sha256, classifier.labels, settings.unsure_below),
+        read_model_info(settings.model, model_sha256, classifier.labels, settings.unsure_below, settings.strictness),
         overload_delay=0 if classifier.is_remote else OVERLOAD_DELAY,
     )
 

@@ -20,6 +20,8 @@ from prometheus_client import (
 )
 from werkzeug.wrappers import Response
 
+from inference.verdict import Verdict
+
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 #: Headers that only a proxy adds to a request; no client behind it can remove them.
@@ -28,18 +30,23 @@ FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real
 #: What may happen to a photo; docs/operating.md explains each.
 OUTCOMES = ("identified", "later", "refused", "limited", "busy", "unavailable", "gone", "failed")
 
+NO_VERDICT = "none"  # the model was not calibrated
+
 #: Upper bounds in seconds: from a millisecond, in which small photos are decoded, to the longest wait.
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # every series begins with the process, whose start is a metric of its own
 
 photos = Counter("bird_photos", "Photos by outcome", ["outcome"])
+answers = Counter("bird_answers", "Photos answered at once by the verdict on their first bird", ["verdict"])
 stage_seconds = Histogram("bird_stage_seconds", "Time that each stage of an answer took", ["stage"], buckets=BUCKETS)
 waiting = Gauge("bird_line_photos", "Photos in the queue; NaN if the queue does not answer")
 model = Info("bird_model", "The network that is loaded")
 
 for _outcome in OUTCOMES:
     photos.labels(_outcome)  # rate() misses the first event of a series that begins with it
+for _verdict in (*Verdict, NO_VERDICT):
+    answers.labels(_verdict)
 
 
 blueprint = Blueprint("metrics", __name__)
@@ -70,6 +77,11 @@ def record_outcome(outcome: str) -> None:
     """
     _outcomes().append(outcome)
     photos.labels(outcome).inc()
+
+
+def record_verdict(verdict: Verdict | None) -> None:
+    """Count the answer to a photo by its verdict."""
+    answers.labels(verdict or NO_VERDICT).inc()
 
 
 def record_stage(name: str, seconds: float) -> None:

@@ -28,8 +28,8 @@ TIME_LIMIT = 3  # seconds of a try, so that no test takes minutes
 class BreakableClassifier:
     """The real classifier, which some images do not reach."""
 
-    def __init__(self, pair: Pair, precision: str, input_range: InputRange | None) -> None:
-        self._classifier = load_classifier(pair, precision, input_range)
+    def __init__(self, pair: Pair, precision: str, input_range: InputRange | None, strictness: float) -> None:
+        self._classifier = load_classifier(pair, precision, input_range, strictness=strictness)
         self.input_range = self._classifier.input_range
         self.input_range_reason = self._classifier.input_range_reason
 

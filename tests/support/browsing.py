@@ -13,6 +13,7 @@ PREDICTED = re.compile(r"^Predicted : \w")
 ACCESSIBILITY_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 Open = Callable[..., Page]
+Serve = Callable[..., str]
 
 
 def keep_screenshot(page: Page, name: str) -> None:

@@ -24,6 +24,7 @@ from inference import CANDIDATES, Candidate, Identification
 from inference.input_range import InputRange
 from inference.regions import Region
 from inference.sandbox import Reading, Sandbox
+from inference.verdict import Familiarity, Verdict
 from jobs.errors import UnknownJobError
 from jobs.pending import PendingJob, Position
 from jobs.store import QueueState
@@ -44,11 +45,22 @@ COLORS = {
     "Snow Bunting": (255, 255, 255),
 }
 
+FARTHEST_KNOWN, FARTHEST_BIRD = 140, 200  # distances of colors
+#: A color for each verdict of a ``ColorClassifier`` that gives them. It is unsure between two birds.
+PHOTO_OF = {
+    Verdict.SURE: (255, 255, 0),
+    Verdict.UNSURE: (130, 255, 0),
+    Verdict.UNKNOWN_BIRD: (200, 130, 60),
+    Verdict.NO_BIRD: (128, 128, 128),
+}
+
 
 class ColorClassifier:
     """A stand-in for the network: names the bird whose color is the nearest to the mean color of the pixels.
 
     :param labels: other names for these birds, in the same order.
+    :param gives_verdicts: whether it is a stand-in for a network that was calibrated. Colors that lie far from all
+        birds are then unknown birds, and those that lie farther, as ``PHOTO_OF`` has them, no birds.
     """
 
     batch_size = 1
@@ -56,8 +68,9 @@ class ColorClassifier:
     is_remote = False
     input_range_reason = "The stand-in for the network takes pixel values from 0 to 255."
 
-    def __init__(self, labels: tuple[str, ...] = tuple(COLORS)) -> None:
+    def __init__(self, labels: tuple[str, ...] = tuple(COLORS), *, gives_verdicts: bool = False) -> None:
         self.labels = labels
+        self.gives_verdicts = gives_verdicts
 
     def classify(
         self,
@@ -72,7 +85,7 @@ class ColorClassifier:
         confidences = closeness / closeness.sum()
         likeliest = np.argsort(-confidences)[:CANDIDATES]
         candidates = tuple(Candidate(self.labels[index], float(confidences[index])) for index in likeliest)
-        return Identification(
+        answer = Identification(
             candidates[0].label,
             candidates[0].confidence,
             candidates,
@@ -81,6 +94,7 @@ class ColorClassifier:
             region=region,
             activation=_closeness_of_places(pixels, list(COLORS.values())[likeliest[0]]),
         )
+        return _with_verdict(answer, float(distances.min())) if self.gives_verdicts else answer
 
     def classify_batch(self, pixels: npt.NDArray[np.uint8]) -> list[Identification | PendingJob]:
         """Name the birds in several images."""
@@ -129,6 +143,23 @@ class HalvesClassifier(ColorClassifier):
         left = super().classify(pixels[:, :middle], region=Region(0, 0, 0.5, 1))
         right = super().classify(pixels[:, middle:], region=Region(0.5, 0, 0.5, 1))
         return replace(left, others=(right,))
+
+
+def _with_verdict(answer: Identification, distance: float) -> Identification:
+    """An answer of a network that was calibrated.
+
+    :param distance: of the color from that of the nearest bird.
+    """
+    sums = np.cumsum([each.confidence for each in answer.candidates])
+    likely = int(np.searchsorted(sums, 0.9)) + 1
+    if distance > FARTHEST_BIRD:
+        verdict = Verdict.NO_BIRD
+    elif distance > FARTHEST_KNOWN:
+        verdict = Verdict.UNKNOWN_BIRD
+    else:
+        verdict = Verdict.SURE if likely == 1 else Verdict.UNSURE
+    familiarity = Familiarity(max(0.0, 1 - distance / 200), max(0.0, 1 - distance / 300))
+    return replace(answer, verdict=verdict, likely=min(likely, CANDIDATES), familiarity=familiarity)
 
 
 def _closeness_of_places(pixels: npt.NDArray[np.uint8], color: tuple[int, int, int]) -> tuple[tuple[float, ...], ...]:

@@ -56,7 +56,7 @@ def test_every_setting_is_documented_with_its_default():
     # Flask's own; changing it would only weaken the cookie.
     assert set(settings.DEFAULTS) - {"SESSION_COOKIE_SAMESITE"} <= set(described)
     for name in ("MAX_CONTENT_LENGTH", "MAX_PIXELS", "MAX_WAITING", "MAX_FORM_PARTS", "MAX_FORM_MEMORY_SIZE",
-                 "PRECISION", "PROXIES", "RESULT_WAIT"):  # fmt: skip
+                 "PRECISION", "PROXIES", "RESULT_WAIT", "STRICTNESS"):  # fmt: skip
         assert described[name].strip() == f"`{settings.DEFAULTS[name]}`"
 
 

@@ -40,6 +40,12 @@ def checked(**changed: Any) -> Settings:
         ("INPUT_RANGE", "", "BIRD_INPUT_RANGE must be auto or one of 0-1, 0-255, -1-1, not ''."),
         ("INPUT_RANGE", 255, "BIRD_INPUT_RANGE must be auto or one of 0-1, 0-255, -1-1, not 255."),
         ("PRECISION", "float16", "BIRD_PRECISION must be float32 or bfloat16, not 'float16'."),
+        ("STRICTNESS", "5 %", "BIRD_STRICTNESS must be a share of known birds from 0 to 0.5, not '5 %'."),
+        ("STRICTNESS", 0.51, "BIRD_STRICTNESS must be a share of known birds from 0 to 0.5, not 0.51."),
+        ("STRICTNESS", -0.01, "BIRD_STRICTNESS must be a share of known birds from 0 to 0.5, not -0.01."),
+        ("STRICTNESS", False, "BIRD_STRICTNESS must be a share of known birds from 0 to 0.5, not False."),
+        ("STRICTNESS", float("nan"), "BIRD_STRICTNESS must be a share of known birds from 0 to 0.5, not nan."),
+        ("STRICTNESS", None, "BIRD_STRICTNESS must be a share of known birds from 0 to 0.5, not None."),
         ("UNSURE_BELOW", "40 %", "BIRD_UNSURE_BELOW must be a confidence from 0 to 1, not '40 %'."),
         ("UNSURE_BELOW", 1.01, "BIRD_UNSURE_BELOW must be a confidence from 0 to 1, not 1.01."),
         ("UNSURE_BELOW", -0.1, "BIRD_UNSURE_BELOW must be a confidence from 0 to 1, not -0.1."),
@@ -256,6 +262,12 @@ def test_bfloat16_is_refused_where_the_processor_does_not_have_it(monkeypatch, h
             checked(PRECISION="bfloat16")
 
 
+@pytest.mark.parametrize(("text", "share"), [("0", 0), ("0.2", 0.2), ("0.5", 0.5)])
+def test_the_share_of_known_birds_that_may_be_refused_can_be_set_in_the_environment(monkeypatch, text, share):
+    monkeypatch.setenv("BIRD_STRICTNESS", text)
+    assert settings.from_environment().strictness == share
+
+
 @pytest.mark.parametrize("input_range", InputRange)
 def test_a_range_of_pixel_values_can_be_set_in_the_environment(monkeypatch, input_range):
     monkeypatch.setenv("BIRD_INPUT_RANGE", input_range.value)
@@ -266,6 +278,7 @@ def test_the_default_settings_can_be_used():
     assert checked().precision == "float32"
     assert checked().input_range is None
     assert checked().unsure_below is None
+    assert checked().strictness == 0.05
     assert checked().max_content_length == 10 * 2**20
 
 

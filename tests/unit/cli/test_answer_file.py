@@ -11,10 +11,11 @@ from cli.answer_file import AnswerFile, NotAnAnswerFileError, complete_rows
 from cli.outcomes import Outcome
 from inference import Candidate, Identification
 from inference.regions import Region
+from inference.verdict import Verdict
 from web.csv_export import as_csv, header
 
 BIRD = Identification("bird", 1.0, (Candidate("bird", 1.0),))
-TWO_BIRDS = replace(BIRD, region=Region(0.1, 0.2, 0.3, 0.4), others=(BIRD,))
+TWO_BIRDS = replace(BIRD, region=Region(0.1, 0.2, 0.3, 0.4), others=(BIRD,), verdict=Verdict.UNSURE)
 ROWS = [
     Outcome(Path("plain.jpg"), BIRD).row(1),
     Outcome(Path("two birds.jpg"), TWO_BIRDS).row(1),
@@ -23,8 +24,10 @@ ROWS = [
 ]
 TEXT = as_csv([header(1), *ROWS])
 CONTENT = TEXT.encode("utf-8-sig")
-#: The same list as release 0.9 wrote it, without ``region`` and ``others``.
-EARLIER_TEXT = as_csv([row[:-2] for row in [header(1), *ROWS]])
+#: The same list as release 0.9 wrote it, without ``region``, ``others`` and ``verdict``, and as it was then without the
+#: last alone.
+EARLIER_TEXTS = [as_csv([row[:-missing] for row in [header(1), *ROWS]]) for missing in (3, 1)]
+earlier_texts = pytest.mark.parametrize("text", EARLIER_TEXTS, ids=["release 0.9", "without verdicts"])
 
 
 def test_a_list_that_was_cut_off_anywhere_is_continued_to_the_same_list(tmp_path):
@@ -47,27 +50,29 @@ def test_a_list_that_is_continued_says_which_photos_it_has_and_which_of_them_fai
     assert path.read_bytes() == CONTENT
 
 
+@earlier_texts
 @pytest.mark.parametrize("mark", [b"", BOM_UTF8], ids=["without a mark", "with one"])
-def test_a_list_of_an_earlier_release_is_continued_with_the_columns_that_it_has(tmp_path, mark):
+def test_a_list_of_an_earlier_release_is_continued_with_the_columns_that_it_has(tmp_path, text, mark):
     path = tmp_path / "list.csv"
-    first_line = as_csv([header(1)[:-2]])
-    for cut in range(len(EARLIER_TEXT) + 1):
-        path.write_bytes(mark + EARLIER_TEXT[:cut].encode())
+    first_line = text.splitlines(keepends=True)[0]
+    for cut in range(len(text) + 1):
+        path.write_bytes(mark + text[:cut].encode())
         with AnswerFile(path, 1, resume=True) as answers:
             for row in ROWS:
                 if row[0] not in answers.names:
                     answers.add(row)
-        begun = mark + EARLIER_TEXT.encode() if cut >= len(first_line) else CONTENT
+        begun = mark + text.encode() if cut >= len(first_line) else CONTENT
         assert path.read_bytes() == begun
 
 
-def test_a_list_of_an_earlier_release_says_which_photos_it_has_and_which_of_them_failed(tmp_path):
+@earlier_texts
+def test_a_list_of_an_earlier_release_says_which_photos_it_has_and_which_of_them_failed(tmp_path, text):
     path = tmp_path / "list.csv"
-    path.write_bytes(EARLIER_TEXT.encode())
+    path.write_bytes(text.encode())
     with AnswerFile(path, 1, resume=True) as answers:
         assert answers.names == {row[0] for row in ROWS}
         assert answers.failed == [(ROWS[2][0], "Damaged, they say."), (ROWS[3][0], "Damaged.")]
-    assert path.read_bytes() == EARLIER_TEXT.encode()
+    assert path.read_bytes() == text.encode()
 
 
 @pytest.mark.parametrize("line_ending", ["\n", "\r\n"])

@@ -90,7 +90,7 @@ def test_as_many_species_as_are_wanted_are_on_the_line_and_in_the_list(run, phot
     assert ended.stdout == "bird.png: red 66.6 %, green 33.4 %\n"
     assert rows_in("list.csv") == [
         csv_export.header(2),
-        ["bird.png", "", "red", "0.6658", "green", "0.3342", *[""] * 3],
+        ["bird.png", "", "red", "0.6658", "green", "0.3342", *[""] * 4],
     ]
     assert run("bird.png", "--top", "6").exit_code == 2
     assert run("bird.png", "--top", "0").exit_code == 2

@@ -11,6 +11,7 @@ import pytest
 from cli.outcomes import Outcome, printable, terminal_safe
 from inference import Candidate, Identification
 from inference.regions import Region
+from inference.verdict import Familiarity, Verdict
 from web import csv_export
 
 GOLDFINCH = Identification(
@@ -53,6 +54,50 @@ def test_the_line_names_other_birds_in_the_photo_at_its_end():
     )
 
 
+@pytest.mark.parametrize(
+    ("verdict", "top", "answer"),
+    [
+        (Verdict.SURE, 1, "American Goldfinch 91.2 %"),
+        (Verdict.UNSURE, 1, "not sure: American Goldfinch 91.2 %, Pine Siskin 5.0 %"),
+        (Verdict.UNSURE, 3, "not sure: American Goldfinch 91.2 %, Pine Siskin 5.0 %, Žluna zelená 1.0 %"),
+        (
+            Verdict.UNKNOWN_BIRD,
+            1,
+            "a bird, but probably none of the known species (resembles American Goldfinch 91.2 %)",
+        ),
+        (Verdict.NO_BIRD, 2, "no bird (resembles American Goldfinch 91.2 %, Pine Siskin 5.0 %)"),
+    ],
+)
+def test_the_line_says_how_far_the_answer_can_be_trusted(verdict, top, answer):
+    found = replace(GOLDFINCH, verdict=verdict, likely=2)
+    assert Outcome(Path("bird.jpg"), found).line({}, top) == f"bird.jpg: {answer}"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "other"),
+    [
+        (Verdict.SURE, "Blue Jay 93.1 %"),
+        (Verdict.UNSURE, "perhaps Blue Jay 93.1 %"),
+        (Verdict.UNKNOWN_BIRD, "a bird of no known species"),
+        (Verdict.NO_BIRD, "no bird"),
+    ],
+)
+def test_the_line_says_in_few_words_how_far_the_answers_about_other_birds_can_be_trusted(verdict, other):
+    found = replace(GOLDFINCH, verdict=Verdict.UNSURE, likely=2, others=(replace(JAY, verdict=verdict),))
+    assert Outcome(Path("bird.jpg"), found).line({"004.Blue_Jay": "Blue Jay"}) == (
+        f"bird.jpg: not sure: American Goldfinch 91.2 %, Pine Siskin 5.0 % (+1 more: {other})"
+    )
+
+
+def test_json_and_the_row_have_the_verdict():
+    found = replace(GOLDFINCH, verdict=Verdict.UNSURE, likely=2, familiarity=Familiarity(0.25, 0.5))
+    outcome = Outcome(Path("bird.jpg"), found)
+    answer = json.loads(outcome.json(1))
+    assert (answer["verdict"], answer["likely"]) == ("unsure", 2)
+    assert answer["familiarity"] == {"species": 0.25, "bird": 0.5}
+    assert outcome.row(1)[-1] == "unsure"
+
+
 def test_json_says_in_which_parts_of_the_photo_the_birds_are():
     answer = json.loads(CROWDED.json(1))
     assert answer["region"] == {"x": 0, "y": 0.125, "width": 0.25, "height": 0.5}
@@ -61,6 +106,9 @@ def test_json_says_in_which_parts_of_the_photo_the_birds_are():
             "label": "004.Blue_Jay",
             "confidence": 0.931,
             "candidates": [{"label": "004.Blue_Jay", "confidence": 0.931}],
+            "verdict": None,
+            "likely": None,
+            "familiarity": None,
             "region": {"x": 0.5, "y": 0, "width": 0.5, "height": 0.25},
         }
     ]
@@ -88,6 +136,9 @@ def test_json_has_the_fields_of_the_api_and_the_file():
             {"label": "American Goldfinch", "confidence": 0.91234},
             {"label": "Pine Siskin", "confidence": 0.05},
         ],
+        "verdict": None,
+        "likely": None,
+        "familiarity": None,
         "region": None,
         "others": [],
         "model": "ab" * 32,

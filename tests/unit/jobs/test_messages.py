@@ -12,6 +12,7 @@ from PIL import Image
 from inference import Candidate, Identification
 from inference.photo import open_photo
 from inference.regions import Region
+from inference.verdict import Familiarity, Verdict
 from jobs.messages import (
     BadMessageError,
     decode_identification,
@@ -174,6 +175,16 @@ def test_an_answer_arrives_with_its_region_its_explanation_and_the_other_birds()
     assert decode_identification(json.loads(json.dumps(encode_identification(sent)))) == sent
 
 
+@pytest.mark.parametrize("verdict", [*Verdict, None])
+def test_an_answer_arrives_with_its_verdict_and_those_of_the_other_birds(verdict):
+    jay = Identification("Blue Jay", 0.9, (Candidate("Blue Jay", 0.9),), "c0ffee", verdict=Verdict.UNSURE, likely=3)
+    familiarity = Familiarity(0.25, 0.5) if verdict else None
+    sent = replace(jay, verdict=verdict, likely=2, familiarity=familiarity, others=(jay,))
+    arrived = decode_identification(json.loads(json.dumps(encode_identification(sent))))
+    assert arrived == sent
+    assert arrived.verdict is verdict
+
+
 def test_an_answer_of_an_earlier_release_is_about_the_whole_photo_and_names_no_other_birds():
     message = {
         "label": "Sora",
@@ -185,6 +196,7 @@ def test_an_answer_of_an_earlier_release_is_about_the_whole_photo_and_names_no_o
     arrived = decode_identification(message)
     assert arrived == Identification("Sora", 0.75, (Candidate("Sora", 0.75),), "c0ffee")
     assert (arrived.region, arrived.activation, arrived.others, arrived.seconds) == (None, (), (), 0.04)
+    assert (arrived.verdict, arrived.likely, arrived.familiarity) == (None, 1, None)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +213,12 @@ def test_an_answer_of_an_earlier_release_is_about_the_whole_photo_and_names_no_o
         {"activation": [["much"]]},
         {"others": 7},
         {"others": [{"label": "Sora"}]},
+        {"verdict": "certain"},
+        {"verdict": 7},
+        {"likely": "many"},
+        {"likely": None},
+        {"familiarity": 0.5},
+        {"familiarity": {"species": 0.5}},
     ],
 )
 def test_an_answer_that_cannot_be_shown_raises_an_error(change):

@@ -54,12 +54,16 @@ def test_a_form_and_the_bytes_by_themselves_get_the_answer_of_the_classifier(cli
         assert sorted(answer.json) == [
             "candidates",
             "confidence",
+            "familiarity",
             "label",
+            "likely",
             "milliseconds",
             "model",
             "others",
             "region",
+            "verdict",
         ]
+        assert [answer.json[name] for name in ("verdict", "likely", "familiarity")] == [None] * 3
         assert (answer.json["region"], answer.json["others"]) == (None, [])
         assert answer.json["label"] == identification.label == "Goldfinch"
         assert answer.json["confidence"] == pytest.approx(identification.confidence, abs=1e-4)
@@ -156,6 +160,9 @@ def test_other_birds_are_answers_of_their_own_without_the_model_and_without_othe
         "label": "Cardinal",
         "confidence": 0.9,
         "candidates": [{"label": "Goldfinch", "confidence": 0.9}],
+        "verdict": None,
+        "likely": None,
+        "familiarity": None,
         "region": {"x": 0.5, "y": 0.5, "width": 0.1, "height": 0.1},
     }
     assert answer["others"] == [other, other]
@@ -283,6 +290,8 @@ def test_the_species_and_the_model_keep_the_names_of_their_fields(make_client):
         "species": len(COLORS),
         "input_range": "0-1",
         "unsure_below": 0.35,
+        "strictness": None,
+        "curve": None,
         "figures": {
             "date": "2026-11-24",
             "judged_on": "test",

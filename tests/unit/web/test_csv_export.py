@@ -10,6 +10,7 @@ import pytest
 
 from inference import Candidate, Identification
 from inference.regions import Region
+from inference.verdict import Verdict
 from web import csv_export
 
 GOLDFINCH = Identification(
@@ -30,13 +31,17 @@ def test_the_columns_are_named_by_rank():
         "error",
         "region",
         "others",
+        "verdict",
     ]
+    without_verdicts, of_release_0_9 = csv_export.earlier_headers(1)
+    assert without_verdicts[3:] == ["confidence", "error", "region", "others"]
+    assert of_release_0_9[3:] == ["confidence", "error"]
 
 
 def test_a_row_has_the_species_in_order_and_an_empty_error():
     taken = csv_export.time_taken(datetime(2026, 5, 3, 6, 1, 2))
     row = ["bird.jpg", taken, *csv_export.identified(GOLDFINCH, top=2)]
-    assert row == ["bird.jpg", "2026-05-03 06:01:02", "American Goldfinch", "0.9123", "Verdin", "0.0500", *[""] * 3]
+    assert row == ["bird.jpg", "2026-05-03 06:01:02", "American Goldfinch", "0.9123", "Verdin", "0.0500", *[""] * 4]
 
 
 def test_the_time_of_a_photo_that_has_none_is_empty():
@@ -59,9 +64,18 @@ def test_a_photo_with_several_birds_has_one_row_with_the_others_in_one_cell():
         "",
         "0.2500,0.3333,0.5000,0.0200",
         "=Blue Jay 0.5000; =Blue Jay 0.5000",
+        "",
     ]
     written = csv_export.as_csv([cells])
-    assert written.endswith(""","0.2500,0.3333,0.5000,0.0200",'=Blue Jay 0.5000;' =Blue Jay 0.5000\r\n""")
+    assert written.endswith(""","0.2500,0.3333,0.5000,0.0200",'=Blue Jay 0.5000;' =Blue Jay 0.5000,\r\n""")
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_the_last_cell_of_a_row_is_the_verdict(verdict):
+    row = csv_export.identified(replace(GOLDFINCH, verdict=verdict), top=2)
+    assert (csv_export.header(2)[-1], row[-1]) == ("verdict", verdict.value)
+    assert csv_export.as_line(row).endswith(f",{verdict.value}")
+    assert csv_export.defused(verdict) == verdict
 
 
 def test_a_cell_with_commas_and_quotation_marks_is_quoted():

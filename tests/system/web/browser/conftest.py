@@ -1,12 +1,20 @@
-"""A browser of the app with the model that ships; each test leaves a screenshot."""
+"""A browser of the app with the model that ships, or with a stand-in; each test leaves a screenshot."""
 
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from playwright.sync_api import Browser, Page
+from werkzeug.serving import make_server
 
-from tests.support.browsing import Open, keep_screenshot
+from inference.sandbox import Sandbox
+from tests.support import seam, servers
+from tests.support.browsing import Open, Serve, keep_screenshot
+from tests.support.seam import ColorClassifier
+from web.model_info import ModelInfo
 
 
 @pytest.fixture
@@ -45,3 +53,39 @@ def bird(goldfinch: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("photos") / "goldfinch.jpg"
     path.write_bytes(goldfinch)
     return path
+
+
+@contextmanager
+def served(app: Flask) -> Iterator[str]:
+    """An application under a server in this process; its address."""
+    server = make_server("127.0.0.1", servers.free_port(), app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """A decoder process."""
+    sandbox = Sandbox()
+    sandbox.start()
+    yield sandbox
+    sandbox.stop()
+
+
+@pytest.fixture
+def serve(tmp_path: Path, sandbox: Sandbox) -> Iterator[Serve]:
+    """Serves the app with a stand-in for the network, what it knows of its model, and settings; returns its address."""
+    with ExitStack() as stack:
+
+        def serve(classifier: ColorClassifier, *, model_info: ModelInfo | None = None, **settings: str) -> str:
+            app = seam.new_application(tmp_path / "uploads", **settings).application
+            seam.install(app, sandbox, classifier, model_info=model_info)
+            return stack.enter_context(served(app))
+
+        yield serve

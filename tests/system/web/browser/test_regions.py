@@ -1,68 +1,23 @@
 """A person marks a part of the photo, sees what the network looked at, and reads about several birds."""
 
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 import pytest
-from flask import Flask
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
-from werkzeug.serving import make_server
 
 from inference.regions import Region
-from inference.sandbox import Sandbox
 from jobs.errors import JobFailedError
 from jobs.pending import Position
-from tests.support import seam, servers
 from tests.support.browsing import PREDICTED, cards, keep_screenshot, photo_field, serious_faults, state_of
 from tests.support.drawings import encoded
 from tests.support.seam import ColorClassifier, ColorWorkers, HalvesClassifier
 
 PART = re.compile(r"^This answer is about the marked part of the photo")
 SMALL_PHONE = {"viewport": {"width": 320, "height": 640}, "has_touch": True, "is_mobile": True}
-
-Serve = Callable[..., str]
-
-
-@contextmanager
-def served(app: Flask) -> Iterator[str]:
-    """An application under a server in this process; its address."""
-    server = make_server("127.0.0.1", servers.free_port(), app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """A decoder process."""
-    sandbox = Sandbox()
-    sandbox.start()
-    yield sandbox
-    sandbox.stop()
-
-
-@pytest.fixture
-def serve(tmp_path: Path, sandbox: Sandbox) -> Iterator[Serve]:
-    """Serves the app with a stand-in for the network, and settings; returns its address."""
-    with ExitStack() as stack:
-
-        def serve(classifier: ColorClassifier, **settings: str) -> str:
-            app = seam.new_application(tmp_path / "uploads", **settings).application
-            seam.install(app, sandbox, classifier)
-            return stack.enter_context(served(app))
-
-        yield serve
 
 
 @pytest.fixture(scope="module")
