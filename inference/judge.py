@@ -1,0 +1,152 @@
+"""Gives verdicts: whether a photo looks like one of the known species, and how many of them it may show.
+
+Two scores say how familiar a photo is. Its *energy* (Liu et al. 2020, arXiv:2010.03759) is high if the scores of some
+species stand out from those of the others. Its *likeness* is the cosine between its pooled features and the most
+similar prototype, which is the mean of similar training photos of a species; it is low for what is no bird. The
+thresholds are applied in ``Judge.verdict`` and nowhere else. ``models/README.md`` says how well that works.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import CANDIDATES
+from .verdict import Familiarity, Verdict
+
+Floats = NDArray[np.floating[Any]]
+
+STRICTNESS = 0.05  # share of photos of known species that may be refused. The default of a setting
+NO_BIRD_SHARE = 0.1  # of the strictness: the share of photos of known species that may be called "no bird"
+LEVELS = np.linspace(0, 1, 201)  # shares of photos at which the quantiles of the scores are kept
+
+
+@dataclass(frozen=True, eq=False)
+class Quantiles:
+    """The scores below which the shares ``LEVELS`` of the validation photos are.
+
+    :param species: of the weighted sum of both scores, ``float[201]``, in ascending order.
+    :param bird: of the likeness alone, likewise.
+    """
+
+    species: Floats
+    bird: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class VerdictRules:
+    """What the verdicts of one network rest on.
+
+    :param prototypes: ``float32[n, channels]``, each of length 1.
+    :param means: of energy and likeness on validation photos, ``float[2]``.
+    :param deviations: likewise.
+    :param weights: of the two standardized scores, ``float[2]``.
+    :param whole: for answers about a whole photo.
+    :param closer: for answers of a closer look, whose photos are enlarged.
+    :param set_threshold: the sum of probabilities and penalties at which a prediction set is complete.
+    :param set_penalty: what each species after the first adds to that sum.
+    """
+
+    prototypes: Floats
+    means: Floats
+    deviations: Floats
+    weights: Floats
+    whole: Quantiles
+    closer: Quantiles
+    set_threshold: float
+    set_penalty: float
+
+
+class Judge:
+    """Gives verdicts.
+
+    :param strictness: the share of photos of known species, 0 to 1, that may be refused.
+    """
+
+    def __init__(self, rules: VerdictRules, strictness: float = STRICTNESS) -> None:
+        self._rules, self._strictness = rules, strictness
+
+    def familiarity(self, features: Floats, logits: Floats, *, closer: bool = False) -> Familiarity:
+        """Compare a photo with those of the known species.
+
+        :param features: pooled, ``float32[channels]``.
+        :param logits: the scores before the softmax, ``float32[species]``.
+        :param closer: they are those of a closer look.
+        """
+        rules = self._rules
+        scores = familiarity_scores(features[np.newaxis], logits[np.newaxis], rules.prototypes)
+        quantiles = rules.closer if closer else rules.whole
+        return Familiarity(
+            species=share_below(combined(scores, rules)[0], quantiles.species),
+            bird=share_below(scores[0, 1], quantiles.bird),
+        )
+
+    def verdict(self, familiarity: Familiarity, probabilities: Floats) -> tuple[Verdict, int]:
+        """The verdict, and how many of the most likely species it takes to be right in 95 of 100 unsure answers.
+
+        :param probabilities: of all species, or of the ``CANDIDATES`` most likely ones.
+        """
+        rules = self._rules
+        likely = int(set_sizes(probabilities[np.newaxis], rules.set_threshold, rules.set_penalty)[0])
+        if familiarity.bird < NO_BIRD_SHARE * self._strictness:
+            return Verdict.NO_BIRD, likely
+        if familiarity.species < self._strictness:
+            return Verdict.UNKNOWN_BIRD, likely
+        return (Verdict.UNSURE if likely > 1 else Verdict.SURE), likely
+
+
+def familiarity_scores(features: Floats, logits: Floats, prototypes: Floats) -> Floats:
+    """Energy and likeness of several photos, ``float[n, 2]``.
+
+    :param features: pooled, ``float32[n, channels]``.
+    :param logits: the scores before the softmax, ``float32[n, species]``. A number added to all of them changes
+        nothing, as in a softmax.
+    :param prototypes: ``float32[m, channels]``.
+    """
+    centred = logits - logits.mean(axis=1, keepdims=True)
+    highest = centred.max(axis=1)
+    energy = highest + np.log(np.exp(centred - highest[:, np.newaxis]).sum(axis=1))
+    likeness = (directions(features) @ prototypes.T).max(axis=1)
+    return np.stack([energy, likeness], axis=1).astype("float64")
+
+
+def directions(features: Floats) -> Floats:
+    """Pooled features as vectors of length 1, whose products are similarities.
+
+    The square root makes of features, which are hardly ever negative, ones whose differences are comparable.
+
+    :param features: ``float32[n, channels]``.
+    """
+    roots = np.sqrt(np.maximum(features, 0))
+    lengths = np.linalg.norm(roots, axis=-1, keepdims=True)
+    scaled: Floats = roots / np.maximum(lengths, 1e-12)
+    return scaled
+
+
+def combined(scores: Floats, rules: VerdictRules) -> Floats:
+    """The weighted sum of the standardized scores, ``float[n]``.
+
+    :param scores: ``float[n, 2]``.
+    """
+    total: Floats = ((scores - rules.means) / rules.deviations) @ rules.weights
+    return total
+
+
+def share_below(score: float, quantiles: Floats) -> float:
+    """The share of validation photos, 0 to 1, with a lower score; 0 for a score that is not a number."""
+    return float(np.interp(score, quantiles, LEVELS, left=0.0)) if np.isfinite(score) else 0.0
+
+
+def set_sizes(probabilities: Floats, threshold: float, penalty: float) -> NDArray[np.int_]:
+    """The sizes of prediction sets, ``int[n]``: of the most likely species so many that the set is complete.
+
+    These are the sets of RAPS (Angelopoulos et al. 2021, arXiv:2009.14193) without their randomness, and with
+    ``CANDIDATES`` species at most.
+
+    :param probabilities: ``float[n, species]``; the ``CANDIDATES`` highest of each photo are enough.
+    """
+    highest = -np.sort(-probabilities, axis=1)[:, :CANDIDATES]
+    sums = np.cumsum(highest, axis=1) + penalty * np.arange(highest.shape[1])
+    sizes: NDArray[np.int_] = np.minimum(1 + (sums < threshold).sum(axis=1), highest.shape[1])
+    return sizes

@@ -1,0 +1,80 @@
+"""What a network makes of pictures before its last layer: pooled features and logits."""
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from inference.errors import PhotoError
+from inference.photo import open_photo
+
+from .evaluation import Floats, Ints
+
+BATCH_SIZE = 8
+OPENED_AT_ONCE = 32 * BATCH_SIZE  # pictures; they take 40 MB
+
+Pixels = npt.NDArray[np.uint8]
+#: ``uint8[n, 224, 224, 3]`` -> pooled features ``float32[n, channels]``, and logits ``float32[n, labels]``; n is 1 to
+#: ``BATCH_SIZE``.
+PooledNetwork = Callable[[Pixels], tuple[Floats, Floats]]
+
+log = logging.getLogger(__name__)
+
+_NOTHING: Floats = np.zeros((0, 1), "float32")
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What a network makes of some pictures.
+
+    :param paths: of the pictures.
+    :param targets: the class index of each, ``int[n]``; -1 for pictures of none of the labels.
+    :param features: pooled, ``float32[n, channels]``.
+    :param logits: ``float32[n, labels]``.
+    """
+
+    paths: list[Path]
+    targets: Ints
+    features: Floats
+    logits: Floats
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, chosen: Ints) -> "Looks":
+        paths = [self.paths[index] for index in chosen]
+        return Looks(paths, self.targets[chosen], self.features[chosen], self.logits[chosen])
+
+
+def look_at(paths: Sequence[Path], targets: Ints, network: PooledNetwork, name: str) -> Looks:
+    """Show pictures to a network. Those that cannot be read any more are left out, which is logged.
+
+    :param targets: the class index of each, ``int[len(paths)]``.
+    :param name: what the progress bar calls them.
+    """
+    kept: list[int] = []
+    seen: list[tuple[Floats, Floats]] = []
+    with ThreadPoolExecutor() as threads, tqdm(desc=name, total=len(paths), unit="photo", disable=None) as bar:
+        for start in range(0, len(paths), OPENED_AT_ONCE):
+            numbers = range(start, min(start + OPENED_AT_ONCE, len(paths)))
+            opened = zip(numbers, threads.map(_pixels, (paths[number] for number in numbers)), strict=True)
+            readable = [(number, pixels) for number, pixels in opened if pixels is not None]
+            for batch in (readable[first : first + BATCH_SIZE] for first in range(0, len(readable), BATCH_SIZE)):
+                seen.append(network(np.stack([pixels for _number, pixels in batch])))
+                kept += [number for number, _pixels in batch]
+            bar.update(len(numbers))
+    features, logits = (np.concatenate(part) for part in zip(*seen, strict=True)) if seen else (_NOTHING, _NOTHING)
+    return Looks([paths[number] for number in kept], targets[kept], features, logits)
+
+
+def _pixels(path: Path) -> Pixels | None:
+    try:
+        return open_photo(path).pixels()
+    except (PhotoError, OSError) as error:
+        log.warning("%s is left out: %s", path, error)
+        return None
