@@ -24,7 +24,7 @@ from .keras_files.network import load_network
 from .pooled_head import PooledHead, finite
 from .processor import usable_cores
 from .tracing import check_tensors, different_images, traced, traced_features
-from .verdicts_file import load_verdicts
+from .verdicts_file import VERDICTS_FILE, load_verdicts
 
 if TYPE_CHECKING:
     from .pair import Pair
@@ -227,10 +227,7 @@ class Classifier:
         if self._judge is None:
             return answer
         pooled = finite(features).mean(axis=(0, 1))
-        is_closer = logits is not None
-        familiarity = self._judge.familiarity(
-            pooled, self._head.scores(pooled) if logits is None else logits, closer=is_closer
-        )
+        familiarity = self._judge.familiarity(pooled, self._head.scores(pooled) if logits is None else logits)
         verdict, likely = self._judge.verdict(familiarity, confidences)
         return replace(answer, verdict=verdict, likely=likely, familiarity=familiarity)
 
@@ -262,16 +259,17 @@ def find_judge(pair: "Pair", head: PooledHead | None, strictness: float) -> Judg
     """What gives verdicts on a network's answers; None if there are none, which is logged in one line."""
     if head is None:  # which has been logged
         return None
+    if not (pair.model_file.parent / VERDICTS_FILE).exists():
+        log.warning(
+            "%s has no verdicts, such as that a photo shows no bird: run python -m training.calibrate %s DATA, with "
+            "the photos that it was trained on.",
+            pair.model_file,
+            pair.model_file.parent,
+        )
+        return None
     verdicts = load_verdicts(pair.model_file, pair.sha256)
-    if verdicts and verdicts.rules.prototypes.shape[1] == len(head.kernel):
-        return Judge(verdicts.rules, strictness)
-    log.warning(
-        "%s has no verdicts, such as that a photo shows no bird: run python -m training.calibrate %s DATA, with the "
-        "photos that it was trained on.",
-        pair.model_file,
-        pair.model_file.parent,
-    )
-    return None
+    is_for_head = verdicts and verdicts.rules.prototypes.shape[1] == len(head.kernel)
+    return Judge(verdicts.rules, strictness) if verdicts and is_for_head else None
 
 
 def use_threads(cores: int) -> None:

@@ -23,18 +23,6 @@ LEVELS = np.linspace(0, 1, 201)  # shares of photos at which the quantiles of th
 
 
 @dataclass(frozen=True, eq=False)
-class Quantiles:
-    """The scores below which the shares ``LEVELS`` of the validation photos are.
-
-    :param species: of the weighted sum of both scores, ``float[201]``, in ascending order.
-    :param bird: of the likeness alone, likewise.
-    """
-
-    species: Floats
-    bird: Floats
-
-
-@dataclass(frozen=True, eq=False)
 class VerdictRules:
     """What the verdicts of one network rest on.
 
@@ -42,8 +30,8 @@ class VerdictRules:
     :param means: of energy and likeness on validation photos, ``float[2]``.
     :param deviations: likewise.
     :param weights: of the two standardized scores, ``float[2]``.
-    :param whole: for answers about a whole photo.
-    :param closer: for answers of a closer look, whose photos are enlarged.
+    :param species: the weighted sums below which the shares ``LEVELS`` of the validation photos are, ``float[201]``.
+    :param bird: likewise for the likeness alone.
     :param set_threshold: the sum of probabilities and penalties at which a prediction set is complete.
     :param set_penalty: what each species after the first adds to that sum.
     """
@@ -52,8 +40,8 @@ class VerdictRules:
     means: Floats
     deviations: Floats
     weights: Floats
-    whole: Quantiles
-    closer: Quantiles
+    species: Floats
+    bird: Floats
     set_threshold: float
     set_penalty: float
 
@@ -67,19 +55,17 @@ class Judge:
     def __init__(self, rules: VerdictRules, strictness: float = STRICTNESS) -> None:
         self._rules, self._strictness = rules, strictness
 
-    def familiarity(self, features: Floats, logits: Floats, *, closer: bool = False) -> Familiarity:
+    def familiarity(self, features: Floats, logits: Floats) -> Familiarity:
         """Compare a photo with those of the known species.
 
         :param features: pooled, ``float32[channels]``.
         :param logits: the scores before the softmax, ``float32[species]``.
-        :param closer: they are those of a closer look.
         """
         rules = self._rules
         scores = familiarity_scores(features[np.newaxis], logits[np.newaxis], rules.prototypes)
-        quantiles = rules.closer if closer else rules.whole
         return Familiarity(
-            species=share_below(combined(scores, rules)[0], quantiles.species),
-            bird=share_below(scores[0, 1], quantiles.bird),
+            species=share_below(combined(scores, rules)[0], rules.species),
+            bird=share_below(scores[0, 1], rules.bird),
         )
 
     def verdict(self, familiarity: Familiarity, probabilities: Floats) -> tuple[Verdict, int]:

@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .judge import LEVELS, Quantiles, VerdictRules
+from .judge import LEVELS, VerdictRules
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def write_verdicts(folder: Path, model_sha256: str, verdicts: Verdicts) -> None:
         model_sha256=np.array(model_sha256),
         prototypes=rules.prototypes.astype("float16"),
         scores=np.stack([rules.means, rules.deviations, rules.weights]),
-        quantiles=np.stack([rules.whole.species, rules.whole.bird, rules.closer.species, rules.closer.bird]),
+        quantiles=np.stack([rules.species, rules.bird]),
         sets=np.array([rules.set_threshold, rules.set_penalty]),
         strictness=np.array(curve.strictness),
         groups=np.array([group.name for group in curve.groups], dtype="U32"),
@@ -102,7 +102,11 @@ def load_verdicts(model_file: Path, model_sha256: str | None) -> Verdicts | None
         log.warning("%s is ignored: it is not a file that training.calibrate wrote.", path)
         return None
     if model_sha256 not in (None, written_for):
-        log.warning("%s is ignored: it belongs to another model than %s.", path, model_file.name)
+        log.warning(
+            "%s is ignored: it belongs to another model than %s; python -m training.calibrate makes a new one.",
+            path,
+            model_file.name,
+        )
         return None
     return verdicts
 
@@ -140,7 +144,7 @@ def _verdicts(arrays: dict[str, Array]) -> Verdicts:
     """
     prototypes = arrays["prototypes"].astype("float32")
     means, deviations, weights = _floats(arrays["scores"], (3, 2))
-    quantiles = _floats(arrays["quantiles"], (4, len(LEVELS)))
+    species, bird = quantiles = _floats(arrays["quantiles"], (2, len(LEVELS)))
     threshold, penalty = _floats(arrays["sets"], (2,))
     strictness = _floats(arrays["strictness"], arrays["strictness"].shape)
     names, pictures = arrays["groups"].tolist(), arrays["pictures"].tolist()
@@ -161,8 +165,7 @@ def _verdicts(arrays: dict[str, Array]) -> Verdicts:
     )
     if not is_sound:
         raise ValueError("values that are none")
-    whole, closer = Quantiles(*quantiles[:2]), Quantiles(*quantiles[2:])
-    rules = VerdictRules(prototypes, means, deviations, weights, whole, closer, float(threshold), float(penalty))
+    rules = VerdictRules(prototypes, means, deviations, weights, species, bird, float(threshold), float(penalty))
     groups = [
         AnsweredGroup(name, count, tuple(each), tuple(of_them))
         for name, count, each, of_them in zip(names, pictures, answered.tolist(), no_bird.tolist(), strict=True)

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 def main() -> None:
     options = parse_options()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("inference.classifier").setLevel(logging.ERROR)  # it would say that there are no verdicts yet
     try:
         calibrate_pair(options.pair, options.data)
     except (DataError, PairError) as error:

@@ -69,7 +69,8 @@ def look_at(paths: Sequence[Path], targets: Ints, network: PooledNetwork, name: 
                 kept += [number for number, _pixels in batch]
             bar.update(len(numbers))
     features, logits = (np.concatenate(part) for part in zip(*seen, strict=True)) if seen else (_NOTHING, _NOTHING)
-    return Looks([paths[number] for number in kept], targets[kept], features, logits)
+    # A training that diverged leaves a network that gives NaN.
+    return Looks([paths[number] for number in kept], targets[kept], np.nan_to_num(features), np.nan_to_num(logits))
 
 
 def _pixels(path: Path) -> Pixels | None:

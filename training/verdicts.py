@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference import CANDIDATES
-from inference.judge import LEVELS, STRICTNESS, Quantiles, VerdictRules, directions, familiarity_scores, set_sizes
+from inference.judge import LEVELS, STRICTNESS, VerdictRules, directions, familiarity_scores, set_sizes
 
 from .evaluation import Floats, Ints, softmax
 from .looks import Looks
@@ -38,11 +38,12 @@ def fit_rules(prototypes: Floats, known: Looks, others: Looks) -> VerdictRules:
     if len(others) >= MIN_OTHERS:
         theirs = familiarity_scores(others.features, others.logits, prototypes)
         weights = fit_weights(standardized, (theirs - means) / deviations)
-    quantiles = Quantiles(species=_quantiles(standardized @ weights), bird=_quantiles(scores[:, 1]))
-    answered = quantiles.species[np.searchsorted(LEVELS, STRICTNESS)] <= standardized @ weights
+    totals = standardized @ weights
+    species, bird = (np.quantile(each, LEVELS, method="weibull") for each in (totals, scores[:, 1]))
+    answered = totals >= np.interp(STRICTNESS, LEVELS, species)
     probabilities = softmax(known.logits.astype("float64"))[answered]
     threshold = set_threshold(probabilities, known.targets[answered])
-    return VerdictRules(prototypes, means, deviations, weights, quantiles, quantiles, threshold, SET_PENALTY)
+    return VerdictRules(prototypes, means, deviations, weights, species, bird, threshold, SET_PENALTY)
 
 
 def find_prototypes(features: Floats, targets: Ints) -> Floats:
@@ -124,10 +125,6 @@ def set_threshold(probabilities: Floats, targets: Ints) -> float:
 def _seldom(wrong: npt.NDArray[np.bool_], limit: float) -> bool:
     """Whether no more than a share of some answers is wrong, or none of few."""
     return not wrong.any() or (wrong.sum() + 1) / (len(wrong) + 1) <= limit
-
-
-def _quantiles(scores: Floats) -> Floats:
-    return np.quantile(scores, LEVELS, method="weibull")
 
 
 def _normalized(vectors: Floats) -> Floats:

@@ -6,7 +6,6 @@ import pytest
 from inference.judge import (
     LEVELS,
     Judge,
-    Quantiles,
     VerdictRules,
     directions,
     familiarity_scores,
@@ -16,8 +15,7 @@ from inference.judge import (
 from inference.verdict import Familiarity, Verdict
 
 PROTOTYPES = directions(np.array([[4, 0, 0, 1], [0, 4, 0, 1]], "float32"))
-EVENLY = Quantiles(species=LEVELS.copy(), bird=LEVELS.copy())
-RULES = VerdictRules(PROTOTYPES, np.zeros(2), np.ones(2), np.ones(2), EVENLY, EVENLY, 0.9, 0.05)
+RULES = VerdictRules(PROTOTYPES, np.zeros(2), np.ones(2), np.ones(2), LEVELS, LEVELS, 0.9, 0.05)
 SURE, TORN = np.array([0.95, 0.03, 0.02]), np.array([0.6, 0.38, 0.02])
 FAMILIAR = Familiarity(species=0.5, bird=0.5)
 
@@ -85,14 +83,6 @@ def test_features_that_are_all_zero_are_no_bird():
     judge = Judge(RULES)
     familiarity = judge.familiarity(np.zeros(4, "float32"), np.zeros(3, "float32"))
     assert judge.verdict(familiarity, SURE)[0] is Verdict.NO_BIRD
-
-
-def test_a_closer_look_is_compared_with_closer_looks():
-    strict = Quantiles(species=LEVELS + 100, bird=LEVELS + 100)
-    judge = Judge(VerdictRules(PROTOTYPES, np.zeros(2), np.ones(2), np.ones(2), strict, EVENLY, 0.9, 0.05))
-    features, logits = np.array([4, 0, 0, 1], "float32"), np.array([9, 0, 0], "float32")
-    assert judge.familiarity(features, logits) == Familiarity(species=0, bird=0)
-    assert judge.familiarity(features, logits, closer=True).bird > 0.9
 
 
 def test_a_prediction_set_takes_the_most_likely_species_until_it_is_complete():
