@@ -29,8 +29,8 @@ class VerdictRules:
     :param prototypes: ``float32[n, channels]``, each of length 1.
     :param means: of energy and likeness on validation photos, ``float[2]``.
     :param deviations: likewise.
-    :param weights: of the two standardized scores, ``float[2]``.
-    :param species: the weighted sums below which the shares ``LEVELS`` of the validation photos are, ``float[201]``.
+    :param species: the sums of both scores below which the shares ``LEVELS`` of the validation photos are,
+        ``float[201]``.
     :param bird: likewise for the likeness alone.
     :param set_threshold: the sum of probabilities and penalties at which a prediction set is complete.
     :param set_penalty: what each species after the first adds to that sum.
@@ -39,7 +39,6 @@ class VerdictRules:
     prototypes: Floats
     means: Floats
     deviations: Floats
-    weights: Floats
     species: Floats
     bird: Floats
     set_threshold: float
@@ -111,11 +110,11 @@ def directions(features: Floats) -> Floats:
 
 
 def combined(scores: Floats, rules: VerdictRules) -> Floats:
-    """The weighted sum of the standardized scores, ``float[n]``.
+    """The sum of both scores, standardized, ``float[n]``.
 
     :param scores: ``float[n, 2]``.
     """
-    total: Floats = ((scores - rules.means) / rules.deviations) @ rules.weights
+    total: Floats = ((scores - rules.means) / rules.deviations).sum(axis=1)
     return total
 
 

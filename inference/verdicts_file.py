@@ -71,7 +71,7 @@ def write_verdicts(folder: Path, model_sha256: str, verdicts: Verdicts) -> None:
         new,
         model_sha256=np.array(model_sha256),
         prototypes=rules.prototypes.astype("float16"),
-        scores=np.stack([rules.means, rules.deviations, rules.weights]),
+        scores=np.stack([rules.means, rules.deviations]),
         quantiles=np.stack([rules.species, rules.bird]),
         sets=np.array([rules.set_threshold, rules.set_penalty]),
         strictness=np.array(curve.strictness),
@@ -143,7 +143,7 @@ def _verdicts(arrays: dict[str, Array]) -> Verdicts:
     :raises Exception: of any kind; they are not what ``write_verdicts`` writes.
     """
     prototypes = arrays["prototypes"].astype("float32")
-    means, deviations, weights = _floats(arrays["scores"], (3, 2))
+    means, deviations = _floats(arrays["scores"], (2, 2))
     species, bird = quantiles = _floats(arrays["quantiles"], (2, len(LEVELS)))
     threshold, penalty = _floats(arrays["sets"], (2,))
     strictness = _floats(arrays["strictness"], arrays["strictness"].shape)
@@ -165,7 +165,7 @@ def _verdicts(arrays: dict[str, Array]) -> Verdicts:
     )
     if not is_sound:
         raise ValueError("values that are none")
-    rules = VerdictRules(prototypes, means, deviations, weights, species, bird, float(threshold), float(penalty))
+    rules = VerdictRules(prototypes, means, deviations, species, bird, float(threshold), float(penalty))
     groups = [
         AnsweredGroup(name, count, tuple(each), tuple(of_them))
         for name, count, each, of_them in zip(names, pictures, answered.tolist(), no_bird.tolist(), strict=True)

@@ -19,8 +19,8 @@ from inference.verdicts_file import VERDICTS_FILE, VerdictCurve, Verdicts, write
 from .data import Dataset, Split, read_dataset
 from .evaluation import Ints
 from .faults import DataError, count_of, fault_table
-from .looks import Looks, PooledNetwork, look_at
-from .others import FOLDERS_TO_SPLIT, OTHER_FOLDER
+from .looks import PooledNetwork, look_at
+from .others import OTHER_FOLDER
 from .verdict_results import STRICTNESSES, GroupResult, JudgedGroup, results_table
 from .verdicts import PHOTOS_FOR_PROTOTYPES, find_prototypes, fit_rules
 
@@ -114,18 +114,11 @@ def make_verdicts(dataset: Dataset, network: PooledNetwork) -> tuple[Verdicts, l
         for name, split in dataset.splits.items()
         if name != "train" and split.paths
     }
-    pictures = dataset.others.held_out
-    others = look_at(pictures, np.full(len(pictures), -1), network, OTHER_FOLDER)
-    rules = fit_rules(prototypes, known["validation"], others)
-    groups = [JudgedGroup(name, [(looks, rules)]) for name, looks in known.items()]
-    if len(others):
-        # Each half is judged by rules that were fitted to the other one.
-        halves = [others[half] for half in halves_by_folder(others.paths)]
-        fitted = [fit_rules(prototypes, known["validation"], half) for half in halves[::-1]]
-        for name, is_bird in (("other birds", True), ("others", False)):
-            parts = [_of_kind(half, is_bird=is_bird) for half in halves]
-            judged = [each for each in zip(parts, fitted, strict=True) if len(each[0])]
-            groups += [JudgedGroup(name, judged)] if judged else []
+    rules = fit_rules(prototypes, known["validation"])
+    groups = [JudgedGroup(name, looks, rules) for name, looks in known.items()]
+    for name, paths in by_kind(dataset.others.held_out).items():
+        looks = look_at(paths, np.full(len(paths), -1), network, name)
+        groups += [JudgedGroup(name, looks, rules)] if len(looks) else []
     answered = VerdictCurve(STRICTNESSES, tuple(group.answered() for group in groups))
     return Verdicts(rules, answered), [group.measured() for group in groups]
 
@@ -143,20 +136,16 @@ def first_of_each(targets: Ints, count: int) -> Ints:
     return np.concatenate([np.flatnonzero(targets == index)[:count] for index in np.unique(targets)])
 
 
-def halves_by_folder(paths: list[Path]) -> list[Ints]:
-    """Two halves of some pictures, by their indices. No folder is in both, unless there are few."""
-    folders = sorted({path.parent for path in paths})
-    if len(folders) >= FOLDERS_TO_SPLIT:
-        sides = np.array([folders.index(path.parent) % 2 for path in paths])
-    else:
-        sides = np.arange(len(paths)) % 2
-    return [np.flatnonzero(sides == side) for side in (0, 1)]
+def by_kind(paths: list[Path]) -> dict[str, list[Path]]:
+    """Pictures of none of the labels: other birds, and the others; a kind without pictures is left out."""
+    kinds: dict[str, list[Path]] = {}
+    for path in sorted(paths, key=_is_bird, reverse=True):
+        kinds.setdefault("other birds" if _is_bird(path) else "others", []).append(path)
+    return kinds
 
 
-def _of_kind(looks: Looks, *, is_bird: bool) -> Looks:
-    """Those pictures that are of other birds, or those that are not."""
-    kinds = [(OTHER_FOLDER, BIRDS_FOLDER) in zip(path.parts, path.parts[1:], strict=False) for path in looks.paths]
-    return looks[np.flatnonzero(np.array(kinds, dtype=bool) == is_bird)]
+def _is_bird(path: Path) -> bool:
+    return (OTHER_FOLDER, BIRDS_FOLDER) in zip(path.parts, path.parts[1:], strict=False)
 
 
 if __name__ == "__main__":

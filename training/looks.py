@@ -46,10 +46,6 @@ class Looks:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, chosen: Ints) -> "Looks":
-        paths = [self.paths[index] for index in chosen]
-        return Looks(paths, self.targets[chosen], self.features[chosen], self.logits[chosen])
-
 
 def look_at(paths: Sequence[Path], targets: Ints, network: PooledNetwork, name: str) -> Looks:
     """Show pictures to a network. Those that cannot be read any more are left out, which is logged.

@@ -38,54 +38,39 @@ class GroupResult:
 class JudgedGroup:
     """A group of pictures, and how familiar each is.
 
-    :ivar name: as in ``AnsweredGroup``.
-    :param judged: the pictures, in parts, each with the rules to judge it by, which were not fitted to it.
+    :param name: as in ``AnsweredGroup``.
     """
 
-    def __init__(self, name: str, judged: Sequence[tuple[Looks, VerdictRules]]) -> None:
-        self.name = name
-        self._parts = [_Part(*each) for each in judged]
+    def __init__(self, name: str, looks: Looks, rules: VerdictRules) -> None:
+        judge = Judge(rules)
+        self._name, self._rules = name, rules
+        self._familiarities = [judge.familiarity(*each) for each in zip(looks.features, looks.logits, strict=True)]
+        self._probabilities = softmax(looks.logits.astype("float64"))
+        ranked = np.argsort(-self._probabilities, axis=1, kind="stable")
+        is_right = ranked == looks.targets[:, np.newaxis]
+        self._ranks = np.where(is_right.any(axis=1), is_right.argmax(axis=1), ranked.shape[1])
 
     def measured(self) -> GroupResult:
         """What becomes of them at the default strictness."""
-        parts = [(*part.verdicts(STRICTNESS), part.ranks) for part in self._parts]
-        verdicts, likely, ranks = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        verdicts, likely = self._verdicts(STRICTNESS)
         sure, unsure = verdicts == Verdict.SURE, verdicts == Verdict.UNSURE
         return GroupResult(
-            self.name,
+            self._name,
             len(verdicts),
             {verdict: float((verdicts == verdict).mean()) for verdict in Verdict},
-            _mean(ranks[sure] < likely[sure]),
-            _mean(ranks[unsure] < likely[unsure]),
+            _mean(self._ranks[sure] < likely[sure]),
+            _mean(self._ranks[unsure] < likely[unsure]),
             _mean(likely[unsure]),
         )
 
     def answered(self) -> AnsweredGroup:
         """How many of them get an answer at which strictness."""
-        at_each = [
-            np.concatenate([part.verdicts(strictness)[0] for part in self._parts]) for strictness in STRICTNESSES
-        ]
+        at_each = [self._verdicts(strictness)[0] for strictness in STRICTNESSES]
         answered = [float(np.isin(verdicts, (Verdict.SURE, Verdict.UNSURE)).mean()) for verdicts in at_each]
         no_bird = [float((verdicts == Verdict.NO_BIRD).mean()) for verdicts in at_each]
-        return AnsweredGroup(self.name, len(at_each[0]), tuple(answered), tuple(no_bird))
+        return AnsweredGroup(self._name, len(self._ranks), tuple(answered), tuple(no_bird))
 
-
-class _Part:
-    """Pictures that are judged by the same rules.
-
-    :ivar ranks: how many species are more likely than the right one, ``int[n]``.
-    """
-
-    def __init__(self, looks: Looks, rules: VerdictRules) -> None:
-        judge = Judge(rules)
-        self._rules = rules
-        self._familiarities = [judge.familiarity(*each) for each in zip(looks.features, looks.logits, strict=True)]
-        self._probabilities = softmax(looks.logits.astype("float64"))
-        ranked = np.argsort(-self._probabilities, axis=1, kind="stable")
-        is_right = ranked == looks.targets[:, np.newaxis]
-        self.ranks = np.where(is_right.any(axis=1), is_right.argmax(axis=1), ranked.shape[1])
-
-    def verdicts(self, strictness: float) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.int_]]:
+    def _verdicts(self, strictness: float) -> tuple[npt.NDArray[np.str_], npt.NDArray[np.int_]]:
         """The verdict of each picture, and its number of likely species."""
         judge = Judge(self._rules, strictness)
         answers = [judge.verdict(*each) for each in zip(self._familiarities, self._probabilities, strict=True)]

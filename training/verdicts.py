@@ -17,33 +17,24 @@ WRONG_IF_SURE = 0.01  # share of sure answers that may be wrong
 MISSED_IF_UNSURE = 0.05  # share of unsure answers whose likely species may lack the right one
 
 MAX_PROTOTYPE_NUMBERS = 2 * 10**6  # they take 4 MB
-MIN_OTHERS = 40  # pictures of none of the labels; with fewer, both scores weigh the same
 _THRESHOLDS = np.linspace(0.5, 0.999, 500)  # of prediction sets
 _CLUSTERING_STEPS = 20
-_NEWTON_STEPS = 25
-_RIDGE = 1e-3  # keeps weights finite if a score tells all pictures apart
 
 
-def fit_rules(prototypes: Floats, known: Looks, others: Looks) -> VerdictRules:
+def fit_rules(prototypes: Floats, known: Looks) -> VerdictRules:
     """What verdicts rest on.
 
     :param prototypes: from ``find_prototypes``.
     :param known: validation photos.
-    :param others: pictures of none of the labels that the network did not learn from; perhaps none.
     """
     scores = familiarity_scores(known.features, known.logits, prototypes)
     means, deviations = scores.mean(axis=0), np.maximum(scores.std(axis=0), 1e-9)
-    standardized = (scores - means) / deviations
-    weights: Floats = np.ones(2)
-    if len(others) >= MIN_OTHERS:
-        theirs = familiarity_scores(others.features, others.logits, prototypes)
-        weights = fit_weights(standardized, (theirs - means) / deviations)
-    totals = standardized @ weights
+    totals = ((scores - means) / deviations).sum(axis=1)
     species, bird = (np.quantile(each, LEVELS, method="weibull") for each in (totals, scores[:, 1]))
-    answered = totals >= np.interp(STRICTNESS, LEVELS, species)
-    probabilities = softmax(known.logits.astype("float64"))[answered]
-    threshold = set_threshold(probabilities, known.targets[answered])
-    return VerdictRules(prototypes, means, deviations, weights, species, bird, threshold, SET_PENALTY)
+    is_answered = totals >= np.interp(STRICTNESS, LEVELS, species)
+    probabilities = softmax(known.logits.astype("float64"))[is_answered]
+    threshold = set_threshold(probabilities, known.targets[is_answered])
+    return VerdictRules(prototypes, means, deviations, species, bird, threshold, SET_PENALTY)
 
 
 def find_prototypes(features: Floats, targets: Ints) -> Floats:
@@ -80,26 +71,6 @@ def cluster_directions(vectors: Floats, count: int) -> Floats:
         )
         middles = _normalized(middles)
     return middles
-
-
-def fit_weights(known: Floats, others: Floats) -> Floats:
-    """The weights whose sum of scores tells photos of known species from other pictures best: a logistic regression.
-
-    :param known: standardized scores, ``float[n, 2]``.
-    :param others: likewise.
-    :return: ``float[2]``, none below 0.
-    """
-    scores = np.concatenate([known, others])
-    scores = np.column_stack([scores, np.ones(len(scores))])
-    is_known = np.concatenate([np.ones(len(known)), np.zeros(len(others))])
-    weights = np.zeros(scores.shape[1])
-    for _ in range(_NEWTON_STEPS):
-        shares = 1 / (1 + np.exp(-np.clip(scores @ weights, -30, 30)))
-        slope = scores.T @ (shares - is_known) / len(scores) + _RIDGE * weights
-        curvature = (scores.T * (shares * (1 - shares))) @ scores / len(scores) + _RIDGE * np.eye(len(weights))
-        weights -= np.linalg.solve(curvature, slope)
-    found: Floats = np.maximum(weights[:-1], 0)
-    return found if found.any() else np.ones(len(found))
 
 
 def set_threshold(probabilities: Floats, targets: Ints) -> float:

@@ -15,7 +15,7 @@ from inference.judge import (
 from inference.verdict import Familiarity, Verdict
 
 PROTOTYPES = directions(np.array([[4, 0, 0, 1], [0, 4, 0, 1]], "float32"))
-RULES = VerdictRules(PROTOTYPES, np.zeros(2), np.ones(2), np.ones(2), LEVELS, LEVELS, 0.9, 0.05)
+RULES = VerdictRules(PROTOTYPES, np.zeros(2), np.ones(2), LEVELS, LEVELS, 0.9, 0.05)
 SURE, TORN = np.array([0.95, 0.03, 0.02]), np.array([0.6, 0.38, 0.02])
 FAMILIAR = Familiarity(species=0.5, bird=0.5)
 

@@ -25,7 +25,6 @@ RULES = VerdictRules(
     directions(np.random.default_rng(0).random((6, 8), "float32")).astype("float16").astype("float32"),
     np.array([1.0, 2.0]),
     np.array([0.5, 0.25]),
-    np.array([1.0, 0.75]),
     LEVELS * 3,
     LEVELS / 2,
     0.95,
@@ -67,7 +66,7 @@ def test_what_was_written_is_read(folder):
     assert [path.name for path in folder.iterdir()] == [VERDICTS_FILE]
     read = load(folder)
     assert read.curve == CURVE
-    for name in ("prototypes", "means", "deviations", "weights", "species", "bird"):
+    for name in ("prototypes", "means", "deviations", "species", "bird"):
         np.testing.assert_array_equal(getattr(read.rules, name), getattr(RULES, name))
     assert (read.rules.set_threshold, read.rules.set_penalty) == (0.95, 0.05)
 
@@ -116,7 +115,7 @@ def test_a_file_with_a_flipped_bit_is_ignored(folder, caplog):
         {"prototypes": np.zeros(8, "float16")},
         {"quantiles": np.stack([LEVELS[::-1]] * 2)},
         {"quantiles": np.stack([LEVELS] * 3)},
-        {"scores": np.zeros((3, 2))},  # deviations of 0
+        {"scores": np.zeros((2, 2))},  # deviations of 0
         {"sets": np.array([np.inf, 0.05])},
         {"answered": np.full((2, 2), 1.5)},
         {"answered": np.zeros((3, 2))},
