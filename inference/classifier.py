@@ -112,22 +112,22 @@ class Classifier:
         seconds = (time.perf_counter() - started) / len(pixels)
         return [replace(answer, seconds=seconds) for answer in answers]
 
-    def pooled(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What verdicts rest on: pooled features ``float32[n, channels]`` and logits ``float32[n, species]``.
+    def pooled(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """What verdicts rest on: pooled features ``float32[n, channels]`` and probabilities ``float64[n, species]``.
 
         :param pixels: ``uint8[n, 224, 224, 3]``, RGB; n is 1 to ``batch_size``.
         :raises LookupError: the network does not end in global average pooling and one dense layer.
         """
         if self._head is None:
             raise LookupError("The network does not end in global average pooling and one dense layer.")
-        batch = np.zeros((BATCH_SIZE, *pixels.shape[1:]), dtype="uint8")
-        batch[: len(pixels)] = pixels
         if self._batch_scores is None:
-            maps = np.concatenate([self._scores(image[np.newaxis])[1].numpy() for image in pixels])
+            several = [[part.numpy() for part in self._scores(image[np.newaxis])] for image in pixels]
+            scores, features = (np.concatenate(parts) for parts in zip(*several, strict=True))
         else:
-            maps = self._batch_scores(batch)[1].numpy()[: len(pixels)]
-        features = finite(maps).mean(axis=(1, 2))
-        return features, self._head.scores(features)
+            batch = np.zeros((BATCH_SIZE, *pixels.shape[1:]), dtype="uint8")
+            batch[: len(pixels)] = pixels
+            scores, features = (part.numpy()[: len(pixels)] for part in self._batch_scores(batch))
+        return finite(features).mean(axis=(1, 2)), probabilities(scores, self._meaning)
 
     def _load_as_saved(self, model_file: Path, failure: Exception) -> None:
         """Run the network without optimization, because the optimized one fails.
@@ -203,17 +203,7 @@ class Classifier:
         confidences = probabilities(numbers, self._meaning)
         return [self._identification(*each) for each in zip(confidences, features.numpy(), strict=True)]
 
-    def _identification(
-        self,
-        confidences: NDArray[np.float64],
-        features: NDArray[np.float32],
-        logits: NDArray[np.float32] | None = None,
-    ) -> Identification:
-        """What is known of an image.
-
-        :param features: of the image, ``float32[rows, columns, channels]``.
-        :param logits: the combined ones of a closer look.
-        """
+    def _identification(self, confidences: NDArray[np.float64], features: NDArray[np.float32]) -> Identification:
         best = np.argsort(confidences)[::-1][:CANDIDATES]
         candidates = tuple(Candidate(self.labels[index], float(confidences[index])) for index in best)
         answer = Identification(candidates[0].label, candidates[0].confidence, candidates, self.sha256)
@@ -226,8 +216,7 @@ class Classifier:
         )
         if self._judge is None:
             return answer
-        pooled = finite(features).mean(axis=(0, 1))
-        familiarity = self._judge.familiarity(pooled, self._head.scores(pooled) if logits is None else logits)
+        familiarity = self._judge.familiarity(finite(features).mean(axis=(0, 1)), confidences)
         verdict, likely = self._judge.verdict(familiarity, confidences)
         return replace(answer, verdict=verdict, likely=likely, familiarity=familiarity)
 
@@ -245,11 +234,7 @@ class Classifier:
             return whole
         confidences = probabilities(np.stack([bird.scores for bird in birds]), Scores.LOGITS)
         first, *others = (
-            replace(
-                self._identification(confidence, bird.features, bird.scores),
-                region=bird.region,
-                wants_closer_look=False,
-            )
+            replace(self._identification(confidence, bird.features), region=bird.region, wants_closer_look=False)
             for confidence, bird in zip(confidences, birds, strict=True)
         )
         return replace(first, others=tuple(others))

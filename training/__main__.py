@@ -236,7 +236,7 @@ def save_and_evaluate(
 
     saved = keras.models.load_model(model, compile=False)
     answers = {name: recipe.probabilities(saved, split) for name, split in dataset.splits.items() if name != "train"}
-    verdicts, results = make_verdicts(dataset, network.before_last_layer(saved))
+    verdicts, results = make_verdicts(dataset, network.with_pooled_features(saved))
     card = build_card(model, dataset, state, recipe_options, temperature, answers, uncalibrated)
     write_card(options.output / CARD_FILE, card)
     write_verdicts(options.output, card.model.sha256, verdicts)

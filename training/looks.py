@@ -1,4 +1,4 @@
-"""What a network makes of pictures before its last layer: pooled features and logits."""
+"""What a network makes of pictures before its last layer: pooled features and probabilities."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -19,8 +19,8 @@ BATCH_SIZE = 8
 OPENED_AT_ONCE = 32 * BATCH_SIZE  # pictures; they take 40 MB
 
 Pixels = npt.NDArray[np.uint8]
-#: ``uint8[n, 224, 224, 3]`` -> pooled features ``float32[n, channels]``, and logits ``float32[n, labels]``; n is 1 to
-#: ``BATCH_SIZE``.
+#: ``uint8[n, 224, 224, 3]`` -> pooled features ``float32[n, channels]``, and probabilities ``float[n, labels]``; n is 1
+#: to ``BATCH_SIZE``.
 PooledNetwork = Callable[[Pixels], tuple[Floats, Floats]]
 
 log = logging.getLogger(__name__)
@@ -35,13 +35,13 @@ class Looks:
     :param paths: of the pictures.
     :param targets: the class index of each, ``int[n]``; -1 for pictures of none of the labels.
     :param features: pooled, ``float32[n, channels]``.
-    :param logits: ``float32[n, labels]``.
+    :param probabilities: ``float[n, labels]``.
     """
 
     paths: list[Path]
     targets: Ints
     features: Floats
-    logits: Floats
+    probabilities: Floats
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -64,9 +64,12 @@ def look_at(paths: Sequence[Path], targets: Ints, network: PooledNetwork, name: 
                 seen.append(network(np.stack([pixels for _number, pixels in batch])))
                 kept += [number for number, _pixels in batch]
             bar.update(len(numbers))
-    features, logits = (np.concatenate(part) for part in zip(*seen, strict=True)) if seen else (_NOTHING, _NOTHING)
+    features, probabilities = (
+        (np.concatenate(part) for part in zip(*seen, strict=True)) if seen else (_NOTHING, _NOTHING)
+    )
     # A training that diverged leaves a network that gives NaN.
-    return Looks([paths[number] for number in kept], targets[kept], np.nan_to_num(features), np.nan_to_num(logits))
+    features, probabilities = np.nan_to_num(features), np.nan_to_num(probabilities)
+    return Looks([paths[number] for number in kept], targets[kept], features, probabilities)
 
 
 def _pixels(path: Path) -> Pixels | None:

@@ -74,15 +74,13 @@ def whole_network(
     return keras.Model(images, head(base(scaled, training=None if train_batch_normalization else False)))
 
 
-def before_last_layer(network: keras.Model) -> PooledNetwork:
-    """The pooled features and the logits of a network that ``whole_network`` made, for some images."""
-    features = keras.Model(network.inputs, network.get_layer(POOLING).output)
-    kernel, bias = network.layers[-1].get_weights()
+def with_pooled_features(network: keras.Model) -> PooledNetwork:
+    """The pooled features and the probabilities that a network of ``whole_network`` gives for some images."""
+    both = keras.Model(network.inputs, [network.get_layer(POOLING).output, network.outputs[0]])
 
     def pooled(pixels: Pixels) -> tuple[Floats, Floats]:
-        images = pixels.astype("float32") / np.float32(255)
-        of_images = np.asarray(features.predict_on_batch(images), dtype="float32")
-        return of_images, of_images @ kernel + bias
+        features, probabilities = both.predict_on_batch(pixels.astype("float32") / np.float32(255))
+        return np.asarray(features), np.asarray(probabilities)
 
     return pooled
 

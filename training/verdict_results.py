@@ -10,7 +10,6 @@ from inference.judge import STRICTNESS, Judge, VerdictRules
 from inference.verdict import Verdict
 from inference.verdicts_file import AnsweredGroup
 
-from .evaluation import softmax
 from .looks import Looks
 
 STRICTNESSES = tuple(round(0.005 * step, 3) for step in range(41))  # of the curve: 0 to 0.2
@@ -44,8 +43,10 @@ class JudgedGroup:
     def __init__(self, name: str, looks: Looks, rules: VerdictRules) -> None:
         judge = Judge(rules)
         self._name, self._rules = name, rules
-        self._familiarities = [judge.familiarity(*each) for each in zip(looks.features, looks.logits, strict=True)]
-        self._probabilities = softmax(looks.logits.astype("float64"))
+        self._familiarities = [
+            judge.familiarity(*each) for each in zip(looks.features, looks.probabilities, strict=True)
+        ]
+        self._probabilities = looks.probabilities
         ranked = np.argsort(-self._probabilities, axis=1, kind="stable")
         is_right = ranked == looks.targets[:, np.newaxis]
         self._ranks = np.where(is_right.any(axis=1), is_right.argmax(axis=1), ranked.shape[1])

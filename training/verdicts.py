@@ -6,7 +6,7 @@ import numpy.typing as npt
 from inference import CANDIDATES
 from inference.judge import LEVELS, STRICTNESS, VerdictRules, directions, familiarity_scores, set_sizes
 
-from .evaluation import Floats, Ints, softmax
+from .evaluation import Floats, Ints
 from .looks import Looks
 
 # Each of these was chosen by the comparison in models/README.md.
@@ -27,12 +27,12 @@ def fit_rules(prototypes: Floats, known: Looks) -> VerdictRules:
     :param prototypes: from ``find_prototypes``.
     :param known: validation photos.
     """
-    scores = familiarity_scores(known.features, known.logits, prototypes)
+    scores = familiarity_scores(known.features, known.probabilities, prototypes)
     means, deviations = scores.mean(axis=0), np.maximum(scores.std(axis=0), 1e-9)
     totals = ((scores - means) / deviations).sum(axis=1)
     species, bird = (np.quantile(each, LEVELS, method="weibull") for each in (totals, scores[:, 1]))
     is_answered = totals >= np.interp(STRICTNESS, LEVELS, species)
-    probabilities = softmax(known.logits.astype("float64"))[is_answered]
+    probabilities = known.probabilities[is_answered]
     threshold = set_threshold(probabilities, known.targets[is_answered])
     return VerdictRules(prototypes, means, deviations, species, bird, threshold, SET_PENALTY)
 

@@ -46,25 +46,26 @@ def test_the_strictness_is_the_share_of_known_birds_that_are_refused():
 
 def test_a_photo_like_a_prototype_is_more_familiar_than_one_with_other_features():
     features = np.array([[3, 0, 0, 1], [0, 1, 3, 1], [0, 0, 9, 0]], "float32")
-    scores = familiarity_scores(features, np.zeros((3, 5), "float32"), PROTOTYPES)
-    assert scores[0, 1] > scores[1, 1] > scores[2, 1]
-    assert scores[2, 1] == 0
+    likeness = familiarity_scores(features, np.stack([SURE] * 3), PROTOTYPES)[:, 1]
+    assert likeness[0] > likeness[1] > likeness[2]
+    assert likeness[2] == 0
 
 
 def test_the_length_of_the_features_does_not_make_a_photo_familiar():
     features = np.array([[1, 2, 3, 4]], "float32")
-    logits = np.zeros((1, 5), "float32")
-    np.testing.assert_allclose(
-        familiarity_scores(features, logits, PROTOTYPES), familiarity_scores(100 * features, logits, PROTOTYPES), 1e-5
-    )
+    few, many = (familiarity_scores(each, SURE[np.newaxis], PROTOTYPES) for each in (features, 100 * features))
+    np.testing.assert_allclose(few, many, rtol=1e-5)
 
 
-def test_logits_that_stand_out_make_a_photo_familiar_and_a_number_added_to_all_of_them_does_not():
-    features = np.ones((3, 4), "float32")
-    logits = np.array([[9, 0, 0], [1, 0, 0], [8, -1, -1]], "float32")
-    energy = familiarity_scores(features, logits, PROTOTYPES)[:, 0]
-    assert energy[0] > energy[1]
-    assert energy[2] == pytest.approx(energy[0], rel=1e-5)
+def test_the_more_the_species_differ_in_probability_the_more_familiar_is_a_photo():
+    probabilities = np.array([[0.999, 0.0005, 0.0005], SURE, TORN, [0.34, 0.33, 0.33]])
+    contrast = familiarity_scores(np.ones((4, 4), "float32"), probabilities, PROTOTYPES)[:, 0]
+    assert sorted(contrast, reverse=True) == list(contrast)
+
+
+def test_a_probability_that_was_rounded_to_nothing_is_no_proof():
+    rounded = familiarity_scores(np.ones((1, 4), "float32"), np.array([[1.0, 0.0, 0.0]]), PROTOTYPES)
+    assert np.isfinite(rounded).all()
 
 
 def test_familiarity_counts_the_validation_photos_with_a_lower_score():
@@ -81,7 +82,7 @@ def test_a_score_that_is_no_number_is_familiar_to_nobody(score):
 
 def test_features_that_are_all_zero_are_no_bird():
     judge = Judge(RULES)
-    familiarity = judge.familiarity(np.zeros(4, "float32"), np.zeros(3, "float32"))
+    familiarity = judge.familiarity(np.zeros(4, "float32"), SURE)
     assert judge.verdict(familiarity, SURE)[0] is Verdict.NO_BIRD
 
 

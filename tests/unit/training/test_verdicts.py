@@ -38,7 +38,7 @@ def photos(count: int, noise: float, *, known: bool = True, seed: int = 0) -> Lo
     centres = CENTRES[targets] if known else rng.random((count, CHANNELS)) ** 4
     features = np.abs(centres + noise * rng.normal(size=(count, CHANNELS))).astype("float32")
     logits = (30 * directions(features) @ directions(CENTRES).T).astype("float32")
-    return Looks([Path(f"{number}.jpg") for number in range(count)], targets, features, logits)
+    return Looks([Path(f"{number}.jpg") for number in range(count)], targets, features, softmax(logits))
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_few_photos_without_a_mistake_are_enough_for_sure_answers():
 def colors(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A network that knows blue light from orange light."""
     features = pixels.mean(axis=(1, 2), dtype="float32") / 255
-    return features, np.stack([20 * features[:, 2], 20 * features[:, 0]], axis=1)
+    return features, softmax(np.stack([20 * features[:, 2], 20 * features[:, 0]], axis=1))
 
 
 @pytest.fixture(scope="module")
