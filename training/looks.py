@@ -25,7 +25,7 @@ PooledNetwork = Callable[[Pixels], tuple[Floats, Floats]]
 
 log = logging.getLogger(__name__)
 
-_NOTHING: Floats = np.zeros((0, 1), "float32")
+_NONE: list[tuple[Floats, Floats]] = [(np.zeros((0, 1)), np.zeros((0, 1)))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +64,8 @@ def look_at(paths: Sequence[Path], targets: Ints, network: PooledNetwork, name: 
                 seen.append(network(np.stack([pixels for _number, pixels in batch])))
                 kept += [number for number, _pixels in batch]
             bar.update(len(numbers))
-    features, probabilities = (
-        (np.concatenate(part) for part in zip(*seen, strict=True)) if seen else (_NOTHING, _NOTHING)
-    )
     # A training that diverged leaves a network that gives NaN.
-    features, probabilities = np.nan_to_num(features), np.nan_to_num(probabilities)
+    features, probabilities = (np.nan_to_num(np.concatenate(part)) for part in zip(*(seen or _NONE), strict=True))
     return Looks([paths[number] for number in kept], targets[kept], features, probabilities)
 
 
