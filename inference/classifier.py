@@ -19,9 +19,12 @@ from .folding import compute_in_bfloat16, fold_batch_normalization
 from .graph import find_input_range, last_activation, scores_shape
 from .head import HeadError, Scores, meaning_in_training, meaning_of_scores, probabilities
 from .input_range import InputRange, choose_range
+from .judge import STRICTNESS, Judge
 from .keras_files.network import load_network
+from .pooled_head import PooledHead, finite
 from .processor import usable_cores
 from .tracing import check_tensors, different_images, traced, traced_features
+from .verdicts_file import VERDICTS_FILE, load_verdicts
 
 if TYPE_CHECKING:
     from .pair import Pair
@@ -43,13 +46,20 @@ class Classifier:
     :param precision: of the network: ``float32``, or ``bfloat16``, which is faster on a processor that
         ``has_bfloat16`` and moves confidences a little.
     :param input_range: of the pixel values that it is given; by default the one that its first layers ask for.
+    :param strictness: the share of photos of known species, 0 to 1, that its verdicts may refuse.
     :raises PairError: Keras cannot load the model, the two files do not belong together, or the network does not score
         classes that exclude each other.
     """
 
     batch_size = BATCH_SIZE
 
-    def __init__(self, pair: "Pair", precision: str = "float32", input_range: InputRange | None = None) -> None:
+    def __init__(
+        self,
+        pair: "Pair",
+        precision: str = "float32",
+        input_range: InputRange | None = None,
+        strictness: float = STRICTNESS,
+    ) -> None:
         self.labels, self.sha256 = pair.labels, pair.sha256
         use_threads(usable_cores())
         let_gpu_memory_grow()
@@ -70,6 +80,7 @@ class Classifier:
             self._warm_up(model)
         except Exception as error:  # of any kind; the optimization may be at fault, so it is tried without
             self._load_as_saved(pair.model_file, error)
+        self._judge = find_judge(pair, self._head, strictness)
 
     def classify(self, pixels: NDArray[np.uint8], picture: NDArray[np.uint8] | None = None) -> Identification:
         """Name the species in an image.
@@ -103,6 +114,23 @@ class Classifier:
         answers = self._answers(*self._batch_scores(batch))[: len(pixels)]
         seconds = (time.perf_counter() - started) / len(pixels)
         return [replace(answer, seconds=seconds) for answer in answers]
+
+    def pooled(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """What verdicts rest on: pooled features ``float32[n, channels]`` and probabilities ``float64[n, species]``.
+
+        :param pixels: ``uint8[n, 224, 224, 3]``, RGB; n is 1 to ``batch_size``.
+        :raises LookupError: the network does not end in global average pooling and one dense layer.
+        """
+        if self._head is None:
+            raise LookupError("The network does not end in global average pooling and one dense layer.")
+        if self._batch_scores is None:
+            several = [[part.numpy() for part in self._scores(image[np.newaxis])] for image in pixels]
+            scores, features = (np.concatenate(parts) for parts in zip(*several, strict=True))
+        else:
+            batch = np.zeros((BATCH_SIZE, *pixels.shape[1:]), dtype="uint8")
+            batch[: len(pixels)] = pixels
+            scores, features = (part.numpy()[: len(pixels)] for part in self._batch_scores(batch))
+        return finite(features).mean(axis=(1, 2)), probabilities(scores, self._meaning)
 
     def _load_as_saved(self, model_file: Path, failure: Exception) -> None:
         """Run the network without optimization, because the optimized one fails.
@@ -139,8 +167,8 @@ class Classifier:
         if self._head is None or (activation != "softmax" and self._meaning is not Scores.LOGITS):
             self._head = None
             log.warning(
-                "There is no closer look at small birds, and no map of what the network looked at: it does not end in "
-                "global average pooling, one dense layer and a softmax."
+                "There is no closer look at small birds, no verdict such as that a photo shows no bird, and no map of "
+                "what the network looked at: it does not end in global average pooling, one dense layer and a softmax."
             )
 
     @cached_property
@@ -184,11 +212,16 @@ class Classifier:
         answer = Identification(candidates[0].label, candidates[0].confidence, candidates, self.sha256)
         if self._head is None:
             return answer
-        return replace(
+        answer = replace(
             answer,
             activation=self._head.activation_map(features, int(best[0])),
             wants_closer_look=self._takes_any_size and answer.confidence < SURE,
         )
+        if self._judge is None:
+            return answer
+        familiarity = self._judge.familiarity(finite(features).mean(axis=(0, 1)), confidences)
+        verdict, likely = self._judge.verdict(familiarity, confidences)
+        return replace(answer, verdict=verdict, likely=likely, familiarity=familiarity)
 
     def _look_closer(
         self, whole: Identification, features: NDArray[np.float32], picture: NDArray[np.uint8]
@@ -208,6 +241,23 @@ class Classifier:
             for confidence, bird in zip(confidences, birds, strict=True)
         )
         return replace(first, others=tuple(others))
+
+
+def find_judge(pair: "Pair", head: PooledHead | None, strictness: float) -> Judge | None:
+    """What gives verdicts on a network's answers; None if there are none, which is logged in one line."""
+    if head is None:  # which has been logged
+        return None
+    if not (pair.model_file.parent / VERDICTS_FILE).exists():
+        log.warning(
+            "%s has no verdicts, such as that a photo shows no bird: run python -m training.calibrate %s DATA, with "
+            "the photos that it was trained on.",
+            pair.model_file,
+            pair.model_file.parent,
+        )
+        return None
+    verdicts = load_verdicts(pair.model_file, pair.sha256)
+    is_for_head = verdicts and verdicts.rules.prototypes.shape[1] == len(head.kernel)
+    return Judge(verdicts.rules, strictness) if verdicts and is_for_head else None
 
 
 def use_threads(cores: int) -> None:

@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from .input_range import InputRange
+from .judge import STRICTNESS
 from .pair import Pair
 
 if TYPE_CHECKING:
@@ -11,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def load_classifier(
-    pair: Pair, precision: str, input_range: InputRange | None = None, strictness: float = 0.05
+    pair: Pair, precision: str, input_range: InputRange | None = None, strictness: float = STRICTNESS
 ) -> "Classifier":
     """Load a pair, in a process that does not train.
 
     :param precision: of the network, as ``Classifier`` takes it.
     :param input_range: of the pixel values that it is given; by default the one that its first layers ask for.
-    :param strictness: the share of known birds, 0 to 0.5, that may be called unknown.
+    :param strictness: the share of photos of known species, 0 to 1, that its verdicts may refuse.
     :raises PairError: the network cannot be used, the two files do not belong together, or one was replaced meanwhile.
     """
     # oneDNN may then keep weights in the order that suits it: a fifth less processor time. In a process that trains,
@@ -26,6 +27,6 @@ def load_classifier(
     from .classifier import Classifier
 
     try:
-        return Classifier(pair, precision, input_range)
+        return Classifier(pair, precision, input_range, strictness)
     finally:
         pair.check_unchanged()  # after a failure, too: a file that was half replaced is its likely reason

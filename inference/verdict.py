@@ -12,6 +12,11 @@ class Verdict(StrEnum):
     UNKNOWN_BIRD = "unknown_bird"  # it is a bird, but probably of none of the model's species
     NO_BIRD = "no_bird"  # it probably shows no bird
 
+    @property
+    def names_species(self) -> bool:
+        """Whether the answer counts, rather than being refused."""
+        return self in (Verdict.SURE, Verdict.UNSURE)
+
 
 @dataclass(frozen=True)
 class Familiarity:

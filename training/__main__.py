@@ -18,8 +18,10 @@ import keras
 
 from inference import CARD_FILE, IMAGE_SIZE, LABELS_FILE, MODEL_FILE, REPORT_FILE
 from inference.digest import sha256
+from inference.verdicts_file import write_verdicts
 
 from . import network, recipe
+from .calibrate import log_results, make_verdicts
 from .checkpoint import Checkpoint, CheckpointError, State
 from .data import SEED, Dataset, read_dataset
 from .evaluation import fit_temperature
@@ -29,7 +31,7 @@ from .missing import without_missing
 from .model_card import build_card, write_card
 from .others import OTHER_FOLDER
 from .pair import save_pair
-from .report import write_report
+from .report import VerdictReport, write_report
 from .start import is_model, read_start
 
 CHECKPOINT_FILE = "checkpoint.h5"
@@ -242,10 +244,19 @@ def save_and_evaluate(
 
     saved = keras.models.load_model(model, compile=False)
     answers = {name: recipe.probabilities(saved, split) for name, split in dataset.splits.items() if name != "train"}
+    verdicts, results = make_verdicts(dataset, network.with_pooled_features(saved))
     card = build_card(model, dataset, state, recipe_options, temperature, answers, uncalibrated)
     write_card(options.output / CARD_FILE, card)
+    write_verdicts(options.output, card.model.sha256, verdicts)
     report = options.output / REPORT_FILE
-    write_report(report, card, dataset, answers[card.evaluation_split], with_photos=not options.no_photographs)
+    write_report(
+        report,
+        card,
+        dataset,
+        answers[card.evaluation_split],
+        VerdictReport(verdicts.curve, results),
+        with_photos=not options.no_photographs,
+    )
     remove_examples(options.output)
     if options.examples:
         photos = choose_examples(dataset, answers, partial(recipe.probabilities, saved), card.unsure_below)
@@ -253,6 +264,7 @@ def save_and_evaluate(
         log.info("Examples: %s", count_of(sum(map(len, photos)), "photo"))
     for name, accuracy in card.accuracy.items():
         log.info("%s: top-1 %.2f %%, top-5 %.2f %%", name, 100 * accuracy.top1, 100 * accuracy.top5)
+    log_results(results)
     log.info("Details are in %s.", report)
 
 

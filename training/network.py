@@ -3,9 +3,14 @@
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 from inference.processor import has_bfloat16
 
+from .evaluation import Floats
+from .looks import Pixels, PooledNetwork
+
+POOLING = "pool"  # the name of that layer
 DROPOUT = 0.3  # share of pooled features dropped in training
 
 Head = Callable[[keras.KerasTensor], keras.KerasTensor]
@@ -38,7 +43,7 @@ def inception(weights: str | None) -> keras.Model:
 def classification_head(classes: int) -> Head:
     """Global average pooling, dropout and softmax; every call shares the same weights."""
     layers = [
-        keras.layers.GlobalAveragePooling2D(name="pool"),
+        keras.layers.GlobalAveragePooling2D(name=POOLING),
         keras.layers.Dropout(DROPOUT, name="dropout"),
         # In float32 under any policy: the loss takes the logarithm of its output.
         keras.layers.Dense(classes, activation="softmax", dtype="float32", name="species"),
@@ -67,6 +72,17 @@ def whole_network(
     images = keras.Input((size, size, 3), name="rgb")
     scaled = keras.layers.Rescaling(2.0, offset=-1.0)(images)  # InceptionV3 was trained on [-1, 1]
     return keras.Model(images, head(base(scaled, training=None if train_batch_normalization else False)))
+
+
+def with_pooled_features(network: keras.Model) -> PooledNetwork:
+    """The pooled features and the probabilities that a network of ``whole_network`` gives for some images."""
+    both = keras.Model(network.inputs, [network.get_layer(POOLING).output, network.outputs[0]])
+
+    def pooled(pixels: Pixels) -> tuple[Floats, Floats]:
+        features, probabilities = both.predict_on_batch(pixels.astype("float32") / np.float32(255))
+        return np.asarray(features), np.asarray(probabilities)
+
+    return pooled
 
 
 def divide_logits(network: keras.Model, temperature: float) -> None:

@@ -9,14 +9,17 @@ import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 
+from inference.judge import STRICTNESS
 from inference.model_card import CalibrationBin, CardFile, ConfusedPair, CoveragePoint, SpeciesEntry
 from inference.names import species_names
 from inference.photo import open_photo
+from inference.verdicts_file import VerdictCurve
 
 from .data import Dataset, Split
 from .evaluation import BINS, Floats, Ints
 from .examples import EXAMPLE_SIZE
 from .faults import Fault
+from .verdict_results import GroupResult
 
 EXTREMES = 10  # worst and best species that are shown
 CONFIDENCES = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)  # rows of the table of the coverage-accuracy curve
@@ -49,7 +52,27 @@ class ConfusedSpecies:
     examples: list[Example]
 
 
-def write_report(path: Path, card: CardFile, dataset: Dataset, probabilities: Floats, *, with_photos: bool) -> None:
+@dataclass(frozen=True)
+class VerdictReport:
+    """What the page says about verdicts.
+
+    :param curve: how many pictures get an answer at which strictness.
+    :param results: what becomes of each group of pictures at the default strictness.
+    """
+
+    curve: VerdictCurve
+    results: list[GroupResult]
+
+
+def write_report(
+    path: Path,
+    card: CardFile,
+    dataset: Dataset,
+    probabilities: Floats,
+    verdicts: VerdictReport,
+    *,
+    with_photos: bool,
+) -> None:
     """Write the page, replacing an old one as a whole: a reader never sees half of it.
 
     :param probabilities: ``float[photos, classes]`` of the split that the card's metrics were measured on.
@@ -70,6 +93,9 @@ def write_report(path: Path, card: CardFile, dataset: Dataset, probabilities: Fl
         reliability_diagram=reliability_diagram(card.calibration.bins),
         coverage_accuracy_chart=coverage_accuracy_chart(card.coverage_accuracy),
         coverage_accuracy_rows=[point for point in card.coverage_accuracy if point.confidence in CONFIDENCES],
+        verdicts=verdicts.results,
+        verdict_chart=verdict_chart(verdicts.curve),
+        strictness=STRICTNESS,
         worst=ranked[:shown],
         best=ranked[::-1][:shown],
         pairs=[
@@ -196,6 +222,19 @@ def coverage_accuracy_chart(curve: list[CoveragePoint]) -> str:
     least = min([60, *(coverage for coverage, _ in points.values())])  # leaves room for the words beside the marks
     axes.set(xlabel="photos that get an answer, %", ylabel="named correctly among them, %", xlim=(least - 5, 101))
     axes.grid(alpha=0.3)
+    return _svg(figure)
+
+
+def verdict_chart(curve: VerdictCurve) -> str:
+    """The share of each group of pictures that gets an answer, by strictness, as the ``src`` of an ``<img>``."""
+    figure = Figure(figsize=(5.4, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for group in curve.groups:
+        axes.plot([100 * each for each in curve.strictness], [100 * each for each in group.answered], label=group.name)
+    axes.axvline(100 * STRICTNESS, color=GRAY, linestyle=":", label="default")
+    axes.set(xlabel="known birds that may be refused, %", ylabel="pictures whose species is named, %", ylim=(-2, 102))
+    axes.grid(alpha=0.3)
+    axes.legend()
     return _svg(figure)
 
 

@@ -18,7 +18,7 @@ from tests.system.inference.test_classifier import PIXELS, load, saved
 __all__ = ["saved"]  # a fixture
 
 CLASSES = 3
-NO_HEAD = "There is no closer look at small birds, and no map of what the network looked at"
+NO_HEAD = "There is no closer look at small birds, no verdict such as that a photo shows no bird, and no map of"
 ONE_SIZE = "There is no closer look at small birds: "
 PICTURE = np.random.default_rng(1).integers(0, 256, (900, 1200, 3), dtype="uint8")
 

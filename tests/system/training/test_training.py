@@ -25,6 +25,7 @@ from inference.manifest import MANIFEST_FILE
 from inference.model_card import load_model_card
 from inference.pair import check_pair
 from inference.photo import Photo, open_photo
+from inference.verdicts_file import VERDICTS_FILE, load_verdicts, write_verdicts
 from tests.support.drawings import draw_goldfinch
 from tests.support.pictures import draw_pictures
 from tests.support.servers import ROOT
@@ -33,6 +34,7 @@ from training import network as networks
 from training import recipe
 from training.__main__ import fingerprint
 from training.batches import AUGMENTATION, Batches, augment, mixed, shown_small
+from training.calibrate import make_verdicts
 from training.checkpoint import BestEpoch, Checkpoint, CheckpointError, State
 from training.data import Dataset, Split, read_dataset
 from training.examples import write_examples
@@ -40,7 +42,7 @@ from training.faults import BrokenOffError
 from training.model_card import build_card, species_entries, write_card
 from training.network import WeightsError, classification_head, divide_logits, whole_network
 from training.pair import save_pair
-from training.report import write_report
+from training.report import VerdictReport, write_report
 from training.stages import Stage
 from training.start import is_model, read_start
 
@@ -394,7 +396,7 @@ def trained(tmp_path_factory, data, start) -> tuple[Path, str]:
 
 def test_a_training_leaves_the_pair_its_manifest_its_card_its_report_and_its_examples_and_nothing_else(trained):
     models, _ = trained
-    expected = {MODEL_FILE, LABELS_FILE, MANIFEST_FILE, CARD_FILE, REPORT_FILE, EXAMPLES_FOLDER}
+    expected = {MODEL_FILE, LABELS_FILE, MANIFEST_FILE, CARD_FILE, REPORT_FILE, VERDICTS_FILE, EXAMPLES_FOLDER}
     assert {path.name for path in models.iterdir()} == expected
     manifest = json.loads((models / MANIFEST_FILE).read_bytes())
     assert manifest == {
@@ -439,6 +441,17 @@ def test_the_app_gives_the_answers_that_the_card_counts(trained, data):
         correct = [classifier.classify(open_photo(path).pixels()).label == path.parent.name for path in photos]
         assert card["accuracy"][split] == {"top1": pytest.approx(np.mean(correct)), "top5": 1.0}
         assert f"{split}: top-1 {100 * np.mean(correct):.2f} %, top-5 100.00 %" in said
+
+
+def test_the_app_gives_verdicts_on_the_answers_of_a_trained_pair_and_the_report_says_how_well_they_work(trained, data):
+    models, said = trained
+    classifier = load_classifier(check_pair(models / MODEL_FILE, models / LABELS_FILE), "float32")
+    answers = [classifier.classify(open_photo(path).pixels()) for path in sorted(data.glob("test/*/*.jpg"))]
+    assert all(answer.verdict and answer.familiarity and 1 <= answer.likely <= 2 for answer in answers)
+    assert "What is said of photos that the network did not learn from:" in said
+    report = (models / REPORT_FILE).read_text(encoding="utf-8")
+    assert "When it gives no answer" in report
+    assert "How many pictures of anything else are refused was not measured" in report
 
 
 def test_the_app_reads_the_metrics_that_training_wrote(trained):
@@ -574,9 +587,13 @@ def test_a_training_that_diverged_still_leaves_a_card_and_a_report(tmp_path, dat
     (tmp_path / MODEL_FILE).write_bytes(b"a model")
     card = build_card(tmp_path / MODEL_FILE, dataset, state, {}, 1.0, answers, answers["validation"])
     write_card(tmp_path / CARD_FILE, card)
-    write_report(tmp_path / REPORT_FILE, card, dataset, answers["test"], with_photos=True)
+    verdicts, results = make_verdicts(dataset, lambda pixels: (np.full((len(pixels), 8), np.nan, "float32"),) * 2)
+    write_verdicts(tmp_path, card.model.sha256, verdicts)
+    report = VerdictReport(verdicts.curve, results)
+    write_report(tmp_path / REPORT_FILE, card, dataset, answers["test"], report, with_photos=True)
     written = read_card(tmp_path)
     assert written["history"] == [epoch | {"loss": None, "val_loss": None}]
     assert written["calibration"]["expected_calibration_error"] == {"validation": None, "test": None}
     assert load_model_card(tmp_path / MODEL_FILE, sha256(tmp_path / MODEL_FILE)).metrics is None
+    assert load_verdicts(tmp_path / MODEL_FILE, card.model.sha256)
     assert "named correctly (top-1)" in (tmp_path / REPORT_FILE).read_text(encoding="utf-8")
