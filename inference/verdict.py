@@ -28,16 +28,3 @@ class Familiarity:
 
     species: float
     bird: float
-
-
-@dataclass(frozen=True)
-class VerdictCurve:
-    """How many pictures are answered, measured on pictures that the network did not learn from.
-
-    :param strictness: shares of known birds that may be refused, 0 to 1, in ascending order.
-    :param answered: for each group of pictures, such as "known birds", the share that is answered at each strictness:
-        that is called neither ``UNKNOWN_BIRD`` nor ``NO_BIRD``.
-    """
-
-    strictness: tuple[float, ...]
-    answered: dict[str, tuple[float, ...]]

@@ -4,9 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference.verdict import VerdictCurve
+from inference.verdicts_file import VerdictCurve
 
 MAX_ROWS = 8  # besides the site's own
+
+#: What the groups of pictures are called on the page.
+GROUPS = {
+    "validation": "Known birds, which set the thresholds",
+    "test": "Known birds, which did not",
+    "other birds": "Other birds",
+    "others": "Other things",
+}
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ def curve_rows(curve: VerdictCurve, own: float) -> list[CurveRow]:
     measured = np.linspace(0, count - 1, min(count, MAX_ROWS)).round().astype(int)
     chosen = sorted({own, *(curve.strictness[index] for index in measured)})
     return [
-        CurveRow(each, tuple(_share(each, curve.strictness, shares) for shares in curve.answered.values()), each == own)
+        CurveRow(each, tuple(_share(each, curve.strictness, group.answered) for group in curve.groups), each == own)
         for each in chosen
     ]
 
@@ -42,3 +50,8 @@ def _share(at: float, strictness: tuple[float, ...], shares: tuple[float, ...]) 
     if not strictness or not strictness[0] <= at <= strictness[-1]:
         return None
     return float(np.interp(at, strictness, shares))
+
+
+def group_names(curve: VerdictCurve) -> list[str]:
+    """The groups of pictures in words for people."""
+    return [GROUPS.get(group.name, group.name) for group in curve.groups]

@@ -10,9 +10,10 @@ from inference import REPORT_FILE, Identification
 from inference.examples import Examples, load_examples
 from inference.model_card import ModelMetrics, SpeciesMetrics, load_model_card
 from inference.names import species_names
-from inference.verdict import Verdict, VerdictCurve
+from inference.verdict import Verdict
+from inference.verdicts_file import VerdictCurve, load_verdicts
 
-from .curve import CurveRow, curve_rows
+from .curve import CurveRow, curve_rows, group_names
 from .look_alikes import Confusion, LookAlike
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,11 @@ class ModelInfo:
     def _describes(self, identification: Identification) -> bool:
         # What was measured with this model says nothing about another one, which a worker may have.
         return identification.model == self.sha256
+
+    @property
+    def curve_groups(self) -> list[str]:
+        """The groups of pictures that the curve tells about, in words for people."""
+        return group_names(self.curve) if self.curve else []
 
     @cached_property
     def curve_rows(self) -> list[CurveRow]:
@@ -122,7 +128,8 @@ def read_model_info(
     """
     card = load_model_card(model_file, sha256)
     sha256 = card.sha256 if card else sha256 or ""
-    curve = read_curve(model_file, sha256)
+    verdicts = load_verdicts(model_file, sha256 or None)
+    curve = verdicts.curve if verdicts else None
     info = ModelInfo(
         sha256,
         labels,
@@ -134,15 +141,6 @@ def read_model_info(
         return info
     report = _read_report(model_file.parent / REPORT_FILE)
     return replace(info, metrics=card.metrics, report=report, examples=load_examples(model_file, sha256))
-
-
-def read_curve(model_file: Path, sha256: str) -> VerdictCurve | None:
-    """How many pictures are answered at which strictness; None, as nothing writes it yet.
-
-    :param model_file: the ``.h5``, which need not be there.
-    :param sha256: of that file; empty if it is not known.
-    """
-    return None
 
 
 def _read_report(path: Path) -> str | None:

@@ -89,7 +89,7 @@ def about() -> str:
         metrics=services.model_info.metrics,
         operators_threshold=services.model_info.operators_threshold,
         strictness=services.model_info.strictness,
-        curve=services.model_info.curve,
+        curve_groups=services.model_info.curve_groups,
         curve_rows=services.model_info.curve_rows,
         is_rate_limited=bool(services.settings.rate_limit),
     )

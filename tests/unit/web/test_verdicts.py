@@ -10,7 +10,8 @@ from PIL import Image
 from prometheus_client import REGISTRY
 
 from inference.model_card import ModelMetrics, SpeciesMetrics
-from inference.verdict import Verdict, VerdictCurve
+from inference.verdict import Verdict
+from inference.verdicts_file import AnsweredGroup, VerdictCurve
 from tests.support.api import IDENTIFICATIONS, MODEL, checked, photo_form
 from tests.support.drawings import encoded
 from tests.support.pages import percent_on, species_on
@@ -19,7 +20,13 @@ from web.curve import MAX_ROWS, curve_rows
 from web.model_info import ModelInfo
 
 LABELS = tuple(COLORS)
-CURVE = VerdictCurve((0.0, 0.1, 0.2), {"known birds": (1.0, 0.9, 0.8), "no birds": (0.5, 0.1, 0.05)})
+CURVE = VerdictCurve(
+    (0.0, 0.1, 0.2),
+    (
+        AnsweredGroup("test", 978, (1.0, 0.9, 0.8), (0.0, 0.01, 0.02)),
+        AnsweredGroup("others", 406, (0.5, 0.1, 0.05), (0.2, 0.7, 0.8)),
+    ),
+)
 CALIBRATED = ModelInfo(SHA256, LABELS, strictness=0.05, curve=CURVE)
 #: Yellow was taken for green by this model; it is not sure below 100 %.
 METRICS = ModelMetrics(
@@ -213,7 +220,10 @@ def test_the_api_says_how_strict_the_model_is_and_what_that_means(calibrated):
     assert model["strictness"] == 0.05
     assert model["curve"] == {
         "strictness": [0.0, 0.1, 0.2],
-        "answered": {"known birds": [1.0, 0.9, 0.8], "no birds": [0.5, 0.1, 0.05]},
+        "groups": [
+            {"name": "test", "pictures": 978, "answered": [1.0, 0.9, 0.8], "no_bird": [0.0, 0.01, 0.02]},
+            {"name": "others", "pictures": 406, "answered": [0.5, 0.1, 0.05], "no_bird": [0.2, 0.7, 0.8]},
+        ],
     }
 
 
@@ -245,7 +255,7 @@ def test_the_site_explains_its_verdicts_and_shows_how_many_pictures_are_answered
         assert words in page
     assert "This site accepts that about 5 % of these are." in page
     assert rows_on(page) == [
-        ["Known birds that may be refused", "Known birds", "No birds"],
+        ["Known birds that may be refused", "Known birds, which did not", "Other things"],
         ["0 %", "100.0", "50.0"],
         ["5 %, as here", "95.0", "30.0"],
         ["10 %", "90.0", "10.0"],
@@ -266,7 +276,7 @@ def test_a_site_whose_model_was_not_calibrated_says_that_it_names_one_of_its_spe
 
 def test_a_long_curve_becomes_a_short_table_with_both_its_ends_and_the_sites_own_strictness():
     points = tuple(number / 100 for number in range(51))
-    curve = VerdictCurve(points, {"known birds": tuple(1 - each for each in points)})
+    curve = VerdictCurve(points, (AnsweredGroup("test", 9, tuple(1 - each for each in points), (0.0,) * 51),))
     rows = curve_rows(curve, 0.033)
     assert len(rows) == MAX_ROWS + 1
     assert [rows[0].strictness, rows[-1].strictness] == [0, 0.5]

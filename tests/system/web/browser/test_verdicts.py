@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from inference.verdict import Verdict, VerdictCurve
+from inference.verdict import Verdict
+from inference.verdicts_file import AnsweredGroup, VerdictCurve
 from tests.support.browsing import Open, Serve, downloaded_list, keep_screenshot, photo_field, serious_faults
 from tests.support.seam import COLORS, PHOTO_OF, SHA256, ColorClassifier, HalvesClassifier
 from web.model_info import ModelInfo
@@ -28,9 +29,11 @@ PHONE = {"viewport": {"width": 320, "height": 640}, "has_touch": True}
 RESEMBLES = "Which of the birds that we know it resembles"
 CURVE = VerdictCurve(
     tuple(number / 100 for number in range(51)),
-    {group: tuple(share * (1 - number / 100) for number in range(51)) for group, share in
-     {"known birds": 1.0, "birds that it does not know": 0.4, "pictures without a bird": 0.1}.items()},
-)  # fmt: skip
+    tuple(
+        AnsweredGroup(name, 100, tuple(share * (1 - number / 100) for number in range(51)), (0.0,) * 51)
+        for name, share in [("validation", 1.0), ("test", 1.0), ("other birds", 0.4), ("others", 0.1)]
+    ),
+)
 CALIBRATED = ModelInfo(SHA256, tuple(COLORS), strictness=0.05, curve=CURVE)
 
 
