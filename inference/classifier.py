@@ -256,8 +256,12 @@ def find_judge(pair: "Pair", head: PooledHead | None, strictness: float) -> Judg
         )
         return None
     verdicts = load_verdicts(pair.model_file, pair.sha256)
-    is_for_head = verdicts and verdicts.rules.prototypes.shape[1] == len(head.kernel)
-    return Judge(verdicts.rules, strictness) if verdicts and is_for_head else None
+    if verdicts is None:
+        return None
+    if verdicts.rules.prototypes.shape[1] != len(head.kernel):
+        log.warning("The verdicts beside %s are ignored: they are for another number of features.", pair.model_file)
+        return None
+    return Judge(verdicts.rules, strictness)
 
 
 def use_threads(cores: int) -> None:

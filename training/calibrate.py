@@ -64,6 +64,8 @@ def calibrate_pair(pair: Path, data: Path) -> None:
     :raises DataError: the photos cannot be used, or are not those of the pair's labels.
     """
     model_file = pair / MODEL_FILE if pair.is_dir() else pair
+    if not model_file.is_file():
+        raise PairError(f"{model_file} is missing. Give the .h5 of a model pair, or the folder with {MODEL_FILE}.")
     checked = check_pair(model_file, model_file.parent / LABELS_FILE)
     dataset = for_labels(read_dataset(data), checked.labels)
     if dataset.faults:

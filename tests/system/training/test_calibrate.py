@@ -119,6 +119,16 @@ def test_the_verdicts_of_another_network_are_not_used(calibrated, tmp_path, capl
     assert "belongs to another model" in line
 
 
+def test_verdicts_for_another_number_of_features_are_not_used(calibrated, tmp_path, caplog):
+    shutil.copytree(calibrated[0], tmp_path / "pair")
+    with np.load(tmp_path / "pair" / VERDICTS_FILE) as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "pair" / VERDICTS_FILE, **{**arrays, "prototypes": arrays["prototypes"][:, :2]})
+    assert load(tmp_path / "pair").classify(np.zeros((224, 224, 3), "uint8")).verdict is None
+    [line] = [message for message in caplog.messages if "verdicts" in message.lower()]
+    assert line.endswith("are ignored: they are for another number of features.")
+
+
 def test_what_is_wrong_is_said_in_one_line(calibrated, data, tmp_path):
     status, said = calibrate(tmp_path / "nothing", data)
     assert (status, said.splitlines()[-1].startswith(f"calibrate: {tmp_path / 'nothing'}")) == (1, True)

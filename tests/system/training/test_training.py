@@ -516,7 +516,7 @@ def test_the_report_holds_everything_itself_and_escapes_what_labels_hold(trained
     assert "Blue &lt;i&gt;Light" in page
     assert "<i>Light" not in page
     assert "Amber Light" in page  # people read the name of the species
-    assert page.count("data:image/svg+xml;base64,") == 3
+    assert page.count("data:image/svg+xml;base64,") == 4
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
     assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
     assert "train/002.Amber_Light/broken.jpg" in page
