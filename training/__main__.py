@@ -21,6 +21,7 @@ from inference.digest import sha256
 
 from . import network, recipe
 from .checkpoint import Checkpoint, CheckpointError, State
+from .corrections import apply_decisions, find_decisions
 from .data import SEED, Dataset, read_dataset
 from .evaluation import fit_temperature
 from .examples import choose_examples, remove_examples, write_examples
@@ -65,6 +66,11 @@ def parse_options() -> argparse.Namespace:
         help="start from imagenet (default, downloaded), none, or a weights file",
     )
     parser.add_argument(
+        "--decisions",
+        type=Path,
+        help="file with decisions about labels (default: DATA/label_decisions.csv, if it is there)",
+    )
+    parser.add_argument(
         "--output", type=Path, default=Path("models"), help="folder for the pair (default: %(default)s)"
     )
     parser.add_argument(
@@ -101,7 +107,8 @@ def train_pair(options: argparse.Namespace) -> int:
     :return: the exit status.
     """
     keras.utils.set_random_seed(SEED)
-    dataset = read_dataset(options.data)
+    decisions = find_decisions(options.data, options.decisions)
+    dataset = apply_decisions(read_dataset(options.data), options.data, decisions)
     print_summary(dataset)
     recipe_options = {
         "weights": options.weights if options.weights in ("imagenet", "none") else Path(options.weights).name,

@@ -4,7 +4,7 @@ import random
 import unicodedata
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +68,13 @@ class Dataset:
     :param class_indices: the index of each label, in alphabetical order.
     :param splits: ``train``, ``validation`` and, where there are photos for it, ``test``.
     :param faults: what was wrong with the folder.
+    :param corrected: for ``test``, if decisions correct it: the class index of each photo, -1 for one to leave out.
     """
 
     class_indices: dict[str, int]
     splits: dict[str, Split]
     faults: list[Fault]
+    corrected: dict[str, npt.NDArray[np.int32]] = field(default_factory=dict)
 
 
 def read_dataset(data: Path) -> Dataset:
