@@ -42,7 +42,7 @@ def feature_extractor(weights: str) -> keras.Model:
     pooled = [keras.layers.GlobalAveragePooling2D()(base.get_layer(name).output) for name in LAYERS]
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3))
     scaled = keras.layers.Rescaling(2.0, offset=-1.0)(images)  # InceptionV3 was trained on [-1, 1]
-    return keras.Model(images, keras.layers.Concatenate()(keras.Model(base.inputs, pooled)(scaled)))
+    return keras.Model(images, keras.layers.Concatenate()(keras.Model(base.input, pooled)(scaled)))
 
 
 def _is_whole_network(path: Path) -> bool:
