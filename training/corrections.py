@@ -81,7 +81,7 @@ def _fault(split: str, decision: Decision, label: str) -> Fault:
     else:
         what, why, remedy = DROPPED, label, "left out"
     if split == "test":
-        return Fault(f"test photos {what}", decision.path, why, "evaluated both as they are and as corrected")
+        return Fault(f"{what}, in test", decision.path, why, "evaluated both as they are and as corrected")
     return Fault(what, decision.path, why, remedy)
 
 

@@ -1,5 +1,6 @@
 """Photos with wrong labels, the page on which somebody decides about them, and what training makes of it."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,18 +10,22 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from inference import CARD_FILE, MODEL_FILE, REPORT_FILE
+from inference.model_card import load_model_card
 from inference.photo import open_photo
 from tests.support.browsing import keep_screenshot, serious_faults
 from tests.support.pictures import draw_pictures
 from tests.support.servers import ROOT
+from training.checkpoint import BestEpoch, State
 from training.corrections import apply_decisions
 from training.data import Dataset, read_dataset
 from training.doubtful_labels import REVIEW_FILE
 from training.features import LAYERS, feature_extractor, pooled_features
 from training.label_decisions import DECISIONS_FILE, read_decisions
-from training.model_card import corrected_accuracy
+from training.model_card import build_card, write_card
 from training.near_duplicates import difference_hash
 from training.network import WeightsError
+from training.report import write_report
 
 BLUE, AMBER = "Blue <i>&Light", "Amber, “Light”"
 #: Blue photos in the folder of the others, and the other way round.
@@ -200,7 +205,31 @@ def test_weights_that_are_none_are_refused_in_one_sentence(data, tmp_path):
         feature_extractor(str(tmp_path / "broken.h5"))
 
 
-def test_the_accuracy_on_a_corrected_split_counts_the_photos_that_are_left_with_their_new_labels():
-    probabilities = np.eye(6)[[0, 1, 2, 3]]
-    measured = corrected_accuracy(probabilities, np.array([0, 0, 2, 5]), np.array([0, 1, -1, 5]))
-    assert (measured.photos, measured.relabelled, measured.left_out, measured.top1) == (3, 1, 1, 2 / 3)
+def test_card_and_report_say_how_good_the_network_is_on_test_as_it_is_and_as_corrected(tmp_path):
+    draw_pictures(tmp_path / BLUE, 30, "blue")
+    draw_pictures(tmp_path / AMBER, 30, "orange")
+    dataset = read_dataset(tmp_path)
+    paths = dataset.splits["test"].paths  # three of amber, then three of blue
+    rows = [f'"{paths[0].relative_to(tmp_path)}",relabel,{BLUE}', f'"{paths[1].relative_to(tmp_path)}",leave out,']
+    file = tmp_path / DECISIONS_FILE
+    file.write_text("\n".join(["path,decision,label", *rows]), encoding="utf-8")
+    dataset = apply_decisions(dataset, tmp_path, file)
+    answers = {
+        "validation": np.eye(2, dtype="float32")[dataset.splits["validation"].targets],
+        "test": np.eye(2, dtype="float32")[[1, 1, 0, 1, 1, 1]],
+    }
+    epoch = {"stage": 0, "epoch": 1, "loss": 0.5, "top1": 0.5, "val_loss": 0.5, "val_top1": 0.5}
+    (tmp_path / MODEL_FILE).write_bytes(b"a model")
+    state = State(0, 1, [epoch], BestEpoch(0, 1, 0.5, 0.5))
+    card = build_card(tmp_path / MODEL_FILE, dataset, state, {}, 1.0, answers, answers["validation"])
+    write_card(tmp_path / CARD_FILE, card)
+    written = json.loads((tmp_path / CARD_FILE).read_text())
+    assert written["accuracy"]["test"]["top1"] == 4 / 6
+    assert written["accuracy_corrected"] == {
+        "test": {"top1": 1, "top5": 1, "pictures": 5, "relabelled": 1, "left_out": 1}
+    }
+    write_report(tmp_path / REPORT_FILE, card, dataset, answers["test"], with_photos=False)
+    report = " ".join((tmp_path / REPORT_FILE).read_text().split())
+    assert "on the labels of test as they are. With 1 of them corrected and 1 photo left out" in report
+    assert "top-1 is 100.00 % and top-5 100.00 % of 5 photos" in report
+    assert load_model_card(tmp_path / MODEL_FILE, None).metrics.top1 == 4 / 6
