@@ -169,7 +169,7 @@ class CardFile(msgspec.Struct, kw_only=True):
     left_out: dict[str, Count] = {}
     evaluation_split: str = field(name="judged_on")
     accuracy: dict[str, Accuracy]
-    accuracy_corrected: dict[str, CorrectedAccuracy] = {}
+    accuracy_corrected: dict[str, CorrectedAccuracy] | UnsetType = UNSET
     species: list[SpeciesEntry]
     confused: list[ConfusedPair] = []
     calibration: Calibration

@@ -223,7 +223,7 @@ def save_and_evaluate(
         log.info("Examples: %s", count_of(sum(map(len, photos)), "photo"))
     for name, accuracy in card.accuracy.items():
         log.info("%s: top-1 %.2f %%, top-5 %.2f %%", name, 100 * accuracy.top1, 100 * accuracy.top5)
-    for name, corrected in card.accuracy_corrected.items():
+    for name, corrected in (card.accuracy_corrected or {}).items():
         log.info("%s as corrected: top-1 %.2f %%, top-5 %.2f %%", name, 100 * corrected.top1, 100 * corrected.top5)
     log.info("Details are in %s.", report)
 

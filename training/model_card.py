@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import PIL
+from msgspec import UNSET
 
 from inference import model_card as schema
 from inference.digest import sha256
@@ -71,7 +72,8 @@ def build_card(
             name: corrected_accuracy(probabilities[name], targets[name], corrected)
             for name, corrected in dataset.corrected.items()
             if (corrected != LEFT_OUT).any()
-        },
+        }
+        or UNSET,
         species=species_entries(dataset, probabilities),
         confused=[
             schema.ConfusedPair(labels=(labels[first], labels[second]), times=times)

@@ -16,6 +16,7 @@ from inference.photo import open_photo
 from tests.support.browsing import keep_screenshot, serious_faults
 from tests.support.pictures import draw_pictures
 from tests.support.servers import ROOT
+from training.__main__ import fingerprint
 from training.checkpoint import BestEpoch, State
 from training.corrections import apply_decisions
 from training.data import Dataset, read_dataset
@@ -203,6 +204,17 @@ def test_weights_that_are_none_are_refused_in_one_sentence(data, tmp_path):
     (tmp_path / "broken.h5").write_bytes(b"no weights")
     with pytest.raises(WeightsError, match="cannot be loaded"):
         feature_extractor(str(tmp_path / "broken.h5"))
+
+
+def test_a_checkpoint_belongs_to_a_training_with_the_same_decisions(data, tmp_path):
+    file = tmp_path / DECISIONS_FILE
+    dataset = read_dataset(data)
+    learned = dataset.splits["train"].paths[0].relative_to(data)
+    fingerprints = {fingerprint(dataset, Path("none"), {})}
+    for decision in (f"relabel,{BLUE}", "leave out,", "keep,"):
+        file.write_text(f'path,decision,label\n"{learned}",{decision}\n', encoding="utf-8")
+        fingerprints.add(fingerprint(apply_decisions(dataset, data, file), Path("none"), {}))
+    assert len(fingerprints) == 3  # to keep a label changes nothing
 
 
 def test_card_and_report_say_how_good_the_network_is_on_test_as_it_is_and_as_corrected(tmp_path):
