@@ -49,6 +49,14 @@ class Accuracy(msgspec.Struct):
     top5: Share
 
 
+class CorrectedAccuracy(Accuracy, kw_only=True):
+    """The same of the photos that are left of a split when its labels are corrected; some of them are relabelled."""
+
+    photos: AtLeastOne = field(name="pictures")
+    relabelled: Count
+    left_out: Count
+
+
 class TrainingPhotos(msgspec.Struct):
     """Number of photos of one species that the network learned from."""
 
@@ -145,6 +153,7 @@ class CardFile(msgspec.Struct, kw_only=True):
     :param left_out: number of photos and labels left out of the training, by reason.
     :param evaluation_split: the split that the metrics without a split's name were measured on.
     :param accuracy: of each split but ``train``.
+    :param accuracy_corrected: of ``test``, if somebody decided that labels in it are wrong.
     :param confused: the labels that are confused most.
     :param unsure_below: the confidence below which an answer is as likely wrong as right.
     :param coverage_accuracy: the coverage-accuracy curve.
@@ -160,6 +169,7 @@ class CardFile(msgspec.Struct, kw_only=True):
     left_out: dict[str, Count] = {}
     evaluation_split: str = field(name="judged_on")
     accuracy: dict[str, Accuracy]
+    accuracy_corrected: dict[str, CorrectedAccuracy] | UnsetType = UNSET
     species: list[SpeciesEntry]
     confused: list[ConfusedPair] = []
     calibration: Calibration

@@ -23,6 +23,7 @@ from inference.verdicts_file import write_verdicts
 from . import network, recipe
 from .calibrate import log_results, make_verdicts
 from .checkpoint import Checkpoint, CheckpointError, State
+from .corrections import apply_decisions, find_decisions
 from .data import SEED, Dataset, read_dataset
 from .evaluation import fit_temperature
 from .examples import choose_examples, remove_examples, write_examples
@@ -72,6 +73,11 @@ def parse_options() -> argparse.Namespace:
         help="start from imagenet (default, downloaded), none, a weights file, or the .h5 of an earlier model pair",
     )
     parser.add_argument(
+        "--decisions",
+        type=Path,
+        help="file with decisions about labels (default: DATA/label_decisions.csv, if it is there)",
+    )
+    parser.add_argument(
         "--output", type=Path, default=Path("models"), help="folder for the pair (default: %(default)s)"
     )
     parser.add_argument(
@@ -111,7 +117,8 @@ def train_pair(options: argparse.Namespace) -> int:
     from_pair = is_model(options.weights)
     if options.epochs is None:
         options.epochs = recipe.FURTHER_EPOCHS if from_pair else recipe.FINE_TUNING_EPOCHS
-    dataset = read_dataset(options.data)
+    decisions = find_decisions(options.data, options.decisions)
+    dataset = apply_decisions(read_dataset(options.data), options.data, decisions)
     print_summary(dataset)
     recipe_options = {
         "weights": options.weights if options.weights in ("imagenet", "none") else Path(options.weights).name,
@@ -264,6 +271,8 @@ def save_and_evaluate(
         log.info("Examples: %s", count_of(sum(map(len, photos)), "photo"))
     for name, accuracy in card.accuracy.items():
         log.info("%s: top-1 %.2f %%, top-5 %.2f %%", name, 100 * accuracy.top1, 100 * accuracy.top5)
+    for name, corrected in (card.accuracy_corrected or {}).items():
+        log.info("%s as corrected: top-1 %.2f %%, top-5 %.2f %%", name, 100 * corrected.top1, 100 * corrected.top5)
     log_results(results)
     log.info("Details are in %s.", report)
 

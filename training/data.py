@@ -69,12 +69,14 @@ class Dataset:
     :param splits: ``train``, ``validation`` and, where there are photos for it, ``test``.
     :param faults: what was wrong with the folder.
     :param others: pictures of none of the labels.
+    :param corrected: for ``test``, if decisions correct it: the class index of each photo, -1 for one to leave out.
     """
 
     class_indices: dict[str, int]
     splits: dict[str, Split]
     faults: list[Fault]
     others: Others = field(default_factory=Others)
+    corrected: dict[str, npt.NDArray[np.int32]] = field(default_factory=dict)
 
 
 def read_dataset(data: Path) -> Dataset:

@@ -9,15 +9,18 @@ from pathlib import Path
 import keras
 import numpy as np
 import PIL
+from msgspec import UNSET
 
 from inference import model_card as schema
 from inference.digest import sha256
 
 from . import recipe
 from .checkpoint import State
+from .corrections import LEFT_OUT
 from .data import SEED, Dataset
 from .evaluation import (
     Floats,
+    Ints,
     calibration_bins,
     calibration_error,
     confusion,
@@ -65,6 +68,12 @@ def build_card(
             name: schema.Accuracy(top1=top_k(answers, targets[name], 1), top5=top_k(answers, targets[name], 5))
             for name, answers in probabilities.items()
         },
+        accuracy_corrected={
+            name: corrected_accuracy(probabilities[name], targets[name], corrected)
+            for name, corrected in dataset.corrected.items()
+            if (corrected != LEFT_OUT).any()
+        }
+        or UNSET,
         species=species_entries(dataset, probabilities),
         confused=[
             schema.ConfusedPair(labels=(labels[first], labels[second]), times=times)
@@ -84,6 +93,23 @@ def build_card(
         best_epoch=schema.EpochNumber(stage=state.best.stage + 1, epoch=state.best.epoch),
         history=[{**epoch} for epoch in state.history],
         versions=versions(),
+    )
+
+
+def corrected_accuracy(probabilities: Floats, targets: Ints, corrected: Ints) -> schema.CorrectedAccuracy:
+    """The accuracy on a split as decisions correct it.
+
+    :param probabilities: the network's answers, ``float[photos, classes]``.
+    :param targets: ``int[photos]``, as the folders say.
+    :param corrected: ``int[photos]``, as decided; ``LEFT_OUT`` for a photo that does not count.
+    """
+    counts = corrected != LEFT_OUT
+    return schema.CorrectedAccuracy(
+        photos=int(counts.sum()),
+        relabelled=int((counts & (corrected != targets)).sum()),
+        left_out=int((~counts).sum()),
+        top1=top_k(probabilities[counts], corrected[counts], 1),
+        top5=top_k(probabilities[counts], corrected[counts], 5),
     )
 
 
