@@ -1,6 +1,5 @@
 """Batches of photos for Keras, augmented where the network learns from them."""
 
-import math
 import os
 import random
 from collections.abc import Sequence
@@ -32,7 +31,6 @@ AUGMENTATION: dict[str, Any] = {
     "tint": 0.1,  # and red, green and blue each by this one
     "blurred": 0.25,  # share of images
     "blur": 2.0,  # pixels at most
-    "mixed": 0.25,  # share of batches in which each image gets a part of another one
 }
 
 OTHERS = 1 / 8  # pictures of none of the labels in a batch, for each photo in it
@@ -93,9 +91,6 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         images, targets = self._images(chosen), one_hot(self.split.targets[chosen], self.classes)
         if not self.augmented:
             return images, targets
-        rng = np.random.default_rng((self.seed, self.epoch, index))
-        if rng.random() < AUGMENTATION["mixed"]:
-            images, targets = mixed(images, targets, rng)
         weights = targets @ self.weights
         others = self._others(index)
         if len(others):
@@ -144,24 +139,6 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
             reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
             self.failure = BrokenOffError(f"{path} can no longer be read ({reason})")
             raise self.failure from error
-
-
-def mixed(
-    images: npt.NDArray[np.float32], targets: npt.NDArray[np.float32], rng: np.random.Generator
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """A rectangle of each image replaced with that of another one, and the targets mixed by area.
-
-    CutMix (Yun et al. 2019, arXiv:1905.04899), with the same rectangle for the whole batch.
-    """
-    size, other = images.shape[1], rng.permutation(len(images))
-    side = size * math.sqrt(rng.random())
-    (left, right), (top, bottom) = (
-        (max(0, round(middle - side / 2)), min(size, round(middle + side / 2))) for middle in size * rng.random(2)
-    )
-    images = images.copy()
-    images[:, top:bottom, left:right] = images[other, top:bottom, left:right]
-    share = np.float32((bottom - top) * (right - left) / size**2)
-    return images, (1 - share) * targets + share * targets[other]
 
 
 def one_hot(targets: npt.NDArray[np.int32], classes: int) -> npt.NDArray[np.float32]:

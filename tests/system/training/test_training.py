@@ -33,7 +33,7 @@ from tests.support.small_training import small_network
 from training import network as networks
 from training import recipe
 from training.__main__ import fingerprint
-from training.batches import AUGMENTATION, Batches, augment, mixed, shown_small
+from training.batches import AUGMENTATION, Batches, augment, shown_small
 from training.calibrate import make_verdicts
 from training.checkpoint import BestEpoch, Checkpoint, CheckpointError, State
 from training.data import Dataset, Split, read_dataset
@@ -107,20 +107,6 @@ def test_some_pictures_of_none_of_the_labels_are_in_each_batch_and_all_labels_ar
         assert in_loss[10] == 1
     assert {tuple(with_others._others(index)) for index in range(5)} == {(number,) for number in range(36, 41)}
     assert len(batches(splits, augmented=False, others=others).paths) == 36
-
-
-def test_in_some_batches_each_image_gets_a_part_of_another_and_as_much_of_its_label():
-    images = np.stack([np.full((40, 40, 3), number, "float32") for number in range(4)])
-    targets = np.eye(4, dtype="float32")
-    shares = []
-    for seed in range(50):
-        new_images, new_targets = mixed(images, targets, np.random.default_rng(seed))
-        of_each = [[(image == number).all(axis=-1).mean() for number in range(4)] for image in new_images]
-        np.testing.assert_allclose(new_targets, of_each, atol=1e-6)
-        shares.append(1 - new_targets.max())
-    assert images[0].max() == 0
-    assert min(shares) < 0.1
-    assert max(shares) > 0.3
 
 
 def test_an_augmented_photo_has_the_wanted_size_and_shows_the_bird_or_part_of_it():
