@@ -99,7 +99,7 @@ def _seldom(wrong: npt.NDArray[np.bool_], limit: float) -> bool:
 
 
 def _normalized(vectors: Floats) -> Floats:
-    scaled: Floats = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return scaled
 
 

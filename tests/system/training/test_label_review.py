@@ -17,6 +17,7 @@ from tests.support.browsing import keep_screenshot, serious_faults
 from tests.support.pictures import draw_pictures
 from tests.support.servers import ROOT
 from training.__main__ import fingerprint
+from training.calibrate import make_verdicts
 from training.checkpoint import BestEpoch, State
 from training.corrections import apply_decisions
 from training.data import Dataset, read_dataset
@@ -26,7 +27,7 @@ from training.label_decisions import DECISIONS_FILE, read_decisions
 from training.model_card import build_card, write_card
 from training.near_duplicates import difference_hash
 from training.network import WeightsError
-from training.report import write_report
+from training.report import VerdictReport, write_report
 
 BLUE, AMBER = "Blue <i>&Light", "Amber, “Light”"
 #: Blue photos in the folder of the others, and the other way round.
@@ -240,8 +241,10 @@ def test_card_and_report_say_how_good_the_network_is_on_test_as_it_is_and_as_cor
     assert written["accuracy_corrected"] == {
         "test": {"top1": 1, "top5": 1, "pictures": 5, "relabelled": 1, "left_out": 1}
     }
-    write_report(tmp_path / REPORT_FILE, card, dataset, answers["test"], with_photos=False)
-    report = " ".join((tmp_path / REPORT_FILE).read_text().split())
-    assert "on the labels of test as they are. With 1 of them corrected and 1 photo left out" in report
-    assert "top-1 is 100.00 % and top-5 100.00 % of 5 photos" in report
+    verdicts, results = make_verdicts(dataset, lambda pixels: (pixels.mean(axis=(1, 2)), pixels[:, 0, 0, :2] / 255))
+    report = VerdictReport(verdicts.curve, results)
+    write_report(tmp_path / REPORT_FILE, card, dataset, answers["test"], report, with_photos=False)
+    page = " ".join((tmp_path / REPORT_FILE).read_text().split())
+    assert "on the labels of test as they are. With 1 of them corrected and 1 photo left out" in page
+    assert "top-1 is 100.00 % and top-5 100.00 % of 5 photos" in page
     assert load_model_card(tmp_path / MODEL_FILE, None).metrics.top1 == 4 / 6
