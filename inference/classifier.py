@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from . import CANDIDATES, IMAGE_SIZE, Candidate, Identification
 from .backend import keras, tf
-from .closer_look import SEARCH_SIDE, SURE, CloserLook
+from .closer_look import SEARCH_SIDE, SURE, WIDEST, CloserLook
 from .errors import PairError, first_line
 from .feature_map import find_pooled_head
 from .folding import compute_in_bfloat16, fold_batch_normalization
@@ -190,7 +190,7 @@ class Classifier:
         features = traced_features(self._model, self.input_range, self._head)
         try:
             # Its own graph cannot be checked: there the size of the image is open.
-            check_tensors(self._scores.get_concrete_function().graph, (SEARCH_SIDE / IMAGE_SIZE) ** 2)
+            check_tensors(self._scores.get_concrete_function().graph, WIDEST * (SEARCH_SIDE / IMAGE_SIZE) ** 2)
             features(np.zeros((1, IMAGE_SIZE, SEARCH_SIDE, 3), dtype="uint8"))
         except Exception as error:  # of any kind, as above
             log.warning("There is no closer look at small birds: %s", first_line(error))

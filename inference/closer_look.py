@@ -19,7 +19,8 @@ Map = NDArray[np.float32]
 Window = tuple[int, float]
 
 SURE = 0.98  # confidence; a photo about which the network is as sure as that gets no closer look
-SEARCH_SIDE = 3 * IMAGE_SIZE  # pixels, of a square with as many pixels as the image that is searched
+SEARCH_SIDE = 3 * IMAGE_SIZE  # pixels, of the shorter side of the image that is searched
+WIDEST = 4 / 3  # longer to shorter side; of a wider image no more pixels are searched than of one of this aspect
 STRIDE = 32  # pixels between two places of InceptionV3's feature map, about
 
 #: The windows in which birds are searched: the side in places, and how much the salience counts beside the scores. A
@@ -176,8 +177,8 @@ class CloserLook:
 
 
 def search_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height in pixels at which a photo is searched: its aspect, and about ``SEARCH_SIDE`` squared pixels."""
-    scale = min(1.0, SEARCH_SIDE / math.sqrt(width * height))
+    """Width and height in pixels at which a photo is searched: with its aspect, and not enlarged unless it is tiny."""
+    scale = min(1.0, SEARCH_SIDE / min(width, height), SEARCH_SIDE * math.sqrt(WIDEST / (width * height)))
     wide, high = (max(IMAGE_SIZE, round(scale * side)) for side in (width, height))
     return wide, high
 

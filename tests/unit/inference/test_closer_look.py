@@ -16,6 +16,7 @@ from inference.closer_look import (
     MOST_BIRDS,
     SEARCH_SIDE,
     TEMPERATURE,
+    WIDEST,
     WINDOWS,
     CloserLook,
     Look,
@@ -156,7 +157,8 @@ def test_the_evidence_is_the_highest_score_and_confidence_its_softmax():
 def test_a_photo_is_searched_at_its_aspect_and_at_a_size_that_is_limited(size):
     wide, high = search_size(*size)
     assert min(wide, high) >= IMAGE_SIZE
-    assert wide * high <= max(SEARCH_SIDE**2 * 1.01, 1792 * IMAGE_SIZE)
+    assert wide * high <= max(WIDEST * SEARCH_SIDE**2 * 1.01, 1792 * IMAGE_SIZE)
+    assert min(wide, high) <= SEARCH_SIDE
     if min(size) > IMAGE_SIZE:
         assert wide / high == pytest.approx(size[0] / size[1], rel=0.01)
 
