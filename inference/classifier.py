@@ -240,6 +240,9 @@ class Classifier:
             replace(self._identification(confidence, bird.features), region=bird.region, wants_closer_look=False)
             for confidence, bird in zip(confidences, birds, strict=True)
         )
+        # A part of a large bird looks less like a bird than all of it.
+        if whole.familiarity and first.familiarity and first.familiarity.bird <= whole.familiarity.bird:
+            return whole
         return replace(first, others=tuple(others))
 
 

@@ -138,3 +138,19 @@ def test_what_a_map_marks_is_what_the_network_looked_at(shipped, birds):
     assert len(marked) == 40
     assert marked.mean() > 2 * patches.mean()
     assert np.mean(marked > patches) > 0.6
+
+
+def test_a_bird_that_fills_a_photo_is_hardly_ever_taken_for_one_of_its_parts(shipped, birds):
+    paths = sorted(birds.glob("validation/*/*.jpg"))[::5]
+    right_without = right = looked = 0
+    for path in paths:
+        with Image.open(path) as photo:
+            large = photo.convert("RGB").resize((4 * photo.width, 4 * photo.height), Image.Resampling.BICUBIC)
+        photo = opened(large)
+        whole = shipped.classify(photo.pixels())
+        answer = shipped.classify(photo.pixels(), photo.picture()) if whole.wants_closer_look else whole
+        looked += whole.wants_closer_look
+        right_without += whole.label == path.parent.name
+        right += answer.label == path.parent.name
+    assert looked >= 20
+    assert right >= right_without - 0.015 * len(paths)
