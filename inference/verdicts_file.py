@@ -5,8 +5,10 @@ It holds arrays of numbers and short texts only, so nothing in it is run when it
 
 import logging
 import math
+import stat
 import zipfile
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -86,13 +88,24 @@ def write_verdicts(folder: Path, model_sha256: str, verdicts: Verdicts) -> None:
 def load_verdicts(model_file: Path, model_sha256: str | None) -> Verdicts | None:
     """Read the file beside a model. What is wrong with it is logged in one line and never raised.
 
+    A file that has not changed is read and complained about once, though the classifier and the page both want it.
+
     :param model_file: the ``.h5``; the file is in the same folder.
     :param model_sha256: of the ``.h5``; None if that file is not on this machine: any model's verdicts then count.
     :return: None if there is no such file, or if it belongs to another model.
     """
     path = model_file.parent / VERDICTS_FILE
-    if not path.is_file():
+    try:
+        status = path.stat()
+    except OSError:
         return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return _load(path, model_file.name, model_sha256, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=1)
+def _load(path: Path, model_name: str, model_sha256: str | None, _version: tuple[int, int, int]) -> Verdicts | None:
     try:
         arrays = _read_arrays(path)
         written_for = arrays["model_sha256"].item()
@@ -105,7 +118,7 @@ def load_verdicts(model_file: Path, model_sha256: str | None) -> Verdicts | None
         log.warning(
             "%s is ignored: it belongs to another model than %s; python -m training.calibrate makes a new one.",
             path,
-            model_file.name,
+            model_name,
         )
         return None
     return verdicts

@@ -23,6 +23,7 @@ from inference.verdicts_file import write_verdicts
 from . import network, recipe
 from .calibrate import log_results, make_verdicts
 from .checkpoint import Checkpoint, CheckpointError, State
+from .command import INTERRUPTED, path_argument
 from .corrections import apply_decisions, find_decisions
 from .data import SEED, Dataset, read_dataset
 from .evaluation import fit_temperature
@@ -37,7 +38,6 @@ from .start import is_model, read_start
 
 CHECKPOINT_FILE = "checkpoint.h5"
 FREE_SPACE = 2 * 2**30  # bytes; a checkpoint takes 430 MB, and there are two while one is replaced
-INTERRUPTED = 130  # exit status that shells use for Ctrl-C
 
 log = logging.getLogger("training")
 
@@ -64,7 +64,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument(
         "data",
-        type=lambda text: Path(os.path.expanduser(text)),  # some shells leave ~ as it is
+        type=path_argument,
         help="folder with <label>/*, or with train/<label>/*, validation/<label>/*, test/<label>/*",
     )
     parser.add_argument(

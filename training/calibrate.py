@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import sys
 import unicodedata
 from dataclasses import replace
@@ -16,6 +15,7 @@ from inference.loader import load_classifier
 from inference.pair import check_pair
 from inference.verdicts_file import VERDICTS_FILE, VerdictCurve, Verdicts, write_verdicts
 
+from .command import INTERRUPTED, path_argument
 from .data import Dataset, Split, read_dataset
 from .evaluation import Ints
 from .faults import DataError, count_of, fault_table
@@ -25,7 +25,6 @@ from .verdict_results import STRICTNESSES, GroupResult, JudgedGroup, results_tab
 from .verdicts import PHOTOS_FOR_PROTOTYPES, find_prototypes, fit_rules
 
 BIRDS_FOLDER = "birds"  # in _other/: other birds; the rest are other things
-INTERRUPTED = 130  # exit status that shells use for Ctrl-C
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +45,9 @@ def main() -> None:
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training.calibrate", description=__doc__)
-    parser.add_argument("pair", type=_path, help="the .h5, or the folder with it and class_indices.npy")
-    parser.add_argument("data", type=_path, help="the folder of labelled photos that it was trained on")
+    parser.add_argument("pair", type=path_argument, help="the .h5, or the folder with it and class_indices.npy")
+    parser.add_argument("data", type=path_argument, help="the folder of labelled photos that it was trained on")
     return parser.parse_args()
-
-
-def _path(text: str) -> Path:
-    return Path(os.path.expanduser(text))  # some shells leave ~ as it is
 
 
 def calibrate_pair(pair: Path, data: Path) -> None:

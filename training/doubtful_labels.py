@@ -12,6 +12,7 @@ os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # as the app does: t
 
 import numpy as np
 
+from .command import INTERRUPTED, path_argument
 from .confident_learning import Suspect, find_suspects, out_of_fold_probabilities
 from .corrections import LEFT_OUT, apply_decisions, find_decisions
 from .data import Dataset, Split, read_dataset
@@ -26,7 +27,6 @@ from .review_page import Doubt, write_review_page
 REVIEW_FILE = "label_review.html"
 SHOWN = 200  # suspects on the page; one takes about 50 kB
 COMPARED = 3  # photos of each of the two labels that are shown beside a suspect
-INTERRUPTED = 130  # exit status that shells use for Ctrl-C
 
 log = logging.getLogger("training.doubtful_labels")
 
@@ -48,9 +48,7 @@ def main() -> None:
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training.doubtful_labels", description=__doc__)
-    parser.add_argument(
-        "data", type=lambda text: Path(os.path.expanduser(text)), help="folder of labelled photos, as for training"
-    )
+    parser.add_argument("data", type=path_argument, help="folder of labelled photos, as for training")
     parser.add_argument(
         "--weights",
         default="imagenet",

@@ -4,18 +4,20 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
 from inference import IMAGE_SIZE
+from inference.errors import PairError
+from inference.keras_files.model_file import check_model_file
 from inference.photo import open_photo
 
 from .evaluation import Floats
 from .near_duplicates import difference_hash
 from .network import WeightsError, inception
+from .start import is_model
 
 #: Of the layers of an InceptionV3 that was trained on ImageNet, those whose features tell birds apart best. The last
 #: ones are too much about ImageNet's own classes.
@@ -31,26 +33,21 @@ def feature_extractor(weights: str) -> keras.Model:
     :return: ``float32[n, 224, 224, 3]``, RGB in [0, 1] -> ``float32[n, features]``.
     :raises WeightsError: it cannot be loaded.
     """
-    if _is_whole_network(Path(weights)):
+    if is_model(weights):
+        # It imports TensorFlow; other weights work with any backend of Keras.
+        from inference.keras_files.network import load_network
+
         try:
-            network = keras.models.load_model(weights, compile=False)
-            return keras.Model(network.inputs, network.layers[-1].input)
-        # Keras raises whatever h5py and its layers do.
-        except Exception as error:
-            raise WeightsError(f"The network {weights} cannot be loaded: {error}") from error
+            check_model_file(Path(weights))  # nothing in the file is run
+            network = load_network(Path(weights))
+        except PairError as error:
+            raise WeightsError(f"The network cannot be loaded: {error}") from error
+        return keras.Model(network.inputs, network.layers[-1].input)
     base = inception(weights)
     pooled = [keras.layers.GlobalAveragePooling2D()(base.get_layer(name).output) for name in LAYERS]
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3))
     scaled = keras.layers.Rescaling(2.0, offset=-1.0)(images)  # InceptionV3 was trained on [-1, 1]
     return keras.Model(images, keras.layers.Concatenate()(keras.Model(base.input, pooled)(scaled)))
-
-
-def _is_whole_network(path: Path) -> bool:
-    try:
-        with h5py.File(path) as file:
-            return "model_config" in file.attrs
-    except OSError:
-        return False  # "imagenet", or a file that will be refused with its reason
 
 
 def pooled_features(extractor: keras.Model, paths: list[Path]) -> tuple[Floats, list[int]]:

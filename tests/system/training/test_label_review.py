@@ -26,7 +26,7 @@ from training.features import LAYERS, feature_extractor, pooled_features
 from training.label_decisions import DECISIONS_FILE, read_decisions
 from training.model_card import build_card, write_card
 from training.near_duplicates import difference_hash
-from training.network import WeightsError
+from training.network import WeightsError, classification_head, whole_network
 from training.report import VerdictReport, write_report
 
 BLUE, AMBER = "Blue <i>&Light", "Amber, “Light”"
@@ -205,6 +205,30 @@ def test_weights_that_are_none_are_refused_in_one_sentence(data, tmp_path):
     (tmp_path / "broken.h5").write_bytes(b"no weights")
     with pytest.raises(WeightsError, match="cannot be loaded"):
         feature_extractor(str(tmp_path / "broken.h5"))
+
+
+def test_the_network_of_a_pair_gives_its_pooled_features_and_code_in_it_is_not_run(tmp_path):
+    network = whole_network(
+        keras.Sequential([keras.Input((224, 224, 3)), keras.layers.Conv2D(4, 9, strides=9)]),
+        classification_head(3),
+        224,
+    )
+    network.save(tmp_path / "pair.h5")
+    image = np.random.default_rng(0).random((1, 224, 224, 3), dtype="float32")
+    features = feature_extractor(str(tmp_path / "pair.h5")).predict_on_batch(image)
+    expected = keras.Model(network.input, network.get_layer("pool").output).predict_on_batch(image)
+    np.testing.assert_allclose(features, expected, atol=1e-6)
+    lambdas = keras.Sequential(
+        [
+            keras.Input((224, 224, 3)),
+            keras.layers.Lambda(lambda x: x),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3),
+        ]
+    )
+    lambdas.save(tmp_path / "lambda.h5")
+    with pytest.raises(WeightsError, match="The network cannot be loaded: "):
+        feature_extractor(str(tmp_path / "lambda.h5"))
 
 
 def test_a_checkpoint_belongs_to_a_training_with_the_same_decisions(data, tmp_path):

@@ -71,6 +71,13 @@ def test_what_was_written_is_read(folder):
     assert (read.rules.set_threshold, read.rules.set_penalty) == (0.95, 0.05)
 
 
+def test_a_file_of_another_model_is_complained_about_once_and_a_new_one_is_read(folder, caplog):
+    assert load(folder, "f" * 64) is load(folder, "f" * 64) is None
+    assert len(caplog.messages) == 1
+    write_verdicts(folder, "f" * 64, Verdicts(RULES, CURVE))
+    assert load(folder, "f" * 64).curve == CURVE
+
+
 def test_a_curve_without_groups_is_read(tmp_path):
     write_verdicts(tmp_path, SHA256, Verdicts(RULES, replace(CURVE, groups=())))
     assert load(tmp_path).curve.groups == ()
