@@ -16,7 +16,7 @@ from inference.errors import PhotoError
 from inference.photo import Photo, open_photo
 
 from .data import SEED, Split
-from .faults import BrokenOffError
+from .faults import BrokenOffError, printable
 
 # The keys appear in model_card.json and in the fingerprint of a checkpoint. Lengths in pixels are those at IMAGE_SIZE.
 AUGMENTATION: dict[str, Any] = {
@@ -137,7 +137,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
             return open_photo(path)
         except (PhotoError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
-            self.failure = BrokenOffError(f"{path} can no longer be read ({reason})")
+            self.failure = BrokenOffError(f"{printable(str(path))} can no longer be read ({reason})")
             raise self.failure from error
 
 

@@ -14,6 +14,7 @@ from inference.errors import PhotoError
 from inference.photo import open_photo
 
 from .evaluation import Floats, Ints
+from .faults import printable
 
 BATCH_SIZE = 8
 OPENED_AT_ONCE = 32 * BATCH_SIZE  # pictures; they take 40 MB
@@ -73,5 +74,5 @@ def _pixels(path: Path) -> Pixels | None:
     try:
         return open_photo(path).pixels()
     except (PhotoError, OSError) as error:
-        log.warning("%s is left out: %s", path, error)
+        log.warning("%s is left out: %s", printable(str(path)), error)
         return None
