@@ -15,6 +15,7 @@ from flask import Config
 
 from inference import LABELS_FILE, MAX_PIXELS, MAX_WAITING, MIN_SIDE, MODEL_FILE
 from inference.input_range import InputRange
+from inference.options import EngineName, NetworkOptions, Precision
 from inference.processor import has_bfloat16
 
 ROOT = Path(__file__).parent
@@ -29,7 +30,8 @@ DEFAULTS: dict[str, Any] = {
     "MAX_PIXELS": MAX_PIXELS,  # of a photo; reading more than 52 million may take too much memory
     "MAX_WAITING": MAX_WAITING,  # photos in the admission queue; with workers, jobs that none has started
     "INPUT_RANGE": "auto",  # of the pixel values that the network gets: "0-1", "0-255", "-1-1", or what its layers say
-    "PRECISION": "float32",  # of the network; "bfloat16" is faster on a processor with instructions for it
+    "ENGINE": "auto",  # what runs the network: "tensorflow", "onnx", or the faster one that can
+    "PRECISION": "auto",  # of the network: "int8" (if compiled), "float32", "bfloat16"; "auto": the first that there is
     "QUEUE_URL": "",  # of a Celery broker; without it the network runs in the web process
     "RESULT_URL": "",  # of the Redis that keeps the workers' answers; by default QUEUE_URL, if that is a Redis
     "RESULT_WAIT": 3,  # seconds until a person is told the position in the queue instead of waiting for the answer
@@ -46,7 +48,6 @@ CANNOT_START = 4  # exit status; after most others, gunicorn would restart the w
 LONGEST_RESULT_WAIT = 20  # seconds; each waiting client keeps a thread of the web process
 RATE_LIMIT_BEHIND_PROXIES = "60 per minute"  # three times as many photos as the page sends at once
 HIGHEST_STRICTNESS = 0.5  # beyond it, most of the birds that the model knows would be called unknown
-PRECISIONS = ("float32", "bfloat16")
 AUTO = "auto"
 REDIS_SCHEMES = ("redis", "rediss")
 BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp", "amqps", "pyamqp", "sqs")  # those that jobs/celery_config.py configures
@@ -90,13 +91,11 @@ class Settings:
     max_content_length: int
     max_pixels: int
     max_waiting: int
-    input_range: InputRange | None
-    precision: str
+    network: NetworkOptions
     queue_url: str
     result_url: str
     result_wait: float
     health_port: int
-    strictness: float
     unsure_below: float | None
     proxies: int
     rate_limit: str
@@ -129,13 +128,16 @@ def from_config(config: Mapping[str, Any]) -> Settings:
         max_content_length=config["MAX_CONTENT_LENGTH"],
         max_pixels=config["MAX_PIXELS"],
         max_waiting=config["MAX_WAITING"],
-        input_range=_input_range(config["INPUT_RANGE"]),
-        precision=_precision(config["PRECISION"]),
+        network=NetworkOptions(
+            engine=_engine(config["ENGINE"]),
+            precision=_precision(config["PRECISION"]),
+            input_range=_input_range(config["INPUT_RANGE"]),
+            strictness=_strictness(config["STRICTNESS"]),
+        ),
         queue_url=queue_url,
         result_url=result_url,
         result_wait=_result_wait(config["RESULT_WAIT"]),
         health_port=_health_port(config["HEALTH_PORT"]),
-        strictness=_strictness(config["STRICTNESS"]),
         unsure_below=_unsure_below(config["UNSURE_BELOW"]),
         proxies=config["PROXIES"],
         rate_limit=_rate_limit(config["RATE_LIMIT"], config["PROXIES"]),
@@ -173,15 +175,29 @@ def _input_range(input_range: Any) -> InputRange | None:
         raise SettingError(f"BIRD_INPUT_RANGE must be {AUTO} or one of {ranges}, not {input_range!r}.") from None
 
 
-def _precision(precision: Any) -> str:
-    if precision not in PRECISIONS:
-        raise SettingError(f"BIRD_PRECISION must be {' or '.join(PRECISIONS)}, not {precision!r}.")
-    if precision == "bfloat16" and not has_bfloat16():
+def _engine(engine: Any) -> EngineName | None:
+    if engine == AUTO:
+        return None
+    try:
+        return EngineName(engine)
+    except ValueError:
+        raise SettingError(f"BIRD_ENGINE must be {AUTO} or one of {', '.join(EngineName)}, not {engine!r}.") from None
+
+
+def _precision(precision: Any) -> Precision | None:
+    if precision == AUTO:
+        return None
+    try:
+        wanted = Precision(precision)
+    except ValueError:
+        choices = ", ".join(Precision)
+        raise SettingError(f"BIRD_PRECISION must be {AUTO} or one of {choices}, not {precision!r}.") from None
+    if wanted is Precision.BFLOAT16 and not has_bfloat16():
         raise SettingError(
             "BIRD_PRECISION=bfloat16 needs a processor with instructions for it (AVX512-BF16 or AMX-BF16), and "
             "none was found here. Leave it out."
         )
-    return str(precision)
+    return wanted
 
 
 def _rate_limit(limit: Any, proxies: int) -> str:

@@ -20,9 +20,13 @@ def contents(pyproject: str) -> dict[str, str]:
     project = tomllib.loads(pyproject)["project"]
     shared: list[str] = project["dependencies"]
     groups: dict[str, list[str]] = project["optional-dependencies"]
-    # Elastic Beanstalk copies one of the first two over requirements.txt: neither may refer to another file.
+    # Elastic Beanstalk copies one of the first three over requirements.txt: neither may refer to another file.
     files = {
         "requirements-web.txt": (f"The web process of a split deployment, {PYTHON}", shared + groups["web"]),
+        "requirements-serve.txt": (
+            f"The whole app, or a worker, with a compiled network; no TensorFlow. {PYTHON}",
+            shared + groups["web"] + groups["compiled"],
+        ),
         "requirements-worker.txt": (f"The worker of a split deployment, {PYTHON}", shared + groups["worker"]),
         "requirements.txt": (
             f"The whole app, in one process or as two services, and training. {PYTHON}",

@@ -1,6 +1,7 @@
 """Finds the pooling that a network ends in, and runs the network on images of any size."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,17 @@ from .pooled_head import PooledHead
 _PASSED = (keras.layers.Dropout, keras.layers.Flatten, keras.layers.Identity, keras.layers.ActivityRegularization)
 
 
-def find_pooled_head(model: keras.Model) -> PooledHead | None:
+@dataclass(frozen=True)
+class KerasHead(PooledHead):
+    """Such a head in a model of Keras.
+
+    :param pooling: the call of the pooling layer (Keras's ``Node``), whose input is the feature map.
+    """
+
+    pooling: Any
+
+
+def find_pooled_head(model: keras.Model) -> KerasHead | None:
     """The last layers of a network, if they are global average pooling, a dense layer and a softmax; otherwise None.
 
     :param model: as it was loaded, or folded.
@@ -34,7 +45,7 @@ def find_pooled_head(model: keras.Model) -> PooledHead | None:
         return None
     kernel = np.array(dense.kernel, dtype="float32")
     bias = np.array(dense.bias, dtype="float32") if dense.use_bias else np.zeros(kernel.shape[1], "float32")
-    return PooledHead(pooling, kernel, bias)
+    return KerasHead(kernel, bias, pooling)
 
 
 def run(model: keras.Model, images: tf.Tensor, pooling: Any) -> tuple[Any, tf.Tensor]:

@@ -148,10 +148,10 @@ def row_of_scores(output: Any) -> tf.Tensor:
     :raises ValueError: there are several rows of scores for an image.
     """
     (scores,) = keras.tree.flatten(output)
-    count, *places, classes = scores.shape
+    _count, *places, classes = scores.shape
     if any(side != 1 for side in places):
         raise ValueError(f"it gives scores for each of {'×'.join(map(str, places))} places of it.")
-    return tf.reshape(tf.cast(scores, tf.float32), (count, classes))
+    return tf.reshape(tf.cast(scores, tf.float32), (-1, classes))
 
 
 def last_activation(model: keras.Model) -> str:

@@ -6,7 +6,6 @@ convolutions, they take larger images, too; the dense layer, applied to a part o
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +15,10 @@ from numpy.typing import NDArray
 class PooledHead:
     """The dense layer.
 
-    :param pooling: the call of the pooling layer (Keras's ``Node``), whose input is the feature map.
     :param kernel: of the dense layer, ``float32[channels, n]``.
     :param bias: of the dense layer, ``float32[n]``.
     """
 
-    pooling: Any
     kernel: NDArray[np.float32]
     bias: NDArray[np.float32]
 

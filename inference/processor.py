@@ -1,12 +1,15 @@
-"""How many cores this process may use, and whether they compute in bfloat16."""
+"""How many cores this process may use, whether they compute in bfloat16, and whether there may be a GPU."""
 
 import os
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 
 _MEMBERSHIP = Path("/proc/self/cgroup")
 _GROUPS = Path("/sys/fs/cgroup")
+_DEVICES = Path("/dev")  # nvidia0 and so on; kfd of AMD; dxg in the Windows Subsystem for Linux
 _BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of x86 processors with instructions for bfloat16
 
 
@@ -24,6 +27,13 @@ def has_bfloat16() -> bool:
     """Whether the processor has instructions for bfloat16; False where there is no ``/proc/cpuinfo``."""
     cpuinfo = Path("/proc/cpuinfo")
     return cpuinfo.is_file() and not _BFLOAT16.isdisjoint(cpuinfo.read_text().split())
+
+
+def may_have_gpu() -> bool:
+    """Whether there may be a GPU that TensorFlow can use. A wrong yes costs a start the import of TensorFlow."""
+    if sys.platform == "darwin":
+        return find_spec("tensorflow-plugins") is not None  # of tensorflow-metal
+    return any(_DEVICES.glob("nvidia[0-9]*")) or (_DEVICES / "kfd").exists() or (_DEVICES / "dxg").exists()
 
 
 def _quotas() -> Iterator[float]:

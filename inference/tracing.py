@@ -1,19 +1,18 @@
-"""A network as a ``tf.function``, and images to try it on."""
+"""A network as a ``tf.function``."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from . import IMAGE_SIZE
 from .backend import keras, tf
-from .feature_map import run
+from .feature_map import KerasHead, run
 from .graph import row_of_scores
 from .input_range import InputRange
-from .pooled_head import PooledHead
 
 log = logging.getLogger(__name__)
+
+Network = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 MAX_TENSOR = 2**28  # numbers between two layers, 1 GiB: what VGG16 makes of MAX_SIDE × MAX_SIDE pixels
 
@@ -30,7 +29,7 @@ def check_tensors(graph: tf.Graph, enlargement: float = 1) -> None:
                 raise ValueError(f"{operation.name} makes {tensor.shape.num_elements()} numbers of it.")
 
 
-def traced(model: keras.Model, input_range: InputRange, head: PooledHead | None, count: int = 1) -> Any:
+def traced(model: keras.Model, input_range: InputRange, head: KerasHead | None, count: int = 1) -> Any:
     """The network as one ``tf.function``: ``uint8[count, 224, 224, 3]`` -> scores ``float32[count, n]``, and features.
 
     Calling it takes less than half of ``model.predict``'s time on a CPU. The features are the input of the pooling,
@@ -43,38 +42,45 @@ def traced(model: keras.Model, input_range: InputRange, head: PooledHead | None,
         log.warning(
             "The network takes %d×%d images: the %d×%d pixels are resized for it.", *size, IMAGE_SIZE, IMAGE_SIZE
         )
+    signature = [tf.TensorSpec((count, IMAGE_SIZE, IMAGE_SIZE, 3), tf.uint8)]
+    return tf.function(network_function(model, input_range, head), input_signature=signature)
+
+
+def network_function(model: keras.Model, input_range: InputRange, head: KerasHead | None) -> Network:
+    """The network as a function: pixels, ``uint8[n, height, width, 3]`` -> scores and features."""
 
     def scores(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        rgb = _scaled(pixels, input_range)
-        if None not in size:
-            rgb = tf.image.resize(rgb, size)  # changes nothing if it has that size already
+        rgb = _resized(_scaled(pixels, input_range), model)
         if head is None:
-            return row_of_scores(model(rgb, training=False)), tf.zeros((count, 0, 0, 0))
+            return row_of_scores(model(rgb, training=False)), tf.zeros((tf.shape(pixels)[0], 0, 0, 0))
         output, features = run(model, rgb, head.pooling)
         return row_of_scores(output), tf.cast(features, tf.float32)
 
-    return tf.function(scores, input_signature=[tf.TensorSpec((count, IMAGE_SIZE, IMAGE_SIZE, 3), tf.uint8)])
+    return scores
 
 
-def traced_features(model: keras.Model, input_range: InputRange, head: PooledHead) -> Any:
+def traced_features(model: keras.Model, input_range: InputRange, head: KerasHead) -> Any:
     """The network up to its pooling, for images of any size: ``uint8[n, height, width, 3]`` -> features."""
 
     def features(pixels: tf.Tensor) -> tf.Tensor:
-        _output, features = run(model, _scaled(pixels, input_range), head.pooling)
+        _output, features = run(model, _resized(_scaled(pixels, input_range), model), head.pooling)
         return tf.cast(features, tf.float32)
 
     return tf.function(features, input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
+
+
+def _resized(images: tf.Tensor, model: keras.Model) -> tf.Tensor:
+    """Images of the usual size in the size that the network takes; others stay as they are."""
+    size = model.input_shape[1:3]
+    if None in size or size == (IMAGE_SIZE, IMAGE_SIZE):
+        return images
+    if None not in images.shape[1:3]:
+        return tf.image.resize(images, size)
+    present = tf.shape(images)[1:3]
+    return tf.image.resize(images, tf.where(tf.reduce_all(present == IMAGE_SIZE), size, present))
 
 
 def _scaled(pixels: tf.Tensor, input_range: InputRange) -> tf.Tensor:
     """Pixel values in a range."""
     black, white = input_range.limits
     return tf.cast(pixels, tf.float32) / (255 / (white - black)) + black
-
-
-def different_images() -> NDArray[np.uint8]:
-    """Three images that have little in common, ``uint8[3, 224, 224, 3]``: blank, a gradient and noise."""
-    shape = (IMAGE_SIZE, IMAGE_SIZE, 3)
-    gradient = np.broadcast_to(np.linspace(0, 255, IMAGE_SIZE, dtype="uint8")[:, np.newaxis, np.newaxis], shape)
-    noise = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
-    return np.stack([np.zeros(shape, "uint8"), gradient, noise])

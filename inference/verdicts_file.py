@@ -4,17 +4,17 @@ It holds arrays of numbers and short texts only, so nothing in it is run when it
 """
 
 import logging
-import math
 import stat
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import read_array
 from .judge import LEVELS, VerdictRules
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 VERDICTS_FILE = "verdicts.npz"  # in the folder of the .h5
 MAX_VERDICTS_SIZE = 5 * 2**20  # bytes; with 121 species of 2,048 features it takes about 1.5 MB
 MAX_CURVE = 1000  # points, and likewise groups
-_READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 Array = NDArray[Any]
 
@@ -125,29 +124,14 @@ def _load(path: Path, model_name: str, model_sha256: str | None, _version: tuple
 
 
 def _read_arrays(path: Path) -> dict[str, Array]:
-    """The arrays in an uncompressed ``.npz`` file by their names.
+    """The arrays in the file by their names.
 
     :raises Exception: of any kind; it is no such file, or is too large.
     """
     if path.stat().st_size > MAX_VERDICTS_SIZE:
         raise ValueError("too large")
     with zipfile.ZipFile(path) as archive:
-        arrays = {}
-        for member in archive.infolist():
-            if member.compress_type != zipfile.ZIP_STORED:
-                raise ValueError("compressed: it might be far larger than the file")
-            with archive.open(member) as file:
-                arrays[member.filename.removesuffix(".npy")] = _read_array(file)
-    return arrays
-
-
-def _read_array(file: IO[bytes]) -> Array:
-    """A ``.npy`` file of numbers or texts. NumPy's own function allocates as much memory as the header asks for."""
-    shape, is_column_major, dtype = _READ_HEADER[np.lib.format.read_magic(file)](file)
-    if dtype.kind not in "fiU" or is_column_major:
-        raise ValueError("not an array that write_verdicts wrote")
-    content = file.read(MAX_VERDICTS_SIZE)
-    return np.frombuffer(content, dtype, math.prod(shape)).reshape(shape)
+        return {name.removesuffix(".npy"): read_array(archive, name, MAX_VERDICTS_SIZE) for name in archive.namelist()}
 
 
 def _verdicts(arrays: dict[str, Array]) -> Verdicts:

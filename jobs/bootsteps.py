@@ -101,7 +101,7 @@ class Heartbeat(bootsteps.StartStopStep):
     @property
     def _info(self) -> WorkerInfo:
         pair = self._process.pair
-        return WorkerInfo(self._name, pair.sha256, len(pair.labels), self._process.input_range)
+        return WorkerInfo(self._name, pair.sha256, len(pair.labels), self._process.engine)
 
     def _send_heartbeat(self) -> None:
         self._process.stop_if_model_failed()

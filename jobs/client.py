@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 from redis import RedisError
 
 from inference import Identification
-from inference.input_range import InputRange
+from inference.engine import EngineInfo
 from inference.regions import Region
 
 from . import NO_BROKER, NO_REDIS, QUEUE, TASK
@@ -105,14 +105,13 @@ class RemoteClassifier:
                 self._store.mark_fetched(job_id)
                 result.forget()
 
-    def input_range(self) -> InputRange | None:
-        """The range of the pixel values that the workers' networks are given; None if they do not all say the same."""
+    def engine_info(self) -> EngineInfo | None:
+        """How the workers' networks run; None if they do not all say the same."""
         try:
-            said = {worker.input_range for worker in self._store.state().workers}
+            said = {worker.engine for worker in self._store.state().workers}
         except UnavailableError:
             return None
-        known = [each for each in InputRange if {each} == said]
-        return known[0] if known else None
+        return said.pop() if len(said) == 1 else None
 
     def classify_batch(self, pixels: npt.NDArray[np.uint8]) -> list[Identification | PendingJob]:
         """Have workers name the species in several images, one after the other; see ``classify``.

@@ -5,16 +5,18 @@ its pool are forked from it. Each of them loads the network and works on one job
 """
 
 import ctypes
+import json
 import logging
 import multiprocessing
 import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 import settings
+from inference.engine import EngineInfo, engine_json, read_engine_info
 from inference.errors import PairError
 from inference.loader import load_classifier
 from inference.pair import Pair, check_pair
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_INPUT_RANGE = 10  # bytes of the spelling of an InputRange
+MAX_ENGINE = 1000  # bytes of an EngineInfo as JSON
 MAX_FAILURE = 1000  # bytes of the sentence that says why a pool process could not load the model
 RESTART = 1  # exit status with which systemd starts the worker again
 
@@ -62,7 +64,7 @@ class WorkerProcess:
         # Shared memory, in which a pool process tells the main process whether it has loaded the model, and how.
         self._loaded = multiprocessing.Semaphore(0)
         self._failure = multiprocessing.Array(ctypes.c_char, MAX_FAILURE)
-        self._input_range = multiprocessing.Array(ctypes.c_char, MAX_INPUT_RANGE)
+        self._engine = multiprocessing.Array(ctypes.c_char, MAX_ENGINE)
 
     @classmethod
     def from_environment(cls) -> "WorkerProcess":
@@ -83,14 +85,14 @@ class WorkerProcess:
     def load_model(self, **_signal: object) -> None:
         """Load the model before this pool process gets its first job. End the process if that fails."""
         try:
-            found = self.settings
-            self.classifier = self.load(self.pair, found.precision, found.input_range, strictness=found.strictness)
+            self.classifier = self.load(self.pair, self.settings.network)
         except Exception as error:
             reason = str(error) if isinstance(error, PairError) else f"{type(error).__name__}: {error}"
             self._failure.value = reason.encode()[: MAX_FAILURE - 1]
             os._exit(settings.CANNOT_START)  # Celery would only log an exception, and go on without a model
-        log.info(self.classifier.input_range_reason)
-        self._input_range.value = self.classifier.input_range.encode()
+        log.info("The network is run by %s.", self.classifier.engine.info)
+        log.info(self.classifier.engine.input_range_reason)
+        self._engine.value = json.dumps(asdict(self.classifier.engine.info)).encode()
         self._loaded.release()
 
     # --- In the main process
@@ -118,12 +120,13 @@ class WorkerProcess:
             stop_worker(self._failure.value.decode(errors="replace"), status)
 
     @property
-    def input_range(self) -> str:
-        """The range of the pixel values that the network is given; empty before a pool process has loaded it."""
-        return self._input_range.value.decode()
+    def engine(self) -> EngineInfo | None:
+        """How the network runs; None before a pool process has loaded it."""
+        return read_engine_info(json.loads(self._engine.value or b"null"))
 
     def health(self) -> Report:
         """What ``/healthz`` answers, and with which status."""
         if not self.takes_jobs.is_set():
             return {"reason": "The model is being loaded, or the queue cannot be reached."}, 503
-        return {"mode": "worker", "labels": len(self.pair.labels), "model": self.pair.sha256}, 200
+        about: dict[str, object] = {"mode": "worker", "labels": len(self.pair.labels), "model": self.pair.sha256}
+        return about | ({"engine": engine_json(self.engine)} if self.engine else {}), 200

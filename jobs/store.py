@@ -15,6 +15,8 @@ from redis import BlockingConnectionPool, Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from inference.engine import EngineInfo, read_engine_info
+
 from . import ANSWER_LIFETIME, LONGEST_WAIT, MAX_TRIES, NO_REDIS, NO_WORKER, TIME_LIMIT, lua
 from .errors import BusyError, JobLostError, UnavailableError, UnknownJobError
 from .pending import Position
@@ -53,13 +55,13 @@ class WorkerInfo:
     :param name: unique.
     :param model: the SHA-256 of its model file.
     :param labels: how many species it can name.
-    :param input_range: of the pixel values that its network is given, as ``InputRange`` spells it; empty if unknown.
+    :param engine: how its network runs; None if it does not say.
     """
 
     name: str
     model: str
     labels: int
-    input_range: str = ""
+    engine: EngineInfo | None = None
 
 
 @dataclass(frozen=True)
@@ -254,4 +256,4 @@ def _queue_state(waiting: int, mean_service_time: bytes | None, workers: list[by
 def _worker_info(text: bytes) -> WorkerInfo:
     """Read what a worker said about itself. It may be of another release and say less or more."""
     worker = json.loads(text)
-    return WorkerInfo(worker["name"], worker["model"], worker["labels"], worker.get("input_range", ""))
+    return WorkerInfo(worker["name"], worker["model"], worker["labels"], read_engine_info(worker.get("engine")))

@@ -229,6 +229,7 @@ def learn(
     )
     if start:
         start.fill_head(whole, dataset.class_indices)
+        recipe.undo_calibration(whole, start.known(dataset.splits["validation"], dataset.class_indices))
         plan = recipe.further_stages(options.epochs, new_labels=not start.knows_all(dataset.class_indices))
     else:
         plan = recipe.stages(options.weights, options.epochs)

@@ -47,14 +47,15 @@ def calibration_error(probabilities: Floats, targets: Ints) -> float:
     return sum(each.photos * abs(each.accuracy - each.confidence) for each in bins) / len(targets)
 
 
-def fit_temperature(probabilities: Floats, targets: Ints) -> float:
+def fit_temperature(probabilities: Floats, targets: Ints, smoothing: float = 0.0) -> float:
     """The temperature to divide logits by: it maximizes the likelihood of the labels (Guo et al. 2017, section 4.2).
 
     :param probabilities: softmax of the logits. Its logarithm is the logits up to a constant, which softmax ignores.
+    :param smoothing: of the labels (Szegedy et al. 2015, arXiv:1512.00567, section 7).
     :return: more than 1 for an overconfident network.
     """
     logits = np.log(np.maximum(probabilities.astype("float64"), 1e-30))
-    of_label = logits[np.arange(len(targets)), targets]
+    of_label = (1 - smoothing) * logits[np.arange(len(targets)), targets] + smoothing * logits.mean(axis=1)
     # The cross-entropy is convex in 1 / temperature: bisect for where its slope is 0.
     low, high = 1 / TEMPERATURES[1], 1 / TEMPERATURES[0]
     for _ in range(_BISECTIONS):

@@ -13,6 +13,7 @@ from inference import LABELS_FILE
 from inference.errors import PairError
 from inference.pair import check_pair
 
+from .data import Split
 from .network import WeightsError, inception
 
 LAST_OF_BACKBONE = "mixed10"  # Keras's name of the last layer of InceptionV3 before its pooling
@@ -36,6 +37,13 @@ class Start:
     def knows_all(self, class_indices: dict[str, int]) -> bool:
         """Whether there is nothing new among these labels."""
         return set(class_indices) <= set(self.labels)
+
+    def known(self, split: Split, class_indices: dict[str, int]) -> Split:
+        """The photos of a split whose labels it knows."""
+        of_known = np.isin(split.targets, [class_indices[label] for label in self.labels if label in class_indices])
+        return Split(
+            [path for path, known in zip(split.paths, of_known, strict=True) if known], split.targets[of_known]
+        )
 
     def fill_head(self, network: keras.Model, class_indices: dict[str, int]) -> None:
         """Give the last layer of a network what this one knows of the labels that both have."""

@@ -12,6 +12,7 @@ from werkzeug.http import parse_set_header
 from werkzeug.wrappers import Response
 
 from inference import CANDIDATES, Candidate, Identification
+from inference.engine import engine_json
 from inference.formats import FORMATS
 from inference.model_card import ModelMetrics, SpeciesMetrics
 from inference.regions import Region
@@ -70,10 +71,12 @@ def model() -> Response:
     """Which model it is, how good it is, and which photos are accepted."""
     services = current_services()
     model_info, settings = services.model_info, services.settings
+    engine = services.classifier.engine_info()
     return jsonify(
         sha256=model_info.sha256,
         species=len(services.classifier.labels),
-        input_range=services.classifier.input_range(),
+        engine=engine and engine_json(engine),
+        input_range=engine and engine.input_range,
         unsure_below=model_info.unsure_below,
         strictness=model_info.strictness,
         curve=asdict(model_info.curve) if model_info.curve else None,

@@ -3,6 +3,7 @@
 from flask import Blueprint, current_app, jsonify
 from werkzeug.wrappers import Response
 
+from inference.engine import engine_json
 from jobs import NO_WORKER
 from jobs.errors import UnavailableError
 
@@ -31,6 +32,8 @@ def check_health(services: Services) -> tuple[dict[str, object], int]:
         "labels": len(services.classifier.labels),
         "model": services.model_info.sha256,
     }
+    if not services.classifier.is_remote and (engine := services.classifier.engine_info()):
+        about["engine"] = engine_json(engine)
     try:
         uploads.check_writable(services.settings.uploads)
     except OSError as error:
@@ -44,5 +47,8 @@ def check_health(services: Services) -> tuple[dict[str, object], int]:
     if state is None:
         return {**about, "waiting": services.admission.waiting}, 200
     about["waiting"] = state.waiting
-    about["workers"] = [{"labels": worker.labels, "model": worker.model} for worker in state.workers]
+    about["workers"] = [
+        {"labels": worker.labels, "model": worker.model, "engine": worker.engine and engine_json(worker.engine)}
+        for worker in state.workers
+    ]
     return (about, 200) if state.workers else ({**about, "reason": NO_WORKER}, 503)

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference import Identification
-from inference.input_range import InputRange
+from inference.engine import EngineInfo
 from inference.loader import load_classifier
+from inference.options import NetworkOptions
 from inference.pair import Pair
 from inference.regions import Region
 from jobs.errors import UnknownJobError
@@ -22,20 +23,17 @@ class LocalClassifier:
     """A classifier that answers at once, so that no job is ever pending.
 
     :param pair: the model pair, checked.
-    :param precision: ``float32`` or ``bfloat16``.
-    :param input_range: of the pixel values that the network is given; None for what its first layers ask for.
-    :param strictness: the share of known birds, 0 to 0.5, that may be called unknown.
     :raises PairError: the pair cannot be loaded.
     """
 
     concurrency = 1
     is_remote = False
 
-    def __init__(self, pair: Pair, precision: str, input_range: InputRange | None, strictness: float) -> None:
-        self._network = load_classifier(pair, precision, input_range, strictness=strictness)
+    def __init__(self, pair: Pair, options: NetworkOptions) -> None:
+        self._network = load_classifier(pair, options)
         self.labels = self._network.labels
         self.batch_size = self._network.batch_size
-        self.input_range_reason = self._network.input_range_reason
+        self.input_range_reason = self._network.engine.input_range_reason
 
     def classify(
         self,
@@ -52,9 +50,9 @@ class LocalClassifier:
         """Name the species in up to ``batch_size`` images, ``uint8[n, 224, 224, 3]``."""
         return [*self._network.classify_batch(pixels)]
 
-    def input_range(self) -> InputRange | None:
-        """The range of the pixel values that the network is given."""
-        return self._network.input_range
+    def engine_info(self) -> EngineInfo | None:
+        """How the network runs."""
+        return self._network.engine.info
 
     def check(self) -> None:
         """Raise nothing: the network is always there."""

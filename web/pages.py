@@ -85,7 +85,7 @@ def about() -> str:
     services = current_services()
     return render_template(
         "about.html",
-        input_range=services.classifier.input_range(),
+        engine=services.classifier.engine_info(),
         metrics=services.model_info.metrics,
         operators_threshold=services.model_info.operators_threshold,
         strictness=services.model_info.strictness,

@@ -8,7 +8,7 @@ from flask import current_app
 
 from inference import Identification
 from inference.digest import sha256
-from inference.input_range import InputRange
+from inference.engine import EngineInfo
 from inference.labels import load_labels
 from inference.regions import Region
 from inference.sandbox import Sandbox
@@ -52,8 +52,8 @@ class PhotoClassifier(Protocol):
     def classify_batch(self, pixels: Pixels) -> list[Identification | PendingJob]:
         """Name the species in several images, ``uint8[n, 224, 224, 3]``."""
 
-    def input_range(self) -> InputRange | None:
-        """The range of the pixel values that the network is given; None if no worker says it."""
+    def engine_info(self) -> EngineInfo | None:
+        """How the network runs; None if the workers do not all say the same."""
 
     def check(self) -> None:
         """Raise what ``classify`` would raise, if no photo can be identified now."""
@@ -96,7 +96,7 @@ def load_classifier(settings: Settings) -> tuple[PhotoClassifier, str | None]:
     from .local import LocalClassifier
 
     pair = check_pair(settings.model, settings.labels)
-    return LocalClassifier(pair, settings.precision, settings.input_range, settings.strictness), pair.sha256
+    return LocalClassifier(pair, settings.network), pair.sha256
 
 
 def _sha256_if_there(model_file: Path) -> str | None:
@@ -154,7 +154,9 @@ def build_services(settings: Settings, sandbox: Sandbox) -> Services:
         AdmissionQueue(
             sandbox.read, classifier.classify, settings.max_waiting, classifier.concurrency, sandbox.read_picture
         ),
-        read_model_info(settings.model, model_sha256, classifier.labels, settings.unsure_below, settings.strictness),
+        read_model_info(
+            settings.model, model_sha256, classifier.labels, settings.unsure_below, settings.network.strictness
+        ),
         overload_delay=0 if classifier.is_remote else OVERLOAD_DELAY,
     )
 

@@ -157,11 +157,12 @@ def apply_settings(app: Flask, checked: Settings) -> None:
 def install(app: Flask, services: Services) -> None:
     """Give an application its services, warm it up, and let requests in."""
     app.extensions["birds"] = services
-    telemetry.describe_model(
-        services.model_info.sha256, len(services.classifier.labels), lambda: _count_waiting(services)
-    )
-    if not services.classifier.is_remote:
-        app.logger.info(services.classifier.input_range_reason)
+    classifier = services.classifier
+    info = None if classifier.is_remote else classifier.engine_info()
+    telemetry.describe_model(services.model_info.sha256, len(classifier.labels), info, lambda: _count_waiting(services))
+    if info:
+        app.logger.info("The network is run by %s.", info)
+        app.logger.info(classifier.input_range_reason)
         _warm_up(app, services)
     _readiness(app).announce()
 

@@ -20,6 +20,7 @@ from prometheus_client import (
 )
 from werkzeug.wrappers import Response
 
+from inference.engine import EngineInfo, engine_json
 from inference.verdict import Verdict
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -42,6 +43,7 @@ answers = Counter("bird_answers", "Photos answered at once by the verdict on the
 stage_seconds = Histogram("bird_stage_seconds", "Time that each stage of an answer took", ["stage"], buckets=BUCKETS)
 waiting = Gauge("bird_line_photos", "Photos in the queue; NaN if the queue does not answer")
 model = Info("bird_model", "The network that is loaded")
+engine = Info("bird_engine", "What runs the network; without labels if workers run it")
 
 for _outcome in OUTCOMES:
     photos.labels(_outcome)  # rate() misses the first event of a series that begins with it
@@ -60,13 +62,15 @@ def metrics() -> Response:
     return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
 
-def describe_model(sha256: str, labels: int, count_waiting: Callable[[], float]) -> None:
+def describe_model(sha256: str, labels: int, info: EngineInfo | None, count_waiting: Callable[[], float]) -> None:
     """Set the metrics that describe the process.
 
     :param labels: how many species the model knows.
+    :param info: how its network runs; None if workers run it.
     :param count_waiting: how many photos are in the queue.
     """
     model.info({"sha256": sha256, "labels": str(labels)})
+    engine.info(engine_json(info) if info else {})
     waiting.set_function(count_waiting)
 
 

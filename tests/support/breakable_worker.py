@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inference import Identification
-from inference.input_range import InputRange
 from inference.loader import load_classifier
+from inference.options import NetworkOptions
 from inference.pair import Pair
 from jobs import TASK
 from jobs.worker import app, process
@@ -28,10 +28,9 @@ TIME_LIMIT = 3  # seconds of a try, so that no test takes minutes
 class BreakableClassifier:
     """The real classifier, which some images do not reach."""
 
-    def __init__(self, pair: Pair, precision: str, input_range: InputRange | None, strictness: float) -> None:
-        self._classifier = load_classifier(pair, precision, input_range, strictness=strictness)
-        self.input_range = self._classifier.input_range
-        self.input_range_reason = self._classifier.input_range_reason
+    def __init__(self, pair: Pair, options: NetworkOptions) -> None:
+        self._classifier = load_classifier(pair, options)
+        self.engine = self._classifier.engine
 
     def classify(self, pixels: npt.NDArray[np.uint8]) -> Identification:
         match pixels[0, 0, 0]:

@@ -21,7 +21,9 @@ from jinja2 import FileSystemBytecodeCache
 
 import settings
 from inference import CANDIDATES, Candidate, Identification
+from inference.engine import EngineInfo
 from inference.input_range import InputRange
+from inference.options import EngineName, Precision
 from inference.regions import Region
 from inference.sandbox import Reading, Sandbox
 from inference.verdict import Familiarity, Verdict
@@ -53,6 +55,8 @@ PHOTO_OF = {
     Verdict.UNKNOWN_BIRD: (200, 130, 60),
     Verdict.NO_BIRD: (128, 128, 128),
 }
+
+ENGINE = EngineInfo(EngineName.TENSORFLOW, Precision.FLOAT32, "CPU", InputRange.ZERO_TO_ONE)
 
 
 class ColorClassifier:
@@ -100,9 +104,9 @@ class ColorClassifier:
         """Name the birds in several images."""
         return [self.classify(each) for each in pixels]
 
-    def input_range(self) -> InputRange | None:
+    def engine_info(self) -> EngineInfo | None:
         """As of a network that does not say what it wants."""
-        return InputRange.ZERO_TO_ONE
+        return ENGINE
 
     def check(self) -> None:
         """It is always there."""

@@ -12,6 +12,7 @@ from redis import ConnectionPool
 
 import settings
 from inference.input_range import InputRange
+from inference.options import NetworkOptions
 from settings import DEFAULTS, SettingError, Settings, from_config
 
 
@@ -39,7 +40,8 @@ def checked(**changed: Any) -> Settings:
         ("INPUT_RANGE", "0-256", "BIRD_INPUT_RANGE must be auto or one of 0-1, 0-255, -1-1, not '0-256'."),
         ("INPUT_RANGE", "", "BIRD_INPUT_RANGE must be auto or one of 0-1, 0-255, -1-1, not ''."),
         ("INPUT_RANGE", 255, "BIRD_INPUT_RANGE must be auto or one of 0-1, 0-255, -1-1, not 255."),
-        ("PRECISION", "float16", "BIRD_PRECISION must be float32 or bfloat16, not 'float16'."),
+        ("PRECISION", "float16", "BIRD_PRECISION must be auto or one of int8, float32, bfloat16, not 'float16'."),
+        ("ENGINE", "torch", "BIRD_ENGINE must be auto or one of tensorflow, onnx, not 'torch'."),
         ("STRICTNESS", "5 %", "BIRD_STRICTNESS must be a share of known birds from 0 to 0.5, not '5 %'."),
         ("STRICTNESS", 0.51, "BIRD_STRICTNESS must be a share of known birds from 0 to 0.5, not 0.51."),
         ("STRICTNESS", -0.01, "BIRD_STRICTNESS must be a share of known birds from 0 to 0.5, not -0.01."),
@@ -256,7 +258,7 @@ def test_bfloat16_is_refused_where_the_processor_does_not_have_it(monkeypatch, h
     # A stand-in for the processors that have it, and for those that do not: the one here is only one of them.
     monkeypatch.setattr(settings, "has_bfloat16", lambda: has_it)
     if has_it:
-        assert checked(PRECISION="bfloat16").precision == "bfloat16"
+        assert checked(PRECISION="bfloat16").network.precision == "bfloat16"
     else:
         with pytest.raises(SettingError, match=r"^BIRD_PRECISION=bfloat16 needs a processor .* Leave it out\.$"):
             checked(PRECISION="bfloat16")
@@ -265,20 +267,18 @@ def test_bfloat16_is_refused_where_the_processor_does_not_have_it(monkeypatch, h
 @pytest.mark.parametrize(("text", "share"), [("0", 0), ("0.2", 0.2), ("0.5", 0.5)])
 def test_the_share_of_known_birds_that_may_be_refused_can_be_set_in_the_environment(monkeypatch, text, share):
     monkeypatch.setenv("BIRD_STRICTNESS", text)
-    assert settings.from_environment().strictness == share
+    assert settings.from_environment().network.strictness == share
 
 
 @pytest.mark.parametrize("input_range", InputRange)
 def test_a_range_of_pixel_values_can_be_set_in_the_environment(monkeypatch, input_range):
     monkeypatch.setenv("BIRD_INPUT_RANGE", input_range.value)
-    assert settings.from_environment().input_range is input_range
+    assert settings.from_environment().network.input_range is input_range
 
 
 def test_the_default_settings_can_be_used():
-    assert checked().precision == "float32"
-    assert checked().input_range is None
+    assert checked().network == NetworkOptions(engine=None, precision=None, input_range=None, strictness=0.05)
     assert checked().unsure_below is None
-    assert checked().strictness == 0.05
     assert checked().max_content_length == 10 * 2**20
 
 

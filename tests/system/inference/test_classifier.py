@@ -15,6 +15,7 @@ from inference.classifier import Classifier
 from inference.errors import PairError
 from inference.keras_files.model_file import check_model_file
 from inference.loader import load_classifier
+from inference.options import NetworkOptions, Precision
 from inference.pair import check_pair
 from inference.photo import open_photo
 from inference.processor import has_bfloat16
@@ -51,7 +52,7 @@ def saved(tmp_path):
 
 def load(model_file: Path, labels_file: Path, precision: str = "float32") -> Classifier:
     """The classifier as the app has it."""
-    return load_classifier(check_pair(model_file, labels_file), precision)
+    return load_classifier(check_pair(model_file, labels_file), NetworkOptions(precision=Precision(precision)))
 
 
 def confidences(pair: tuple[Path, Path], pixels: np.ndarray) -> dict[str, float]:

@@ -26,7 +26,7 @@ def pair(tmp_path: Path) -> Pair:
 
 
 def test_a_classifier_has_the_labels_and_the_sha256_of_the_files_that_were_checked(pair):
-    classifier = load_classifier(pair, "float32")
+    classifier = load_classifier(pair)
     assert classifier.labels == pair.labels == tuple(f"bird {index}" for index in range(10))
     assert classifier.sha256 == pair.sha256 == sha256(pair.model_file)
     assert classifier.classify(np.zeros((224, 224, 3), "uint8")).model == pair.sha256
@@ -55,16 +55,16 @@ def test_a_file_that_is_replaced_after_the_check_stops_the_start(pair, name):
     shutil.copy2(path, new)  # even with the same time of change
     os.replace(new, path)
     with pytest.raises(PairError, match=rf"{name} was replaced while it was being loaded; start again\.$"):
-        load_classifier(pair, "float32")
+        load_classifier(pair)
 
 
 def test_a_file_that_is_overwritten_or_removed_after_the_check_stops_the_start(pair):
     pair.model_file.write_bytes(b"half of a file")
     with pytest.raises(PairError, match=r"model\.h5 was replaced while it was being loaded"):
-        load_classifier(pair, "float32")
+        load_classifier(pair)
     pair.model_file.unlink()
     with pytest.raises(PairError, match=r"model\.h5 was replaced while it was being loaded"):
-        load_classifier(pair, "float32")
+        load_classifier(pair)
 
 
 def test_a_file_that_is_replaced_during_the_loading_stops_the_start(pair, monkeypatch):
@@ -77,4 +77,4 @@ def test_a_file_that_is_replaced_during_the_loading_stops_the_start(pair, monkey
 
     monkeypatch.setattr(keras.models, "load_model", load_while_training_saves)
     with pytest.raises(PairError, match=r"class_indices\.npy was replaced while it was being loaded"):
-        load_classifier(pair, "float32")
+        load_classifier(pair)

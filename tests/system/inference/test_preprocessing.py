@@ -15,6 +15,7 @@ from inference.errors import PairError
 from inference.graph import find_input_range
 from inference.input_range import InputRange
 from inference.loader import load_classifier
+from inference.options import NetworkOptions
 from inference.pair import check_pair
 from tests.system.inference.test_classifier import PIXELS
 
@@ -109,7 +110,9 @@ def loaded(tmp_path):
     def load(model: keras.Model, input_range: InputRange | None = None) -> Classifier:
         model.save(tmp_path / "model.h5")
         np.save(tmp_path / "labels.npy", {f"bird {index}": index for index in range(CLASSES)})
-        return load_classifier(check_pair(tmp_path / "model.h5", tmp_path / "labels.npy"), "float32", input_range)
+        return load_classifier(
+            check_pair(tmp_path / "model.h5", tmp_path / "labels.npy"), NetworkOptions(input_range=input_range)
+        )
 
     return load
 
@@ -124,7 +127,7 @@ def confidences(loaded: Classifier) -> list[float]:
 def test_a_network_gets_the_pixel_values_that_its_first_layers_ask_for(loaded, wanted, first):
     model = network(first())
     app = loaded(model)
-    assert app.input_range == wanted
+    assert app.engine.info.input_range == wanted
     (expected,) = model.predict(SCALED[wanted], verbose=0)
     np.testing.assert_allclose(confidences(app), expected, atol=1e-4)
 
@@ -143,7 +146,7 @@ def test_a_network_gets_the_pixel_values_that_its_first_layers_ask_for(loaded, w
 def test_the_kind_of_network_makes_no_difference(loaded, build):
     model = build()
     app = loaded(model)
-    assert app.input_range == "0-255"
+    assert app.engine.info.input_range == "0-255"
     np.testing.assert_allclose(confidences(app), np.array(model(PIXELS[:1]))[0], atol=1e-4)
 
 
@@ -167,7 +170,7 @@ def test_an_efficientnet_that_was_saved_whole_says_what_it_says_in_keras(loaded)
     assert find_input_range(network(sequence(layers.Rescaling(255.0), base))) == "0-1"
     model = network(base)
     app = loaded(model)
-    assert app.input_range == "0-255"
+    assert app.engine.info.input_range == "0-255"
     np.testing.assert_allclose(confidences(app), model.predict(PHOTO, verbose=0)[0], atol=1e-4)
 
 

@@ -33,7 +33,7 @@ def test_a_quota_that_a_process_is_really_under_limits_tensorflow(half_a_core):
         pytest.skip("one core cannot be limited")
     program = (
         f"import os; open('{half_a_core}/cgroup.procs', 'w').write(str(os.getpid()))\n"
-        "from inference.classifier import tf, use_threads; from inference.processor import usable_cores\n"
+        "from inference.tensorflow_engine import tf, use_threads; from inference.processor import usable_cores\n"
         "use_threads(usable_cores())\n"
         "print(usable_cores(), tf.config.threading.get_intra_op_parallelism_threads(),"
         " tf.config.threading.get_inter_op_parallelism_threads())"

@@ -57,4 +57,4 @@ def worker(redis: Broker) -> Iterator[psutil.Process]:
 @pytest.fixture(scope="module")
 def network() -> Classifier:
     """The same network in this process, to know the right answers."""
-    return load_classifier(check_pair(KERAS2 / "model.h5", KERAS2 / "class_indices.npy"), "float32")
+    return load_classifier(check_pair(KERAS2 / "model.h5", KERAS2 / "class_indices.npy"))

@@ -12,6 +12,9 @@ import pytest
 from redis import Redis
 
 from inference import Candidate, Identification
+from inference.engine import EngineInfo
+from inference.input_range import InputRange
+from inference.options import EngineName, Precision
 from inference.regions import Region
 from jobs.client import RemoteClassifier
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError, UnknownJobError
@@ -84,16 +87,15 @@ def test_it_classifies_as_many_photos_at_once_as_may_wait_and_one_more(client):
         client.classify(BLACK)
 
 
-def test_the_input_range_is_known_if_all_workers_say_the_same_and_one_that_is_known(client, redis, server):
-    assert client.input_range() is None  # an earlier release says nothing
+def test_how_the_network_runs_is_known_if_all_workers_say_the_same(client, redis, server):
+    assert client.engine_info() is None  # an earlier release says nothing
     redis.delete(WORKERS)
     store = JobStore(server.url)
-    for name, said, meant in [("a", "0-255", "0-255"), ("b", "0-255", "0-255"), ("c", "0-1", None)]:
+    compiled = EngineInfo(EngineName.ONNX, Precision.INT8, "CPU", InputRange.ZERO_TO_ONE)
+    as_saved = replace(compiled, engine=EngineName.TENSORFLOW, precision=Precision.FLOAT32)
+    for name, said, meant in [("a", compiled, compiled), ("b", compiled, compiled), ("c", as_saved, None)]:
         store.heartbeat(WorkerInfo(name, "", 2, said))
-        assert client.input_range() == meant
-    redis.delete(WORKERS)
-    store.heartbeat(WorkerInfo("of a later release", "", 2, "0-65535"))
-    assert client.input_range() is None
+        assert client.engine_info() == meant
 
 
 def test_an_answer_is_found_again_and_again(client, redis):

@@ -57,7 +57,7 @@ def scene(birds: Path) -> Scene:
     photo = encoded(image, "JPEG", quality=95)
     pixels = open_photo(io.BytesIO(photo)).pixels()
     picture = open_photo(io.BytesIO(photo), for_picture=True).picture()
-    network = load_classifier(check_pair(MODELS / MODEL_FILE, MODELS / LABELS_FILE), "float32")
+    network = load_classifier(check_pair(MODELS / MODEL_FILE, MODELS / LABELS_FILE))
     assert network.classify(pixels).label != "African Firefinch"
     answer = network.classify(pixels, picture)
     assert answer.label == "African Firefinch"

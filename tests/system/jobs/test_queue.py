@@ -289,7 +289,7 @@ def test_an_answer_of_another_model_is_shown_with_its_own_labels(tmp_path, redis
         assert "another model" not in page
         # Only the worker has looked into the network.
         with urllib.request.urlopen(f"{address}/api/v1/model", timeout=10) as model:
-            assert json.load(model)["input_range"] == network.input_range
+            assert json.load(model)["input_range"] == network.engine.info.input_range
 
 
 def test_without_a_worker_a_person_is_told_at_once_and_the_app_is_not_healthy(tmp_path, own_redis, goldfinch):

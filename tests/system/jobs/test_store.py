@@ -5,10 +5,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from inference.engine import EngineInfo
+from inference.input_range import InputRange
+from inference.options import EngineName, Precision
 from jobs import MAX_TRIES, store
 from jobs.errors import BusyError, JobLostError, UnavailableError, UnknownJobError
 from jobs.pending import Position
@@ -147,10 +151,23 @@ def test_a_worker_without_heartbeat_counts_as_gone(jobs, monkeypatch):
     assert jobs.state().waiting == 0
 
 
-@pytest.mark.parametrize(("more", "input_range"), [({}, ""), ({"input_range": "0-255", "later": "release"}, "0-255")])
-def test_a_worker_of_another_release_may_say_less_or_more(jobs, more, input_range):
+ENGINE = EngineInfo(EngineName.ONNX, Precision.INT8, "CPU", InputRange.ZERO_TO_255)
+
+
+@pytest.mark.parametrize(
+    ("more", "engine"),
+    [
+        ({}, None),
+        ({"input_range": "0-255"}, None),
+        ({"engine": {**asdict(ENGINE), "later": "release"}, "later": "release"}, ENGINE),
+        ({"engine": {**asdict(ENGINE), "input_range": "0-65535"}}, None),
+        ({"engine": {**asdict(ENGINE), "precision": "int4"}}, None),
+        ({"engine": "of a later release"}, None),
+    ],
+)
+def test_a_worker_of_another_release_may_say_less_or_more(jobs, more, engine):
     jobs._heartbeat([store.WORKERS], [json.dumps({"name": "b@birds", "model": "decaf", "labels": 5, **more})])
-    assert set(jobs.state().workers) == {WORKER, WorkerInfo("b@birds", "decaf", 5, input_range)}
+    assert set(jobs.state().workers) == {WORKER, WorkerInfo("b@birds", "decaf", 5, engine)}
 
 
 def test_a_thumbnail_is_kept_with_the_job_and_both_for_an_hour(jobs):

@@ -13,6 +13,7 @@ from keras import layers
 from inference import LABELS_FILE, MODEL_FILE
 from inference.classifier import Classifier
 from inference.loader import load_classifier
+from inference.options import NetworkOptions
 from inference.pair import check_pair
 from inference.photo import open_photo
 from inference.verdicts_file import VERDICTS_FILE
@@ -57,7 +58,7 @@ def calibrate(*arguments: str | Path) -> tuple[int, str]:
 
 def load(pair: Path, **options: object) -> Classifier:
     """The pair as the app loads it."""
-    return load_classifier(check_pair(pair / MODEL_FILE, pair / LABELS_FILE), "float32", **options)
+    return load_classifier(check_pair(pair / MODEL_FILE, pair / LABELS_FILE), NetworkOptions(**options))
 
 
 @pytest.fixture(scope="module")

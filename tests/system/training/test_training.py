@@ -420,7 +420,7 @@ def test_the_app_gives_the_answers_that_the_card_counts(trained, data):
     models, said = trained
     card = read_card(models)
     pair = check_pair(models / MODEL_FILE, models / LABELS_FILE)
-    classifier = load_classifier(pair, "float32")
+    classifier = load_classifier(pair)
     assert list(pair.labels) == card["labels"] == ["002.Amber_Light", "Blue <i>Light"]
     for split in ("validation", "test"):
         photos = sorted((data / split).glob("*/*.jpg"))
@@ -431,7 +431,7 @@ def test_the_app_gives_the_answers_that_the_card_counts(trained, data):
 
 def test_the_app_gives_verdicts_on_the_answers_of_a_trained_pair_and_the_report_says_how_well_they_work(trained, data):
     models, said = trained
-    classifier = load_classifier(check_pair(models / MODEL_FILE, models / LABELS_FILE), "float32")
+    classifier = load_classifier(check_pair(models / MODEL_FILE, models / LABELS_FILE))
     answers = [classifier.classify(open_photo(path).pixels()) for path in sorted(data.glob("test/*/*.jpg"))]
     assert all(answer.verdict and answer.familiarity and 1 <= answer.likely <= 2 for answer in answers)
     assert "What is said of photos that the network did not learn from:" in said

@@ -82,7 +82,7 @@ def web(tmp_path_factory: pytest.TempPathFactory, labels_file: Path) -> Iterator
 
 def test_the_answer_is_that_of_the_network(web, labels_file, goldfinch, tmp_path):
     (tmp_path / "photo.jpg").write_bytes(goldfinch)
-    network = load_classifier(check_pair(KERAS2 / "model.h5", labels_file), "float32")
+    network = load_classifier(check_pair(KERAS2 / "model.h5", labels_file))
     identification = network.classify(open_photo(tmp_path / "photo.jpg").pixels())
     answer = send(web.address, goldfinch).json()
     assert answer["label"] == identification.label

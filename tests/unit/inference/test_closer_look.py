@@ -41,7 +41,7 @@ def random_head() -> PooledHead:
     """A head of random weights; two channels speak for a species each."""
     kernel = np.random.default_rng(5).normal(size=(CHANNELS, SPECIES)).astype("float32")
     kernel[BIRD], kernel[OTHER_BIRD] = np.eye(SPECIES, dtype="float32")[:2]
-    return PooledHead(None, kernel, np.zeros(SPECIES, "float32"))
+    return PooledHead(kernel, np.zeros(SPECIES, "float32"))
 
 
 def map_of(width: int, height: int) -> np.ndarray:
@@ -173,7 +173,7 @@ class ColorNetwork:
     :ivar images: how many it has seen, apart from those that were searched.
     """
 
-    head = PooledHead(None, np.eye(3, dtype="float32") * 20, np.zeros(3, "float32"))
+    head = PooledHead(np.eye(3, dtype="float32") * 20, np.zeros(3, "float32"))
 
     def __init__(self) -> None:
         self.images = 0
@@ -253,7 +253,7 @@ def scored(*scores: float) -> Callable[[np.ndarray], np.ndarray]:
     return features
 
 
-TWO = PooledHead(None, np.eye(2, dtype="float32"), np.zeros(2, "float32"))
+TWO = PooledHead(np.eye(2, dtype="float32"), np.zeros(2, "float32"))
 WHOLE_OF_5 = np.full((5, 5, 2), (5, 0), "float32")
 
 

@@ -15,7 +15,7 @@ def head() -> PooledHead:
     """A head of random weights."""
     chance = np.random.default_rng(3)
     kernel = chance.normal(size=(CHANNELS, SPECIES)).astype("float32")
-    return PooledHead(None, kernel, (0.1 * chance.normal(size=SPECIES)).astype("float32"))
+    return PooledHead(kernel, (0.1 * chance.normal(size=SPECIES)).astype("float32"))
 
 
 def random_features(rows: int = 5, columns: int = 7) -> np.ndarray:
@@ -40,7 +40,7 @@ def test_a_map_has_the_shape_of_the_features_and_shares_of_the_largest_addition(
 
 
 def test_a_map_marks_the_place_that_speaks_for_the_species():
-    head = PooledHead(None, np.eye(3, dtype="float32"), np.zeros(3, "float32"))
+    head = PooledHead(np.eye(3, dtype="float32"), np.zeros(3, "float32"))
     features = np.full((5, 5, 3), 0.1, "float32")
     features[1, 3] = (0, 4, 0)
     features[4, 0] = (0, 2, 0)
@@ -51,7 +51,7 @@ def test_a_map_marks_the_place_that_speaks_for_the_species():
 
 
 def test_a_map_has_only_zeros_where_nothing_speaks_for_the_species():
-    head = PooledHead(None, np.array([[1, 0]], "float32"), np.array([0, 1], "float32"))
+    head = PooledHead(np.array([[1, 0]], "float32"), np.array([0, 1], "float32"))
     assert head.activation_map(np.full((2, 3, 1), 5, "float32"), 1) == ((0, 0, 0), (0, 0, 0))
 
 

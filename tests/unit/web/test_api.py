@@ -33,7 +33,7 @@ from tests.support.api import (
 )
 from tests.support.drawings import draw_goldfinch, encoded
 from tests.support.pages import sentence_on
-from tests.support.seam import COLORS, SHA256, ColorClassifier, ColorWorkers
+from tests.support.seam import COLORS, ENGINE, SHA256, ColorClassifier, ColorWorkers
 from tests.support.servers import leftovers
 from web.model_info import ModelInfo
 
@@ -288,6 +288,7 @@ def test_the_species_and_the_model_keep_the_names_of_their_fields(make_client):
     assert checked(client.get(MODEL), MODEL, "GET").json == {
         "sha256": SHA256,
         "species": len(COLORS),
+        "engine": {"name": "tensorflow", "precision": "float32", "device": "CPU"},
         "input_range": "0-1",
         "unsure_below": 0.35,
         "strictness": None,
@@ -312,7 +313,7 @@ def test_the_page_and_the_api_say_which_pixel_values_the_network_is_given(make_c
         said[wanted] = f"shown to a neural network, as numbers from {black} to {white} for each color. The"
     for input_range, words in said.items():
         classifier = ColorClassifier()
-        classifier.input_range = lambda found=input_range: found
+        classifier.engine_info = lambda found=input_range: found and replace(ENGINE, input_range=found)
         client = make_client(classifier)
         assert checked(client.get(MODEL), MODEL, "GET").json["input_range"] == input_range
         assert words in client.get("/about").text

@@ -19,7 +19,13 @@ def workers() -> ColorWorkers:
 def test_one_process_is_healthy_and_says_which_model_it_has(client):
     answer = client.get("/healthz")
     assert answer.status_code == 200
-    assert answer.json == {"mode": "one process", "labels": len(COLORS), "model": SHA256, "waiting": 0}
+    assert answer.json == {
+        "mode": "one process",
+        "labels": len(COLORS),
+        "model": SHA256,
+        "waiting": 0,
+        "engine": {"name": "tensorflow", "precision": "float32", "device": "CPU"},
+    }
     assert answer.headers["Cache-Control"] == "no-store"
 
 

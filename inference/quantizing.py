@@ -1,0 +1,50 @@
+"""A network in float32 -> the same network in 8-bit integers."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+
+from .engine import Pixels
+from .onnx_engine import PIXELS
+
+#: What is computed with integers: the convolutions, and what lies between them.
+OPERATORS = ("Conv", "Relu", "MaxPool", "AveragePool", "Concat", "Add")
+
+
+def quantize(model: onnx.ModelProto, pixels: Pixels) -> onnx.ModelProto:
+    """A network in int8: its kernels with a scale for each channel, the maps between layers with a fixed range each.
+
+    :param pixels: ``uint8[n, 224, 224, 3]``, photos from which the ranges are taken.
+    """
+    add_pre_process_metadata(model)  # tf2onnx has done what ONNX Runtime's own preparation would do
+    with tempfile.TemporaryDirectory() as folder:
+        original, quantized = (Path(folder) / name for name in ("float32.onnx", "int8.onnx"))
+        onnx.save(model, original)
+        quantize_static(
+            original,
+            quantized,
+            _Photos(pixels),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(OPERATORS),
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return onnx.load(quantized)
+
+
+class _Photos(CalibrationDataReader):  # type: ignore[misc]  # ONNX Runtime has no type annotations
+    """Photos for the calibration, one at a time."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self._images: Iterator[Pixels] = iter(pixels)
+
+    def get_next(self) -> dict[str, Pixels] | None:
+        """The next one as the input of a network; None after the last one."""
+        image = next(self._images, None)
+        return None if image is None else {PIXELS: image[np.newaxis]}
