@@ -33,7 +33,7 @@ def command(context: click.Context, photos: Path | None) -> None:
         checked = settings.from_config(current_app.config)
         pair = check_pair(checked.model, checked.labels)
         try:
-            from inference.compiling import FEWEST_PHOTOS, compile_pair, read_photos
+            from inference.compiling import FEWEST_PHOTOS, compile_pair, described, read_photos
         except ImportError as error:
             raise PairError(
                 f"{error.name}, which compiling needs, is not installed: pip install -r requirements.txt"
@@ -49,10 +49,6 @@ def command(context: click.Context, photos: Path | None) -> None:
         click.echo(f"compile: {error.filename or COMPILED_FILE}: {error.strerror or error}", err=True)
         context.exit(settings.CANNOT_START)
     click.echo(f"Written: {pair.model_file.parent / COMPILED_FILE}")
-    for precision, agreement in about.agreement.items():
-        click.echo(
-            f"{precision}: of {agreement.photos} images, {agreement.labels_changed} get another label than with "
-            f"TensorFlow; probabilities differ by {agreement.largest_difference:.2g} at most."
-        )
+    click.echo(described(about))
     if not photos:
         click.echo("For int8, which is faster still, add --photos FOLDER.")

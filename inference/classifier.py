@@ -139,7 +139,11 @@ class Classifier:
 
 def find_judge(pair: "Pair", head: PooledHead | None, strictness: float) -> Judge | None:
     """What gives verdicts on a network's answers; None if there are none, which is logged in one line."""
-    if head is None:  # which has been logged
+    if head is None:
+        log.warning(
+            "There is no closer look at small birds, no verdict such as that a photo shows no bird, and no map of "
+            "what the network looked at: it does not end in global average pooling, one dense layer and a softmax."
+        )
         return None
     if not (pair.model_file.parent / VERDICTS_FILE).exists():
         log.warning(

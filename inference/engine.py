@@ -93,6 +93,18 @@ class Engine(Protocol):
         """
 
 
+def full_batch(pixels: Pixels) -> Pixels:
+    """Images as a batch that is full, the rest of it black.
+
+    If every batch is full, an image gets the same answer to the last bit, whatever is beside it.
+
+    :param pixels: ``uint8[n, height, width, 3]``; n is 1 to ``BATCH_SIZE``.
+    """
+    batch = np.zeros((BATCH_SIZE, *pixels.shape[1:]), dtype="uint8")
+    batch[: len(pixels)] = pixels
+    return batch
+
+
 def one_by_one(run: Callable[[Pixels], tuple[Any, Any]], pixels: Pixels) -> tuple[Numbers, Numbers]:
     """Several images in turn through a network that takes one at a time."""
     scores, features = zip(*(run(image[np.newaxis]) for image in pixels), strict=True)

@@ -8,7 +8,7 @@ import onnxruntime
 
 from . import IMAGE_SIZE
 from .compiled import CompiledError, CompiledFile
-from .engine import BATCH_SIZE, EngineInfo, Numbers, Pixels, different_images, one_by_one
+from .engine import BATCH_SIZE, EngineInfo, Numbers, Pixels, different_images, full_batch, one_by_one
 from .errors import first_line
 from .options import EngineName, Precision
 from .processor import usable_cores
@@ -57,7 +57,10 @@ class OnnxEngine:
 
     def run_batch(self, pixels: Pixels) -> tuple[Numbers, Numbers]:
         """The scores and the feature maps of up to ``BATCH_SIZE`` images."""
-        return self.run(pixels) if self._takes_batches else one_by_one(self.run, pixels)
+        if not self._takes_batches:
+            return one_by_one(self.run, pixels)
+        scores, features = self.run(full_batch(pixels))
+        return scores[: len(pixels)], features[: len(pixels)]
 
     def features_of_any_size(self) -> Callable[[Pixels], Numbers] | None:
         """The network up to its pooling, for images of any size; None if it takes images of one size only."""

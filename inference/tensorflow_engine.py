@@ -13,7 +13,7 @@ import numpy as np
 from . import IMAGE_SIZE
 from .backend import keras, tf
 from .closer_look import SEARCH_SIDE, WIDEST
-from .engine import BATCH_SIZE, EngineInfo, Numbers, Pixels, different_images, one_by_one
+from .engine import BATCH_SIZE, EngineInfo, Numbers, Pixels, different_images, full_batch, one_by_one
 from .errors import PairError, first_line
 from .feature_map import find_pooled_head
 from .folding import compute_in_bfloat16, fold_batch_normalization
@@ -73,10 +73,7 @@ class TensorFlowEngine:
         """The scores and the feature maps of up to ``BATCH_SIZE`` images."""
         if self._several is None:
             return one_by_one(self.run, pixels)
-        # The batch is always full: an image then gets the same answer to the last bit, whatever is beside it.
-        batch = np.zeros((BATCH_SIZE, *pixels.shape[1:]), dtype="uint8")
-        batch[: len(pixels)] = pixels
-        scores, features = self._several(batch)
+        scores, features = self._several(full_batch(pixels))
         return scores.numpy()[: len(pixels)], features.numpy()[: len(pixels)]
 
     @property
@@ -123,10 +120,6 @@ class TensorFlowEngine:
         self.meaning = meaning_of_scores(scores, activation, self._meaning_in_training)
         if self.head is None or (activation != "softmax" and self.meaning is not Scores.LOGITS):
             self.head = None
-            log.warning(
-                "There is no closer look at small birds, no verdict such as that a photo shows no bird, and no map of "
-                "what the network looked at: it does not end in global average pooling, one dense layer and a softmax."
-            )
 
     @cached_property
     def _several(self) -> Any:

@@ -24,6 +24,7 @@ from . import network, recipe
 from .calibrate import log_results, make_verdicts
 from .checkpoint import Checkpoint, CheckpointError, State
 from .command import INTERRUPTED, path_argument
+from .compilation import compile_saved
 from .corrections import apply_decisions, find_decisions
 from .data import SEED, Dataset, read_dataset
 from .evaluation import fit_temperature
@@ -148,6 +149,7 @@ def train_pair(options: argparse.Namespace) -> int:
         return 1
     save_and_evaluate(dataset, options, recipe_options, state)
     checkpoint.remove()
+    compile_saved(options.output / MODEL_FILE, options.output / LABELS_FILE, dataset.splits["validation"].paths)
     return 0
 
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from inference import LABELS_FILE, MODEL_FILE, classifier, tracing
+from inference import LABELS_FILE, MODEL_FILE, tensorflow_engine, tracing
 from inference.classifier import Classifier
 from inference.errors import PairError
 from inference.keras_files.model_file import check_model_file
-from inference.loader import load_classifier
-from inference.options import NetworkOptions, Precision
+from inference.options import Precision
 from inference.pair import check_pair
 from inference.photo import open_photo
 from inference.processor import has_bfloat16
+from inference.tensorflow_engine import TensorFlowEngine
 from tests.support.servers import ROOT
 
 KERAS2 = Path(__file__).parents[2] / "support" / "keras2"
@@ -51,8 +51,9 @@ def saved(tmp_path):
 
 
 def load(model_file: Path, labels_file: Path, precision: str = "float32") -> Classifier:
-    """The classifier as the app has it."""
-    return load_classifier(check_pair(model_file, labels_file), NetworkOptions(precision=Precision(precision)))
+    """The classifier as the app has it with TensorFlow, but for ``bfloat16`` without a measurement."""
+    pair = check_pair(model_file, labels_file)
+    return Classifier(pair, TensorFlowEngine(pair, Precision(precision), None))
 
 
 def confidences(pair: tuple[Path, Path], pixels: np.ndarray) -> dict[str, float]:
@@ -249,7 +250,7 @@ def test_every_gpu_gets_memory_growth(monkeypatch):
     grown = []
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"{kind}:0", f"{kind}:1"])
     monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, grow: grown.append((gpu, grow)))
-    classifier.let_gpu_memory_grow()
+    tensorflow_engine.let_gpu_memory_grow()
     assert grown == [("GPU:0", True), ("GPU:1", True)]
 
 

@@ -72,12 +72,12 @@ def test_a_drawn_bird_is_found_where_it_is(shipped, x, y):
 
 def test_an_answer_without_a_picture_is_the_one_of_the_whole_photo(shipped, goldfinch):
     photo = open_photo(io.BytesIO(goldfinch))
-    scores, features = shipped._scores(photo.pixels()[np.newaxis])
-    of_head = shipped._head.scores(features.numpy().mean(axis=(1, 2)))[0]
+    scores, features = shipped.engine.run(photo.pixels()[np.newaxis])
+    of_head = shipped.engine.head.scores(features.mean(axis=(1, 2)))[0]
     weights = np.exp(of_head - of_head.max())
-    np.testing.assert_allclose(scores.numpy()[0], weights / weights.sum(), atol=1e-5)
+    np.testing.assert_allclose(scores[0], weights / weights.sum(), atol=1e-5)
     answer = shipped.classify(photo.pixels())
-    assert answer.confidence == pytest.approx(float(scores.numpy().max()), abs=1e-7)
+    assert answer.confidence == pytest.approx(float(scores.max()), abs=1e-7)
     assert (answer.region, answer.others) == (None, ())
     assert answer.wants_closer_look == (answer.confidence < SURE)
     (same,) = shipped.classify_batch(photo.pixels()[np.newaxis])

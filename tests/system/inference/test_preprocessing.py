@@ -247,6 +247,6 @@ def test_a_network_that_gives_no_numbers_is_refused(loaded):
 
 def test_a_photo_for_which_a_network_gives_no_numbers_gets_the_same_confidence_for_all_species(loaded, caplog):
     app = loaded(network(layers.Identity()))
-    app._model.layers[-1].bias.assign([np.nan] * CLASSES)  # no photo is known for which a real network does this
+    app.engine.model.layers[-1].bias.assign([np.nan] * CLASSES)  # no photo is known for which a real network does this
     assert confidences(app) == [1 / CLASSES] * CLASSES
     assert "The network gave NaN or infinity" in caplog.text
