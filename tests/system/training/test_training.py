@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from inference import CARD_FILE, LABELS_FILE, MODEL_FILE, REPORT_FILE
+from inference.compiled import COMPILED_FILE
 from inference.digest import sha256
 from inference.errors import PairError
 from inference.examples import EXAMPLES_FOLDER, load_examples
@@ -33,7 +34,7 @@ from tests.support.small_training import small_network
 from training import network as networks
 from training import recipe
 from training.__main__ import fingerprint
-from training.batches import AUGMENTATION, Batches, augment, shown_small
+from training.batches import AUGMENTATION, Batches, augment, one_hot, shown_small
 from training.calibrate import make_verdicts
 from training.checkpoint import BestEpoch, Checkpoint, CheckpointError, State
 from training.data import Dataset, Split, read_dataset
@@ -278,6 +279,27 @@ def test_a_training_goes_on_from_a_pair_with_all_that_it_knows_of_the_labels_tha
     assert no_new[0].sizes == (224, 224)
 
 
+def test_a_training_from_a_pair_begins_with_the_confidence_that_its_loss_asks_for(trained, data):
+    start = read_start(trained[0] / MODEL_FILE)
+    dataset = read_dataset(data)
+    validation = start.known(dataset.splits["validation"], dataset.class_indices)
+    assert (validation.paths, validation.targets.tolist()) == (
+        dataset.splits["validation"].paths,
+        dataset.splits["validation"].targets.tolist(),
+    )
+    half = len(validation.paths) // 2
+    assert start.known(validation, {"A new one": 0, "Blue <i>Light": 1}).paths == validation.paths[half:]
+    network = whole_network(start.base, classification_head(2), None)
+    start.fill_head(network, dataset.class_indices)
+    divide_logits(network, 0.1)  # ten times as sure
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.LABEL_SMOOTHING)
+    losses = []
+    for prepare in (lambda: None, lambda: recipe.undo_calibration(network, validation)):
+        prepare()
+        losses.append(float(loss(one_hot(validation.targets, 2), recipe.probabilities(network, validation))))
+    assert losses[1] < losses[0]
+
+
 def test_a_network_of_another_kind_is_nothing_to_go_on_from(tmp_path):
     network = keras.Sequential(
         [keras.Input((224, 224, 3)), keras.layers.Conv2D(4, 9, 9), keras.layers.Flatten(), keras.layers.Dense(2)]
@@ -382,7 +404,8 @@ def trained(tmp_path_factory, data, start) -> tuple[Path, str]:
 
 def test_a_training_leaves_the_pair_its_manifest_its_card_its_report_and_its_examples_and_nothing_else(trained):
     models, _ = trained
-    expected = {MODEL_FILE, LABELS_FILE, MANIFEST_FILE, CARD_FILE, REPORT_FILE, VERDICTS_FILE, EXAMPLES_FOLDER}
+    written = {CARD_FILE, REPORT_FILE, VERDICTS_FILE, COMPILED_FILE, EXAMPLES_FOLDER}
+    expected = {MODEL_FILE, LABELS_FILE, MANIFEST_FILE} | written
     assert {path.name for path in models.iterdir()} == expected
     manifest = json.loads((models / MANIFEST_FILE).read_bytes())
     assert manifest == {

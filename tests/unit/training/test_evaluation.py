@@ -73,6 +73,18 @@ def test_the_temperature_that_distorted_the_confidence_is_found_and_takes_the_er
         assert calibration_error(probabilities, targets) > 0.05
 
 
+def test_the_temperature_for_smoothed_labels_gives_the_least_loss_in_training():
+    probabilities, targets = drawn(0.5, 2_000)
+    logits, classes = np.log(probabilities), probabilities.shape[1]
+    smoothed = 0.9 * np.eye(classes)[targets] + 0.1 / classes
+
+    def loss(temperature: float) -> float:
+        return float(-(smoothed * np.log(softmax(logits / temperature))).sum(axis=1).mean())
+
+    found = fit_temperature(probabilities, targets, smoothing=0.1)
+    assert loss(found) < min(loss(found * 0.98), loss(found * 1.02), loss(fit_temperature(probabilities, targets)))
+
+
 def test_a_temperature_fitted_on_too_few_photos_stays_within_bounds():
     assert fit_temperature(np.array([[0.6, 0.4]]), np.array([0])) == pytest.approx(0.2)
     assert fit_temperature(np.array([[0.6, 0.4]]), np.array([1])) == pytest.approx(5.0)
