@@ -71,8 +71,8 @@ def command(
         # Before the network, which takes seconds to load: the file may be one that cannot be written.
         with open_answer_file(csv_file, top or CANDIDATES, resume) as answers:
             classifier, _sha256 = load_classifier(checked)
-            if classifier.input_range_reason:
-                click.echo(classifier.input_range_reason, err=True)
+            if classifier.network_in_words:
+                click.echo(classifier.network_in_words, err=True)
             pool = ReaderPool(jobs, classifier, checked.max_pixels)
             names = species_names(classifier.labels)
             context.exit(identify(found, pool, answers, names, top=top, as_json=as_json))

@@ -93,6 +93,11 @@ class Engine(Protocol):
         """
 
 
+def in_words(engine: Engine) -> str:
+    """What runs a network, and what it is given, in two sentences."""
+    return f"The network is run by {engine.info}. {engine.input_range_reason}"
+
+
 def full_batch(pixels: Pixels) -> Pixels:
     """Images as a batch that is full, the rest of it black.
 

@@ -44,7 +44,7 @@ class RemoteClassifier:
 
     batch_size = 1
     is_remote = True
-    input_range_reason = ""  # each worker logs its own
+    network_in_words = ""  # each worker logs its own
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 import settings
-from inference.engine import EngineInfo, engine_json, read_engine_info
+from inference.engine import EngineInfo, engine_json, in_words, read_engine_info
 from inference.errors import PairError
 from inference.loader import load_classifier
 from inference.pair import Pair, check_pair
@@ -90,8 +90,7 @@ class WorkerProcess:
             reason = str(error) if isinstance(error, PairError) else f"{type(error).__name__}: {error}"
             self._failure.value = reason.encode()[: MAX_FAILURE - 1]
             os._exit(settings.CANNOT_START)  # Celery would only log an exception, and go on without a model
-        log.info("The network is run by %s.", self.classifier.engine.info)
-        log.info(self.classifier.engine.input_range_reason)
+        log.info(in_words(self.classifier.engine))
         self._engine.value = json.dumps(asdict(self.classifier.engine.info)).encode()
         self._loaded.release()
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference import Identification
-from inference.engine import EngineInfo
+from inference.engine import EngineInfo, in_words
 from inference.loader import load_classifier
 from inference.options import NetworkOptions
 from inference.pair import Pair
@@ -33,7 +33,7 @@ class LocalClassifier:
         self._network = load_classifier(pair, options)
         self.labels = self._network.labels
         self.batch_size = self._network.batch_size
-        self.input_range_reason = self._network.engine.input_range_reason
+        self.network_in_words = in_words(self._network.engine)
 
     def classify(
         self,

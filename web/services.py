@@ -31,14 +31,14 @@ class PhotoClassifier(Protocol):
     :ivar batch_size: how many images ``classify_batch`` takes.
     :ivar concurrency: how many calls may run at the same time.
     :ivar is_remote: whether photos leave this process, for the pages that say what happens to a photo.
-    :ivar input_range_reason: a sentence about the pixel values that the network is given; empty if workers run it.
+    :ivar network_in_words: what runs the network, and what it is given; empty if workers run it.
     """
 
     labels: tuple[str, ...]
     batch_size: int
     concurrency: int
     is_remote: bool
-    input_range_reason: str
+    network_in_words: str
 
     def classify(
         self, pixels: Pixels, wait: float | None = None, picture: Pixels | None = None, region: Region | None = None

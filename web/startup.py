@@ -160,9 +160,8 @@ def install(app: Flask, services: Services) -> None:
     classifier = services.classifier
     info = None if classifier.is_remote else classifier.engine_info()
     telemetry.describe_model(services.model_info.sha256, len(classifier.labels), info, lambda: _count_waiting(services))
-    if info:
-        app.logger.info("The network is run by %s.", info)
-        app.logger.info(classifier.input_range_reason)
+    if not classifier.is_remote:
+        app.logger.info(classifier.network_in_words)
         _warm_up(app, services)
     _readiness(app).announce()
 

@@ -70,7 +70,7 @@ class ColorClassifier:
     batch_size = 1
     concurrency = 1
     is_remote = False
-    input_range_reason = "The stand-in for the network takes pixel values from 0 to 255."
+    network_in_words = "The stand-in for the network takes pixel values from 0 to 255."
 
     def __init__(self, labels: tuple[str, ...] = tuple(COLORS), *, gives_verdicts: bool = False) -> None:
         self.labels = labels

@@ -29,7 +29,7 @@ class BatchClassifier:
     labels = COLORS
     concurrency = 1
     is_remote = False
-    input_range_reason = ""
+    network_in_words = ""
 
     def __init__(self, batch_size: int = 4) -> None:
         self.batch_size = batch_size
@@ -71,7 +71,7 @@ class Workers(BatchClassifier):
     """
 
     is_remote = True
-    input_range_reason = ""
+    network_in_words = ""
 
     def __init__(self, *events: Event, concurrency: int = 1) -> None:
         super().__init__(batch_size=1)
