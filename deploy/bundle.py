@@ -10,6 +10,8 @@ from inference import LABELS_FILE, MODEL_FILE
 from inference.errors import PairError
 from inference.pair import check_pair
 
+from .needed_packages import why_not_compiled
+
 ROOT = Path(__file__).parent.parent
 BUNDLE = ROOT / "bundle.zip"
 MAX_SIZE = 500 * 10**6  # bytes; Elastic Beanstalk refuses a larger one
@@ -39,7 +41,10 @@ def write_bundle(bundle: Path) -> int:
 
 
 def main() -> None:
-    """Write ``bundle.zip`` and print its size, or exit with the reason why there is none."""
+    """Write ``bundle.zip`` and print its size, or exit with the reason why there is none.
+
+    If the instances will install TensorFlow, say that, too: they need more memory than the bundle asks for.
+    """
     try:
         size = write_bundle(BUNDLE)
     except PairError as error:
@@ -48,6 +53,8 @@ def main() -> None:
         BUNDLE.unlink()
         sys.exit(f"bundle: {size / 1e6:.0f} MB are more than the {MAX_SIZE / 1e6:.0f} MB that Elastic Beanstalk takes.")
     print(f"{BUNDLE.name}: {size / 1e6:.1f} MB of the {MAX_SIZE / 1e6:.0f} MB that Elastic Beanstalk takes")
+    if why := why_not_compiled(ROOT / "models" / MODEL_FILE, "auto"):
+        print(f"{BUNDLE.name}: {why} So it installs TensorFlow, which needs 4 GiB (docs/deploy.md).", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,14 @@ class About(msgspec.Struct, frozen=True):
     takes_any_size: bool
     agreement: dict[Precision, Agreement]
 
+    def in_words(self) -> str:
+        """How far each precision agrees with TensorFlow, a line for each."""
+        return "\n".join(
+            f"{precision}: of {agreement.photos} images, {agreement.labels_changed} get another label than with "
+            f"TensorFlow; probabilities differ by {agreement.largest_difference:.2g} at most."
+            for precision, agreement in self.agreement.items()
+        )
+
     def scores_mean(self) -> Scores:
         """What its scores mean.
 

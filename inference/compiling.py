@@ -82,15 +82,6 @@ def compile_pair(pair: Pair, input_range: InputRange | None, photos: Pixels) -> 
     return about
 
 
-def described(about: About) -> str:
-    """What was measured, a line for each precision."""
-    return "\n".join(
-        f"{precision}: of {agreement.photos} images, {agreement.labels_changed} get another label than with "
-        f"TensorFlow; probabilities differ by {agreement.largest_difference:.2g} at most."
-        for precision, agreement in about.agreement.items()
-    )
-
-
 def read_photos(paths: Iterable[Path]) -> Pixels:
     """Some of many photos as the network sees them, ``uint8[n, 224, 224, 3]``, always the same ones.
 

@@ -2,12 +2,12 @@
 
 import logging
 import os
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from .compiled import CompiledError, CompiledFile, find_compiled
 from .errors import PairError
 from .options import EngineName, NetworkOptions, Precision
+from .packages import INSTALL_ALL, INSTALL_TO_SERVE, is_installed
 from .pair import Pair
 from .processor import may_have_gpu
 
@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 
 DEFAULT = NetworkOptions()
 COMPILE = "flask --app application compile"
-INSTALL_ALL = "pip install -r requirements.txt"
 
 
 def load_classifier(pair: Pair, options: NetworkOptions = DEFAULT) -> "Classifier":
@@ -49,7 +48,7 @@ def _load_engine(pair: Pair, options: NetworkOptions) -> "Engine":
         try:
             return _compiled_engine(pair, options)
         except PairError as error:
-            if options.precision is Precision.INT8 or not _is_installed("tensorflow"):
+            if options.precision is Precision.INT8 or not is_installed("tensorflow"):
                 raise
             log.info("TensorFlow runs the network: %s", error)
     return _tensorflow_engine(pair, options)
@@ -62,17 +61,22 @@ def _compiled_engine(pair: Pair, options: NetworkOptions) -> "Engine":
     """
     file = find_compiled(pair.model_file, pair.sha256)
     if file is None:
-        raise PairError(
-            f"{pair.model_file} is not compiled. Compile it ({COMPILE}), or install TensorFlow ({INSTALL_ALL})."
-        )
-    if not _is_installed("onnxruntime"):
-        raise PairError(f"ONNX Runtime, which would run {file.path}, is not installed ({INSTALL_ALL}).")
+        raise PairError(f"{pair.model_file} is not compiled. {_how_to_compile()}")
+    if not is_installed("onnxruntime"):
+        raise PairError(f"ONNX Runtime, which runs {file.path}, is not installed: {INSTALL_TO_SERVE}")
     if options.input_range not in (None, file.about.input_range):
         raise PairError(
             f"{file.path} was compiled for pixel values {file.about.input_range.in_words}, and BIRD_INPUT_RANGE asks "
-            f"for others. Compile it again ({COMPILE}), or install TensorFlow ({INSTALL_ALL})."
+            f"for others. {_how_to_compile()}"
         )
     return _first_that_runs(file, _wanted(file, options.precision))
+
+
+def _how_to_compile() -> str:
+    """A sentence that says what to do if a network is not compiled; compiling needs TensorFlow, too."""
+    if is_installed("tensorflow"):
+        return f"Compile it: {COMPILE}"
+    return f"TensorFlow, which can run it as it is or compile it, is not installed: {INSTALL_ALL}"
 
 
 def _wanted(file: CompiledFile, precision: Precision | None) -> list[Precision]:
@@ -83,9 +87,10 @@ def _wanted(file: CompiledFile, precision: Precision | None) -> list[Precision]:
     if precision is None:
         return file.precisions
     if precision not in file.precisions:
+        to_compile = f", or compile it with photos ({COMPILE} --photos FOLDER)" if precision is Precision.INT8 else ""
         raise PairError(
-            f"{file.path} holds no network in {precision}, only in {' and '.join(file.precisions)}. Compile it "
-            f"with photos ({COMPILE} --photos FOLDER), or choose another BIRD_PRECISION."
+            f"{file.path} holds no network in {precision}, only in {' and '.join(file.precisions)}. Choose another "
+            f"BIRD_PRECISION{to_compile}."
         )
     return [precision]
 
@@ -116,8 +121,9 @@ def _tensorflow_engine(pair: Pair, options: NetworkOptions) -> "Engine":
         raise PairError(
             f"TensorFlow runs no network in int8. Compile it ({COMPILE} --photos FOLDER), with BIRD_ENGINE=onnx."
         )
-    if not _is_installed("tensorflow"):
-        raise PairError(f"TensorFlow is not installed. Install it ({INSTALL_ALL}), or compile the network elsewhere.")
+    if not is_installed("tensorflow"):
+        wish = "BIRD_ENGINE=tensorflow" if options.engine else "BIRD_PRECISION=bfloat16"
+        raise PairError(f"TensorFlow, which {wish} asks for, is not installed: {INSTALL_ALL}")
     # oneDNN may then keep weights in the order that suits it: a fifth less processor time. In a process that trains,
     # or convolves outside of a traced network, the results would be wrong.
     os.environ.setdefault("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
@@ -128,13 +134,9 @@ def _tensorflow_engine(pair: Pair, options: NetworkOptions) -> "Engine":
     return TensorFlowEngine(pair, Precision.FLOAT32, options.input_range)
 
 
-def _is_installed(package: str) -> bool:
-    return find_spec(package) is not None
-
-
 def _tensorflow_has_gpu() -> bool:
     """Whether TensorFlow is installed and finds a GPU; it is imported for that."""
-    if not _is_installed("tensorflow"):
+    if not is_installed("tensorflow"):
         return False
     from .tensorflow_engine import let_gpu_memory_grow
 

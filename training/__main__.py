@@ -14,6 +14,11 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # a missing GPU is not an error
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # as the app does: take GPU memory as it is needed
 
+from inference.packages import missing_packages
+
+if missing := missing_packages("Training"):
+    sys.exit(f"training: {missing}")
+
 import keras
 
 from inference import CARD_FILE, IMAGE_SIZE, LABELS_FILE, MODEL_FILE, REPORT_FILE

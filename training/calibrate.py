@@ -12,7 +12,7 @@ import numpy as np
 from inference import LABELS_FILE, MODEL_FILE
 from inference.errors import PairError
 from inference.loader import load_classifier
-from inference.options import NetworkOptions
+from inference.options import NetworkOptions, Precision
 from inference.pair import check_pair
 from inference.verdicts_file import VERDICTS_FILE, VerdictCurve, Verdicts, write_verdicts
 
@@ -66,7 +66,7 @@ def calibrate_pair(pair: Path, data: Path) -> None:
     dataset = for_labels(read_dataset(data), checked.labels)
     if dataset.faults:
         log.info("What is wrong or unusual in the folder:\n%s\n", fault_table(dataset.faults))
-    classifier = load_classifier(checked, NetworkOptions())
+    classifier = load_classifier(checked, NetworkOptions(precision=Precision.FLOAT32))
     try:
         verdicts, results = make_verdicts(dataset, classifier.pooled)
     except LookupError as error:

@@ -26,25 +26,23 @@ def compile_saved(model: Path, labels: Path, photos: Iterable[Path]) -> None:
     command = [sys.executable, "-m", __name__, str(model), str(labels)]
     paths = "\n".join(str(path.absolute()) for path in photos if "\n" not in str(path))
     ended = subprocess.run(command, input=paths, capture_output=True, text=True, errors="surrogateescape")
-    lines = (ended.stdout if ended.returncode == 0 else ended.stderr).splitlines()
     if ended.returncode == 0:
         log.info("%s", ended.stdout.rstrip())
-    else:
-        log.warning(
-            "The network is not compiled, so TensorFlow will run it: %s", lines[-1] if lines else "no reason given"
-        )
+        return
+    reason = (ended.stderr.splitlines() or ["no reason was given"])[-1]
+    log.warning("The network is not compiled, so TensorFlow will run it: %s", reason)
 
 
 def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        from inference.compiling import compile_pair, described, read_photos
+        from inference.compiling import compile_pair, read_photos
     except ImportError as error:
         sys.exit(f"{error.name} is not installed.")
     pair = check_pair(Path(sys.argv[1]), Path(sys.argv[2]))
     photos = read_photos(Path(line) for line in sys.stdin.read().splitlines())
     try:
-        print(described(compile_pair(pair, None, photos)))
+        print(compile_pair(pair, None, photos).in_words())
     except (PairError, OSError) as error:
         sys.exit(str(error))
 

@@ -10,6 +10,11 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # a missing GPU is not an error
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # as the app does: take GPU memory as it is needed
 
+from inference.packages import missing_packages
+
+if missing := missing_packages("Finding doubtful labels"):
+    sys.exit(f"training.doubtful_labels: {missing}")
+
 import numpy as np
 
 from .command import INTERRUPTED, path_argument

@@ -9,7 +9,9 @@ from flask import current_app
 from inference import Identification
 from inference.digest import sha256
 from inference.engine import EngineInfo
+from inference.errors import PairError
 from inference.labels import load_labels
+from inference.packages import INSTALL_TO_SERVE, is_installed
 from inference.regions import Region
 from inference.sandbox import Sandbox
 from jobs.pending import PendingJob, Position
@@ -91,7 +93,9 @@ def load_classifier(settings: Settings) -> tuple[PhotoClassifier, str | None]:
             result_wait=settings.result_wait,
         )
         return classifier, _sha256_if_there(settings.model)
-    from inference.pair import check_pair  # h5py is not installed where the network runs in workers
+    if not is_installed("h5py"):  # as where the network runs in workers
+        raise PairError(f"Without BIRD_QUEUE_URL the network runs here, which needs more packages: {INSTALL_TO_SERVE}")
+    from inference.pair import check_pair
 
     from .local import LocalClassifier
 

@@ -55,6 +55,13 @@ def instance(source_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
+def with_tensorflow(source_bundle: Path, tmp_path: Path) -> Iterator[Instance]:
+    """An instance whose operator wants TensorFlow."""
+    with deployed(source_bundle, tmp_path, BIRD_ENGINE="tensorflow") as instance:
+        yield instance
+
+
+@pytest.fixture
 def split_web(source_bundle: Path, queue: brokers.Broker, tmp_path: Path) -> Iterator[Instance]:
     """An instance that is the web process of a split deployment."""
     with deployed(source_bundle, tmp_path, BIRD_QUEUE_URL=queue.url) as instance:

@@ -12,6 +12,7 @@ import requests
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from inference.compiled import COMPILED_FILE
 from tests.conftest import CHROMIUM, OFFLINE
 from tests.support.drawings import encoded
 from tests.support.servers import free_port
@@ -46,6 +47,11 @@ def padded(photo: bytes, size: int) -> bytes:
     return photo + bytes(size - len(photo))
 
 
+def has_tensorflow(instance: Instance) -> bool:
+    """Whether TensorFlow is installed there."""
+    return bool(list(instance.venv.glob("lib/*/site-packages/tensorflow")))
+
+
 def app_process(instance: Instance) -> psutil.Process:
     """gunicorn's only worker."""
     children = instance.service.process.children()
@@ -65,8 +71,8 @@ def test_health_is_503_until_the_model_is_ready_and_then_a_photo_is_answered(ins
     statuses: list[int] = []
     while not statuses or statuses[-1] != 200:
         statuses.append(health(instance.address).status_code)
-        time.sleep(0.1)
-        assert len(statuses) < 1200
+        time.sleep(0.02)
+        assert len(statuses) < 6000
     assert set(statuses[:-1]) == {503}
     assert len(statuses) > 10
     instance.run_hooks("postdeploy")
@@ -75,6 +81,13 @@ def test_health_is_503_until_the_model_is_ready_and_then_a_photo_is_answered(ins
 
 def test_only_one_process_loads_the_model(site):
     assert site.service.process.children() == [app_process(site)]
+
+
+def test_a_compiled_network_needs_no_tensorflow(site):
+    if not (site.current / "models" / COMPILED_FILE).exists():
+        pytest.skip(f"{COMPILED_FILE} is not here")
+    assert health(site.address).json()["engine"]["name"] == "onnx"
+    assert not has_tensorflow(site)
 
 
 def test_a_photo_of_9_9_mb_is_answered(site):
@@ -198,7 +211,7 @@ def test_on_sigterm_the_app_answers_the_photos_in_the_queue(site, goldfinch):
         assert all(is_answered(answer.result()) for answer in answers)
 
 
-@pytest.mark.parametrize("after", [1, 3, 4])
+@pytest.mark.parametrize("after", [0, 0.3, 0.6, 1, 3])  # a compiled network is loaded in one or two seconds
 def test_sigterm_while_the_model_is_loading_stops_the_app(instance, after):
     assert not instance.is_running()
     instance.start()
@@ -242,13 +255,24 @@ def test_a_client_cannot_forge_its_address(site):
     assert (log.count("127.0.0.1"), log.count("198.51.100.")) == (addresses, 0)
 
 
+def test_an_operator_can_ask_for_tensorflow(instance, with_tensorflow, goldfinch):
+    if instance.is_running():
+        instance.service.stop()
+    assert has_tensorflow(with_tensorflow)
+    with_tensorflow.start()
+    with_tensorflow.run_hooks("postdeploy")
+    assert health(with_tensorflow.address).json()["engine"]["name"] == "tensorflow"
+    assert is_answered(send(with_tensorflow.address, goldfinch))
+    assert with_tensorflow.service.stop() == 0
+
+
 def test_with_a_queue_the_same_bundle_becomes_a_web_process_without_tensorflow_or_a_worker(
     instance, split_web, queue, goldfinch
 ):
     if instance.is_running():
         instance.service.stop()
     assert list(split_web.venv.glob("lib/*/site-packages/flask"))
-    assert not list(split_web.venv.glob("lib/*/site-packages/tensorflow"))
+    assert not has_tensorflow(split_web)
     split_web.start()
     split_web.run_hooks("postdeploy")  # the deployment of the web process succeeds without a worker
     assert health(split_web.address).json()["mode"] == "queue"

@@ -169,16 +169,23 @@ def needs(program: str) -> None:
 
 @contextlib.contextmanager
 def worker(
-    broker: Broker, results: Broker, *, module: str = "jobs.worker", concurrency: int = 1, **settings: str
+    broker: Broker,
+    results: Broker,
+    *,
+    module: str = "jobs.worker",
+    concurrency: int = 1,
+    python: str = sys.executable,
+    **settings: str,
 ) -> Iterator[psutil.Process]:
     """Run a worker until the block ends.
 
     :param module: the Celery app.
     :param concurrency: how many networks it has.
+    :param python: of the virtual environment in which it runs.
     :return: the worker's main process, once it takes jobs.
     """
     name = f"worker{servers.free_port()}@birds"
-    command = [sys.executable, "-m", "celery", "-q", "-A", module, "worker", "-n", name, "-c", str(concurrency)]
+    command = [python, "-m", "celery", "-q", "-A", module, "worker", "-n", name, "-c", str(concurrency)]
     store = JobStore(results.url)
     process = subprocess.Popen(command, cwd=servers.ROOT, env=environment(broker, results, **settings))
     try:

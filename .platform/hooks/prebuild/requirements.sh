@@ -1,9 +1,11 @@
 #!/bin/sh
-# Before Elastic Beanstalk installs requirements.txt: with a queue, each of the two services has its own list of packages,
-# and the web process's has no TensorFlow.
+# Before Elastic Beanstalk installs requirements.txt: an instance gets only the packages that it needs. TensorFlow is not
+# among them if the network runs elsewhere, or was compiled.
 set -eu
-if [ "${BIRD_SERVICE:-web}" = worker ]; then
-    cp requirements-worker.txt requirements.txt
-elif [ -n "${BIRD_QUEUE_URL:-}" ]; then
+if [ "${BIRD_SERVICE:-web}" != worker ] && [ -n "${BIRD_QUEUE_URL:-}" ]; then
     cp requirements-web.txt requirements.txt
+elif [ "$(python3 deploy/needed_packages.py)" = requirements-serve.txt ]; then
+    cp requirements-serve.txt requirements.txt
+elif [ "${BIRD_SERVICE:-web}" = worker ]; then
+    cp requirements-worker.txt requirements.txt
 fi

@@ -1,12 +1,15 @@
 """inference/pair.py: a pair is loaded as it was checked, or not at all."""
 
+import contextlib
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
 import numpy as np
+import psutil
 import pytest
 
 from inference.digest import sha256
@@ -78,3 +81,18 @@ def test_a_file_that_is_replaced_during_the_loading_stops_the_start(pair, monkey
     monkeypatch.setattr(keras.models, "load_model", load_while_training_saves)
     with pytest.raises(PairError, match=r"class_indices\.npy was replaced while it was being loaded"):
         load_classifier(pair)
+
+
+def test_a_check_that_is_ended_from_outside_finds_no_damage(pair):
+    def end_check() -> None:
+        running: list[psutil.Process] = []
+        while not running:
+            for process in psutil.Process().children():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    running += [process] if "inference.keras_files.model_file" in process.cmdline() else []
+        running[0].terminate()
+
+    with ThreadPoolExecutor() as pool:
+        ended = pool.submit(end_check)
+        assert check_pair(pair.model_file, pair.labels_file) == pair
+        ended.result()

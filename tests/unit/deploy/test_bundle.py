@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy import bundle
+from deploy.needed_packages import COMPILED_FILE, why_not_compiled
 from inference import LABELS_FILE, MODEL_FILE
 from inference.examples import EXAMPLES_FOLDER, ExampleList, example_file, write_example_list
 
@@ -49,8 +50,8 @@ def test_it_holds_the_app_and_no_litter(project):
         assert not [name for name in archive.namelist() if archive.read(name) == b"not for production"]
         assert {
             *("application.py", "settings.py", "logs.py", "gunicorn.conf.py", "web/openapi.json", "jobs/worker.py"),
-            *("Procfile", "deploy/start", ".platform/nginx/conf.d/birds.conf", "models/model_card.json"),
-            *("models/examples/examples.json", "models/examples/00000000-0-1.jpg"),
+            *("Procfile", "deploy/start", "deploy/needed_packages.py", ".platform/nginx/conf.d/birds.conf"),
+            *("models/model_card.json", "models/examples/examples.json", "models/examples/00000000-0-1.jpg"),
         } <= set(archive.namelist())
         assert archive.testzip() is None
 
@@ -77,6 +78,21 @@ def test_its_size_is_printed(project, capsys):
     bundle.main()
     size = (project / "bundle.zip").stat().st_size
     assert capsys.readouterr().out == (f"bundle.zip: {size / 1e6:.1f} MB of the 500 MB that Elastic Beanstalk takes\n")
+
+
+def test_whoever_makes_it_is_told_if_it_will_need_tensorflow(project, capsys):
+    (project / "models" / COMPILED_FILE).unlink(missing_ok=True)
+    bundle.main()
+    model_file = project / "models" / MODEL_FILE
+    assert capsys.readouterr().err == (
+        f"bundle.zip: {model_file} is not compiled. So it installs TensorFlow, which needs 4 GiB (docs/deploy.md).\n"
+    )
+
+
+def test_the_model_that_ships_needs_no_tensorflow():
+    if not (bundle.ROOT / "models" / COMPILED_FILE).exists():
+        pytest.skip(f"{COMPILED_FILE} is not here")
+    assert why_not_compiled(bundle.ROOT / "models" / MODEL_FILE, "auto") == ""
 
 
 def test_a_pair_that_cannot_be_used_is_not_deployed(project):

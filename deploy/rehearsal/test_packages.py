@@ -1,0 +1,57 @@
+"""Which packages the hook before the build chooses for an instance."""
+
+from pathlib import Path
+
+import pytest
+
+from inference.compiled import COMPILED_FILE
+
+from .beanstalk import Instance
+
+WORKER = {"BIRD_SERVICE": "worker", "BIRD_QUEUE_URL": "redis://host"}
+
+
+@pytest.fixture
+def unpacked(source_bundle: Path, tmp_path: Path) -> Instance:
+    """An instance on which nothing has been installed yet."""
+    return Instance(source_bundle, tmp_path, port=0)
+
+
+def chosen_by(instance: Instance, properties: dict[str, str]) -> str:
+    """The name of the file that an instance with these properties installs from."""
+    texts = {file.read_text(): file.name for file in instance.current.glob("requirements*.txt")}
+    instance.properties |= properties
+    instance.run_hooks("prebuild")
+    return texts[(instance.current / "requirements.txt").read_text()]
+
+
+@pytest.mark.parametrize(
+    "properties", [{}, WORKER, {"BIRD_ENGINE": "onnx"}], ids=["alone", "worker", "without TensorFlow"]
+)
+def test_a_compiled_network_is_served_with_the_light_ones(unpacked, properties):
+    if not (unpacked.current / "models" / COMPILED_FILE).exists():
+        pytest.skip(f"{COMPILED_FILE} is not here")
+    assert chosen_by(unpacked, properties) == "requirements-serve.txt"
+
+
+@pytest.mark.parametrize(("properties", "chosen"), [({}, "requirements.txt"), (WORKER, "requirements-worker.txt")])
+def test_a_network_that_is_not_compiled_gets_tensorflow(unpacked, properties, chosen, capfd):
+    (unpacked.current / "models" / COMPILED_FILE).unlink(missing_ok=True)
+    assert chosen_by(unpacked, properties) == chosen
+    assert "is not compiled." in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("properties", "chosen"), [({}, "requirements.txt"), (WORKER, "requirements-worker.txt")])
+def test_so_does_an_operator_who_asks_for_it(unpacked, properties, chosen):
+    assert chosen_by(unpacked, properties | {"BIRD_ENGINE": "tensorflow"}) == chosen
+
+
+def test_with_a_queue_the_web_process_gets_its_own(unpacked):
+    properties = {"BIRD_QUEUE_URL": "redis://host", "BIRD_ENGINE": "tensorflow"}
+    assert chosen_by(unpacked, properties) == "requirements-web.txt"
+
+
+def test_an_instance_without_a_python_that_can_decide_gets_all_of_them(unpacked, tmp_path):
+    (tmp_path / "python3").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python3").chmod(0o755)
+    assert chosen_by(unpacked, {"PATH": f"{tmp_path}:/usr/bin:/bin"}) == "requirements.txt"
