@@ -18,7 +18,7 @@ from .parts import classifier
 
 def main() -> None:
     images = [open_photo(path).pixels() for path in sorted(Path(sys.argv[1]).glob("*/*.jpg"))]
-    marked, patches, pixels = confidence_drops(classifier("float32"), images).T
+    marked, patches, pixels = confidence_drops(classifier(), images).T
     metrics = {
         "photos": len(images),
         "drop, marked": marked.mean(),

@@ -31,7 +31,7 @@ def main() -> None:
     arguments = parsed()
     photos = sorted(arguments.data.glob("*/*.jpg"))
     backgrounds = sorted(arguments.backgrounds.glob("*.jpg"))[0 if arguments.chosen_on else 1 :: 2]
-    network = classifier("float32")
+    network = classifier()
     for share in arguments.shares:
         artist = SceneArtist(photos, backgrounds, arguments.size, arguments.seed)
         if arguments.two:

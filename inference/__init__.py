@@ -1,6 +1,11 @@
 """From the bytes of a photo to a named species. Nothing in here knows Flask or Celery."""
 
+import os
 from dataclasses import dataclass, field
+
+# NumPy's products are small here. The threads that OpenBLAS has for large ones keep a core busy while they wait for the
+# next, for longer than the network runs. NumPy reads this when it is imported, so nothing here may import it before.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from .regions import Region
 from .verdict import Familiarity, Verdict

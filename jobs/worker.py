@@ -3,13 +3,12 @@
 import logging
 from typing import Any
 
-import numpy as np
 from celery import Celery
 from celery.signals import after_setup_logger, after_setup_task_logger, worker_process_init
-from numpy.typing import NDArray
 
 import logs
 from inference import Identification
+from inference.engine import Pixels
 
 from . import TASK
 from .acknowledgement import JobTask, try_job
@@ -46,14 +45,14 @@ class IdentifyTask(JobTask):
             log.info("identified", extra={"ms": {"network": round(1000 * identification.seconds, 1)}})
             return encode_identification(identification)
 
-    def _classify(self, pixels: NDArray[np.uint8]) -> Identification:
+    def _classify(self, pixels: Pixels) -> Identification:
         """Name the species, after a closer look if the network is not sure and the job has a picture."""
         classifier = self.process.classifier
         identification = classifier.classify(pixels)
         picture = self._picture() if identification.wants_closer_look else None
         return identification if picture is None else classifier.classify(pixels, picture)
 
-    def _picture(self) -> NDArray[np.uint8] | None:
+    def _picture(self) -> Pixels | None:
         """The picture of the job; None if it has none, or none that can be had, since there is an answer without it."""
         try:
             picture = self.store.picture(str(self.request.id))

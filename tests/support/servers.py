@@ -168,10 +168,10 @@ class Answer:
     page: str
 
 
-def send_photo(address: str, content: bytes, name: str = "bird.jpg") -> Answer:
+def send_photo(address: str, content: bytes, name: str = "bird.jpg", path: str = "/") -> Answer:
     """Post a file; no redirect is followed."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
-    connection.request("POST", "/", form(content, name), FORM_HEADERS)
+    connection.request("POST", path, form(content, name), FORM_HEADERS)
     answer = connection.getresponse()
     page = answer.read().decode()
     connection.close()

@@ -58,3 +58,14 @@ def test_the_quota_of_a_control_group_is_found(tmp_path, monkeypatch, membership
 def test_a_system_without_control_groups_is_no_problem(tmp_path, monkeypatch):
     monkeypatch.setattr(processor, "_MEMBERSHIP", tmp_path / "none")
     assert usable_cores() == CORES
+
+
+@pytest.mark.parametrize("module", ["settings", "jobs.worker"])
+def test_numpys_products_start_no_threads_that_would_compete_with_the_network(module):
+    program = f"import {module}, numpy as np, psutil; np.eye(600) @ np.eye(600); print(psutil.Process().num_threads())"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("BIRD_", "OPENBLAS_"))}
+    environment["BIRD_QUEUE_URL"] = "redis://127.0.0.1:9/0"  # where nothing listens
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.split() == ["1"]
