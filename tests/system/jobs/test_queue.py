@@ -33,6 +33,7 @@ from tests.support.split import client_of, get, gray, health, send, web
 
 UNAVAILABLE = "No photo can be identified at the moment. Please try again in a few seconds."
 MODELS = servers.ROOT / "models"
+COMPILED = {"name": "onnx", "precision": "int8", "device": "CPU"}  # as the model that ships runs
 
 
 def send_until_answered(address: str, photo: bytes) -> Answer:
@@ -282,7 +283,9 @@ def test_an_answer_of_another_model_is_shown_with_its_own_labels(tmp_path, redis
         status, about = health(address)
         assert (status, about["mode"], about["labels"]) == (200, "queue", 121)
         assert about["model"] == sha256(MODELS / MODEL_FILE)
-        assert about["workers"] == [{"labels": len(network.labels), "model": sha256(KERAS2 / "model.h5")}]
+        (worker_info,) = about["workers"]
+        assert (worker_info["labels"], worker_info["model"]) == (len(network.labels), sha256(KERAS2 / "model.h5"))
+        assert worker_info["engine"] == {"name": "tensorflow", "precision": "float32", "device": "CPU"}
     with web(redis, redis, tmp_path / "uploads", BIRD_MODEL=str(tmp_path / "none.h5")) as address:  # none is needed
         page = send_photo(address, goldfinch).page
         assert candidates_on(page) == candidates_of(network, goldfinch)
@@ -309,7 +312,7 @@ def test_one_process_is_healthy_by_itself(client):
     model = sha256(MODELS / MODEL_FILE)
     assert (answer.status_code, answer.json) == (
         200,
-        {"mode": "one process", "labels": 121, "model": model, "waiting": 0},
+        {"mode": "one process", "labels": 121, "model": model, "waiting": 0, "engine": COMPILED},
     )
     assert client.get("/identifications/abc").status_code == 404
 

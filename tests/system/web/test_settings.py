@@ -13,7 +13,7 @@ from tests.support.servers import one_line_refusal
         ({"BIRD_MAX_FORM_MEMORY_SIZE": "65536"}, "BIRD_MAX_FORM_MEMORY_SIZE must be at least 131072"),
         ({"BIRD_MAX_WAITING": "many"}, "BIRD_MAX_WAITING must be a number of photos, not 'many'."),
         ({"BIRD_MAX_WAITING": "-1"}, "BIRD_MAX_WAITING must be a number of photos, not -1."),
-        ({"BIRD_PRECISION": "float16"}, "BIRD_PRECISION must be float32 or bfloat16, not 'float16'."),
+        ({"BIRD_PRECISION": "float16"}, "BIRD_PRECISION must be auto or one of int8, float32, bfloat16"),
         ({"PORT": "http"}, "PORT must be a number from 1 to 65535, not 'http'."),
         ({"BIRD_MODEL": ""}, "BIRD_MODEL is empty."),
         ({"BIRD_UPLOADS": "/dev/null/uploads"}, "BIRD_UPLOADS=/dev/null/uploads cannot be used: Not a directory."),
