@@ -36,6 +36,7 @@ OPEN_FILES = 2**16  # that this process may have, if the system allows it
 STARTING = "The app is being started. Please try again in a few seconds."
 EARLY_REQUESTS = 16  # that may wait for the model: half of gunicorn's threads when BIRD_MAX_WAITING is 0
 WARM_UP_ANSWERS = 5  # after these, answers get no faster
+SHUTDOWN = 0.5  # seconds in which the main thread has ended if the process was told to stop
 SECRET_LENGTH = 16  # characters that a key should have at least: 64 bits, if they are random hexadecimal digits
 
 
@@ -171,9 +172,20 @@ def _load(app: Flask, checked: Settings, sandbox: Sandbox) -> None:
         install(app, build_services(checked, sandbox))
     except PairError as error:
         stop(error)
-    except Exception:
-        app.logger.exception("The model could not be loaded.")
+    except Exception as error:
+        if _process_is_ending():
+            return
+        app.logger.error("The model could not be loaded.", exc_info=error)
         stop("the model could not be loaded")
+
+
+def _process_is_ending() -> bool:
+    """Whether Python is shutting down; its executors then start nothing more, though this thread loads the model."""
+    main_thread = threading.main_thread()
+    if threading.current_thread() is main_thread:
+        return False
+    main_thread.join(SHUTDOWN)
+    return not main_thread.is_alive()
 
 
 def _warm_up(app: Flask, services: Services) -> None:
