@@ -119,7 +119,9 @@ def test_a_network_that_keras_2_saved_is_compiled_too(tmp_path, name, labels):
 def in_both(saved) -> Pair:
     """A pair whose network is compiled in float32 and in int8."""
     keras.utils.set_random_seed(3)
-    pair = check_pair(*saved(networks.pooling_in_base(), 3))
+    network = networks.pooling_in_base()
+    network.layers[-1].bias.assign([0.3, -0.2, 0.1])
+    pair = check_pair(*saved(network, 3))
     about = compile_pair(pair, None, photos(FEWEST_PHOTOS))
     assert about.calibrated_on == min(FEWEST_PHOTOS, CALIBRATION_PHOTOS)
     assert set(about.agreement) == {Precision.FLOAT32, Precision.INT8}
@@ -134,6 +136,14 @@ def test_with_photos_there_is_also_int8_which_changes_little_and_is_taken_by_its
         ours, theirs = compiled.classify(image), as_saved.classify(image)
         assert ours.confidence == pytest.approx(theirs.confidence, abs=0.02)
     assert compiled.classify(PIXELS[0], PICTURE).candidates
+
+
+def test_the_last_layer_computes_in_float32(in_both):
+    _as_saved, compiled = with_both(in_both, Precision.INT8)
+    for image in photos(20):
+        scores, features = compiled.engine.run(image[np.newaxis])
+        weights = np.exp(compiled.engine.head.scores(features.mean(axis=(1, 2))))
+        np.testing.assert_allclose(scores, weights / weights.sum(), atol=1e-6)
 
 
 def test_an_answer_does_not_depend_on_what_else_is_in_its_batch(in_both):
