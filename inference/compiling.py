@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from . import IMAGE_SIZE
 from .compiled import COMPILED_FILE, About, Agreement, Compiled, write_compiled
@@ -19,10 +18,11 @@ from .errors import PairError, PhotoError, first_line
 from .exporting import export, store_kernels_as_saved
 from .head import Scores, probabilities
 from .input_range import InputRange
-from .onnx_engine import PIXELS, SCORES, session_options
+from .onnx_engine import PIXELS, SCORES, new_session
 from .options import Precision
 from .pair import Pair
 from .photo import open_photo
+from .processor import usable_cores
 from .quantizing import quantize
 from .tensorflow_engine import TensorFlowEngine
 
@@ -144,7 +144,7 @@ def agreement_of(found: Numbers, expected: Numbers, meaning: Scores) -> Agreemen
 
 def _classifying(content: bytes) -> Classify:
     """A compiled network as a function."""
-    session = onnxruntime.InferenceSession(content, session_options(), providers=["CPUExecutionProvider"])
+    session = new_session(content, usable_cores())
 
     def classify(pixels: Pixels) -> Numbers:
         (scores,) = session.run([SCORES], {PIXELS: pixels})

@@ -62,11 +62,13 @@ class Engine(Protocol):
     :ivar info: how it runs.
     :ivar input_range_reason: a sentence that says why it is given pixel values in that range.
     :ivar meaning: what its scores mean.
+    :ivar concurrency: how many images, each from a thread of its own, it classifies at a time without getting slower.
     """
 
     info: EngineInfo
     input_range_reason: str
     meaning: "Scores"
+    concurrency: int
 
     @property
     def head(self) -> "PooledHead | None":

@@ -13,6 +13,7 @@ from .backend import keras, tf
 from .folding import layers
 from .keras_files.network import load_network
 from .onnx_engine import FEATURES, PIXELS, SCORES
+from .pooling_order import pool_after_convolutions
 from .tensorflow_engine import TensorFlowEngine
 from .tracing import network_function
 
@@ -44,6 +45,7 @@ def export(engine: TensorFlowEngine) -> onnx.ModelProto:
         _rename(model.graph, output.name, name)
     if engine.head is None:
         del model.graph.output[1:]
+    pool_after_convolutions(model.graph)
     return model
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
-from .engine import Pixels
-from .onnx_engine import PIXELS
+from .engine import Numbers, Pixels
+from .onnx_engine import FEATURES, PIXELS, new_session
+from .processor import usable_cores
 
 #: What is computed with integers: the convolutions, and what lies between them.
 OPERATORS = ("Conv", "Relu", "MaxPool", "AveragePool", "Concat", "Add")
@@ -36,7 +38,32 @@ def quantize(model: onnx.ModelProto, pixels: Pixels) -> onnx.ModelProto:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-        return onnx.load(quantized)
+        network = onnx.load(quantized)
+    _correct_features(network, model, pixels)
+    return network
+
+
+def _correct_features(network: onnx.ModelProto, original: onnx.ModelProto, pixels: Pixels) -> None:
+    """Add to each channel of the features what it lacks on average (bias correction: Nagel et al. 2019,
+    arXiv:1906.04721, section 4.2), so that verdicts do not shift.
+    """
+    if FEATURES not in [output.name for output in network.graph.output]:
+        return
+    difference = _mean_features(original, pixels) - _mean_features(network, pixels)
+    (last,) = [node for node in network.graph.node if FEATURES in node.output]
+    quantized, correction = f"{FEATURES}/quantized", f"{FEATURES}/correction"
+    last.output[list(last.output).index(FEATURES)] = quantized
+    network.graph.initializer.append(numpy_helper.from_array(difference, correction))
+    addition = helper.make_node("Add", [quantized, correction], [FEATURES])
+    network.graph.node.insert(list(network.graph.node).index(last) + 1, addition)
+
+
+def _mean_features(network: onnx.ModelProto, pixels: Pixels) -> Numbers:
+    """The mean of each channel of the features, ``float32[channels]``."""
+    session = new_session(network.SerializeToString(), usable_cores())
+    images = (session.run([FEATURES], {PIXELS: image[np.newaxis]})[0].mean(axis=(0, 1, 2)) for image in pixels)
+    mean: Numbers = np.mean(list(images), axis=0)
+    return mean
 
 
 def _additions_to_scores(model: onnx.ModelProto) -> list[str]:

@@ -43,6 +43,8 @@ class TensorFlowEngine:
         classes that exclude each other.
     """
 
+    concurrency = 1  # one image keeps all cores busy
+
     def __init__(self, pair: "Pair", precision: Precision, input_range: InputRange | None) -> None:
         use_threads(usable_cores())
         has_gpu = let_gpu_memory_grow()

@@ -26,13 +26,13 @@ class LocalClassifier:
     :raises PairError: the pair cannot be loaded.
     """
 
-    concurrency = 1
     is_remote = False
 
     def __init__(self, pair: Pair, options: NetworkOptions) -> None:
         self._network = load_classifier(pair, options)
         self.labels = self._network.labels
         self.batch_size = self._network.batch_size
+        self.concurrency = self._network.engine.concurrency
         self.network_in_words = in_words(self._network.engine)
 
     def classify(
