@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.pass_context
 @with_appcontext
 def command(context: click.Context, photos: Path | None) -> None:
-    """Compile the network for ONNX Runtime, which answers two to three times as fast as TensorFlow.
+    """Compile the network for ONNX Runtime, which answers about three times as fast as TensorFlow.
 
     The compiled network lies beside the model, which stays as it is. Without photos it computes in float32. With at
     least 50, better some hundred, it is also compiled to int8, which is faster still and changes a few answers.
