@@ -76,4 +76,4 @@ rehearse: .venv/requirements-dev.txt
 	@touch $@
 
 .venv/requirements.txt: requirements-web.txt requirements-worker.txt
-.venv/requirements-dev.txt: .venv/requirements.txt
+.venv/requirements-dev.txt: .venv/requirements.txt requirements-feedback.txt

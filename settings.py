@@ -3,13 +3,11 @@
 Each setting is an environment variable with ``BIRD_`` before its name: ``BIRD_MODEL=/elsewhere/birds.h5``, and so on.
 """
 
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from flask import Config
 
@@ -17,6 +15,7 @@ from inference import LABELS_FILE, MAX_PIXELS, MAX_WAITING, MIN_SIDE, MODEL_FILE
 from inference.input_range import InputRange
 from inference.options import EngineName, NetworkOptions, Precision
 from inference.processor import has_bfloat16
+from queue_addresses import AddressError, queue_urls
 
 ROOT = Path(__file__).parent
 
@@ -40,6 +39,13 @@ DEFAULTS: dict[str, Any] = {
     "UNSURE_BELOW": None,  # confidence, 0 to 1, below which the page is not sure; by default the model card's
     "PROXIES": 0,  # number of proxies in front of the app whose X-Forwarded-For and -Proto are trusted
     "RATE_LIMIT": None,  # photos that one client may send, such as "60 per minute"; "" is no limit
+    "FEEDBACK": False,  # whether visitors may say what an answer should have been; the settings below are for that
+    "DATABASE_URL": f"sqlite:///{ROOT / 'kept' / 'feedback.db'}",  # where corrections are kept; or postgresql://…
+    "PHOTO_STORE": str(ROOT / "kept" / "photos"),  # where photos are that people agreed to; or s3://BUCKET/PREFIX
+    "REVIEW_KEY": "",  # opens the review page; without it there is none
+    "FEEDBACK_BYTES": 2**30,  # that the photos may take together
+    "FEEDBACK_PER_DAY": 50,  # corrections that one client may send in 24 hours
+    "FEEDBACK_DAYS": 90,  # after which a correction that nobody reviewed is deleted
     "SECRET_KEY": secrets.token_hex(),  # signs flashed messages; a new one at each start is enough for one process
     "SESSION_COOKIE_SAMESITE": "Lax",  # other sites' forms do not carry the cookie with those messages
 }
@@ -48,22 +54,8 @@ CANNOT_START = 4  # exit status; after most others, gunicorn would restart the w
 LONGEST_RESULT_WAIT = 20  # seconds; each waiting client keeps a thread of the web process
 RATE_LIMIT_BEHIND_PROXIES = "60 per minute"  # three times as many photos as the page sends at once
 HIGHEST_STRICTNESS = 0.5  # beyond it, most of the birds that the model knows would be called unknown
+SHORTEST_REVIEW_KEY = 16  # characters
 AUTO = "auto"
-REDIS_SCHEMES = ("redis", "rediss")
-BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp", "amqps", "pyamqp", "sqs")  # those that jobs/celery_config.py configures
-
-# The parts of an address, as strict as they must be for Celery, kombu and redis-py to read the same in them. What is
-# more, a host that was in truth the end of a password would be looked up in the DNS and logged.
-_CHARACTER = r"(?:[^\s\x00-\x1f#%/:;?@\[\]]|%[0-9A-Fa-f]{2})"
-_ADDRESS = re.compile(
-    rf"(?P<scheme>\w+)://(?:(?P<user>{_CHARACTER}*)(?::(?P<password>(?:{_CHARACTER}|:)*))?@)?"
-    rf"(?:[\w.-]*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?"
-    rf"(?P<path>/(?:{_CHARACTER}|[:/])*)?(?:\?(?P<query>(?:{_CHARACTER}|[:/])*))?"
-)
-_REDIS_PATH = re.compile(r"/?|/[0-9]+")
-# Those that Celery and redis-py understand in the same way.
-_TLS_OPTION = r"(?:ssl_cert_reqs=(?:none|optional|required)|ssl_(?:ca_certs|certfile|keyfile)=[^&]*)"
-_TLS_OPTIONS = re.compile(rf"(?:{_TLS_OPTION}(?:&|$))*")
 
 #: The smallest value of each number, and its unit. Werkzeug reads forms, files included, in blocks of half of
 #: MAX_FORM_MEMORY_SIZE.
@@ -74,11 +66,26 @@ MINIMUMS = {
     "MAX_PIXELS": (MIN_SIDE**2, "pixels"),
     "MAX_WAITING": (0, "photos"),
     "PROXIES": (0, "proxies"),
+    "FEEDBACK_BYTES": (0, "bytes"),
+    "FEEDBACK_PER_DAY": (1, "corrections"),
+    "FEEDBACK_DAYS": (1, "days"),
 }
 
 
 class SettingError(ValueError):
     """A setting cannot be used; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class FeedbackSettings:
+    """Where corrections are kept, and how many; ``DEFAULTS`` says what each means."""
+
+    database_url: str
+    photo_store: str
+    review_key: str
+    max_bytes: int
+    per_day: int
+    days: int
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,7 @@ class Settings:
     proxies: int
     rate_limit: str
     secret_key: str
+    feedback: FeedbackSettings | None
 
 
 def from_environment() -> Settings:
@@ -120,7 +128,10 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     """
     for name in MINIMUMS:
         _check_number(config, name)
-    queue_url, result_url = _queue_urls(str(config["QUEUE_URL"]), str(config["RESULT_URL"]))
+    try:
+        queue_url, result_url = queue_urls(str(config["QUEUE_URL"]), str(config["RESULT_URL"]))
+    except AddressError as error:
+        raise SettingError(str(error)) from error
     return Settings(
         model=Path(_text(config, "MODEL")),
         labels=Path(_text(config, "LABELS")),
@@ -142,6 +153,28 @@ def from_config(config: Mapping[str, Any]) -> Settings:
         proxies=config["PROXIES"],
         rate_limit=_rate_limit(config["RATE_LIMIT"], config["PROXIES"]),
         secret_key=_text(config, "SECRET_KEY"),
+        feedback=_feedback(config) if _is_on(config, "FEEDBACK") else None,
+    )
+
+
+def _is_on(config: Mapping[str, Any], name: str) -> bool:
+    value = config[name]
+    if value not in (False, True):  # 0 and 1 are equal to these
+        raise SettingError(f"BIRD_{name} must be 0 or 1, not {value!r}.")
+    return bool(value)
+
+
+def _feedback(config: Mapping[str, Any]) -> FeedbackSettings:
+    key = str(config["REVIEW_KEY"])
+    if key and len(key) < SHORTEST_REVIEW_KEY:
+        raise SettingError(f"BIRD_REVIEW_KEY can be guessed. Use at least {SHORTEST_REVIEW_KEY} characters.")
+    return FeedbackSettings(
+        database_url=_text(config, "DATABASE_URL"),
+        photo_store=_text(config, "PHOTO_STORE"),
+        review_key=key,
+        max_bytes=config["FEEDBACK_BYTES"],
+        per_day=config["FEEDBACK_PER_DAY"],
+        days=config["FEEDBACK_DAYS"],
     )
 
 
@@ -233,72 +266,3 @@ def _result_wait(wait: Any) -> float:
             f"BIRD_RESULT_WAIT must be a number of seconds from 0 to {LONGEST_RESULT_WAIT}, not {wait!r}."
         )
     return float(wait)
-
-
-def _queue_urls(queue_url: str, result_url: str) -> tuple[str, str]:
-    """The addresses of the broker and of the Redis that keeps the answers; both are empty without a queue.
-
-    :raises SettingError: one of them cannot be used. Its message repeats no address, which may contain a password.
-    """
-    if not queue_url:
-        return "", ""
-    scheme = url_scheme(queue_url)
-    if scheme not in BROKER_SCHEMES:
-        raise SettingError(
-            "BIRD_QUEUE_URL must be the address of a Redis, of RabbitMQ or of Amazon SQS, such as redis://host:6379/0, "
-            "amqp://host or sqs://, without quotes or spaces around it."
-        )
-    for url in queue_url.split(";"):  # several brokers, of which Celery takes the first that answers
-        _check_address("BIRD_QUEUE_URL", url)
-    if not result_url and scheme not in REDIS_SCHEMES:
-        raise SettingError(
-            f"BIRD_RESULT_URL is needed: {scheme}:// carries photos to the workers, but keeps no answers. "
-            "Give the address of a Redis, such as redis://host:6379/0."
-        )
-    if url_scheme(result_url or queue_url) not in REDIS_SCHEMES:
-        raise SettingError("BIRD_RESULT_URL must be the address of a Redis, such as redis://host:6379/0.")
-    _check_address("BIRD_RESULT_URL", result_url or queue_url)
-    return queue_url, result_url or queue_url
-
-
-def _check_address(name: str, url: str) -> None:
-    """:raises SettingError: its parts cannot be what its author meant. The message repeats none of them."""
-    parts = _ADDRESS.fullmatch(url)
-    if parts is None or int(parts["port"] or 0) >= 2**16 or not _decodes(url):
-        raise SettingError(
-            f"{name} must be written like redis://USER:PASSWORD@HOST:6379/0, without spaces. In a password, "
-            "write @ as %40, # as %23, / as %2F, ? as %3F, ; as %3B, [ as %5B, ] as %5D, % as %25 and a space as %20."
-        )
-    if parts["scheme"] not in REDIS_SCHEMES:
-        return
-    if parts["user"] and not parts["password"]:
-        raise SettingError(
-            f"{name} has a user name, but no password. Write a password without a user name after a colon, as in "
-            "redis://:PASSWORD@HOST:6379/0."
-        )
-    if not _REDIS_PATH.fullmatch(parts["path"] or ""):
-        raise SettingError(
-            f"{name} must end with the number of a Redis database, as in redis://HOST:6379/0, or with the port. In a "
-            "password, write / as %2F."
-        )
-    if parts["query"] and not (parts["scheme"] == "rediss" and _TLS_OPTIONS.fullmatch(parts["query"])):
-        raise SettingError(
-            f"{name} has options that cannot be used. Only rediss:// takes some: ssl_ca_certs, ssl_certfile, "
-            "ssl_keyfile, and ssl_cert_reqs, as in rediss://HOST:6379/0?ssl_cert_reqs=required (or none). In a "
-            "password, write ? as %3F."
-        )
-
-
-def _decodes(url: str) -> bool:
-    """Whether the escape sequences of an address are UTF-8; the ``%ab`` of a password that was not escaped is not."""
-    try:
-        unquote(url, errors="strict")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def url_scheme(url: str) -> str:
-    """The part of an address before ``://``; empty if there is no ``://``."""
-    scheme, separator, _rest = url.partition("://")
-    return scheme if separator else ""

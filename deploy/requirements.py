@@ -27,6 +27,10 @@ def contents(pyproject: str) -> dict[str, str]:
             f"The whole app, or a worker, with a compiled network; no TensorFlow. {PYTHON}",
             shared + groups["web"] + groups["compiled"],
         ),
+        "requirements-feedback.txt": (
+            "What BIRD_FEEDBACK=1 needs, beside one of the other lists.",
+            groups["feedback"],
+        ),
         "requirements-worker.txt": (f"The worker of a split deployment, {PYTHON}", shared + groups["worker"]),
         "requirements.txt": (
             f"The whole app, in one process or as two services, and training. {PYTHON}",
@@ -34,7 +38,7 @@ def contents(pyproject: str) -> dict[str, str]:
         ),
         "requirements-dev.txt": (
             "Tests, checks, benchmarks and `make up`.",
-            ["-r requirements.txt", *groups["dev"]],
+            ["-r requirements.txt", "-r requirements-feedback.txt", *groups["dev"]],
         ),
     }
     return {name: "\n".join([f"# {purpose}", WRITTEN, *lines, ""]) for name, (purpose, lines) in files.items()}

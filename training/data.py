@@ -13,12 +13,13 @@ from tqdm import tqdm
 
 from inference.errors import PhotoError
 from inference.labels import MAX_LABEL_LENGTH, is_label
+from inference.perceptual_hash import difference_hash
 from inference.photo import open_photo
 
 from .faults import DataError, Fault, count_of, kinds_of, printable
 from .folders import Folder, open_data
 from .layout import SPLITS, find_layout, labels_in
-from .near_duplicates import difference_hash, duplicate_groups, near_duplicates
+from .near_duplicates import duplicate_groups, near_duplicates
 from .others import OTHER_FOLDER, Others, split_others
 
 HELD_OUT = 0.1  # share of a label's photos for validation, and again for test, if the folder has none for them

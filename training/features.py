@@ -12,10 +12,10 @@ from tqdm import tqdm
 from inference import IMAGE_SIZE
 from inference.errors import PairError
 from inference.keras_files.model_file import check_model_file
+from inference.perceptual_hash import difference_hash
 from inference.photo import open_photo
 
 from .evaluation import Floats
-from .near_duplicates import difference_hash
 from .network import WeightsError, inception
 from .start import is_model
 

@@ -21,6 +21,7 @@ from .admission import AdmissionQueue, OverloadDetector, Pixels
 from .model_info import ModelInfo, read_model_info
 
 if TYPE_CHECKING:
+    from feedback.corrections import Corrections  # not needed unless BIRD_FEEDBACK is on
     from jobs.store import QueueState  # redis is not needed in a single process
 
 OVERLOAD_DELAY = 0.05  # seconds by which a refusal is delayed in an overload, because each costs processor time
@@ -112,6 +113,7 @@ class Services:
     """Everything that requests need, created once when the process starts.
 
     :param overload_delay: seconds before a refusal in an overload.
+    :param corrections: what visitors say about answers; None unless ``BIRD_FEEDBACK`` is on.
     """
 
     settings: Settings
@@ -120,6 +122,7 @@ class Services:
     admission: AdmissionQueue
     model_info: ModelInfo
     overload_delay: float
+    corrections: "Corrections | None" = None
     overload: OverloadDetector = field(default_factory=OverloadDetector)
 
     def check_admission(self) -> None:
@@ -162,7 +165,16 @@ def build_services(settings: Settings, sandbox: Sandbox) -> Services:
             settings.model, model_sha256, classifier.labels, settings.unsure_below, settings.network.strictness
         ),
         overload_delay=0 if classifier.is_remote else OVERLOAD_DELAY,
+        corrections=_open_corrections(settings, classifier.labels),
     )
+
+
+def _open_corrections(settings: Settings, labels: tuple[str, ...]) -> "Corrections | None":
+    if settings.feedback is None:
+        return None
+    from feedback.opening import open_corrections
+
+    return open_corrections(settings.feedback, labels)
 
 
 def has_services() -> bool:

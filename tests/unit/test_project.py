@@ -10,7 +10,18 @@ import settings
 from deploy import requirements
 
 ROOT = Path(requirements.ROOT)
-ROOMS = ("application", "cli", "web", "jobs", "inference", "training", "settings", "logs")
+ROOMS = (
+    "application",
+    "cli",
+    "web",
+    "feedback",
+    "jobs",
+    "inference",
+    "training",
+    "settings",
+    "logs",
+    "queue_addresses",
+)
 DOCUMENTS = [
     path for path in ROOT.rglob("*.md") if not {part for part in path.relative_to(ROOT).parts if part.startswith(".")}
 ]
@@ -43,11 +54,12 @@ def test_every_package_is_pinned_to_one_version():
 
 
 def test_the_settings_import_nothing_but_inference():
-    assert imported_rooms(ROOT / "settings.py") <= {"inference"}
+    assert imported_rooms(ROOT / "settings.py") <= {"inference", "queue_addresses"}
 
 
-def test_the_logs_import_nothing_of_the_project():
-    assert not imported_rooms(ROOT / "logs.py")
+@pytest.mark.parametrize("module", ["logs.py", "queue_addresses.py"])
+def test_it_imports_nothing_of_the_project(module):
+    assert not imported_rooms(ROOT / module)
 
 
 def test_every_setting_is_documented_with_its_default():
@@ -60,7 +72,7 @@ def test_every_setting_is_documented_with_its_default():
         assert described[name].strip() == f"`{settings.DEFAULTS[name]}`"
 
 
-@pytest.mark.parametrize("room", ["web", "cli", "inference", "inference/keras_files", "jobs", "training"])
+@pytest.mark.parametrize("room", ["web", "cli", "feedback", "inference", "inference/keras_files", "jobs", "training"])
 def test_the_architecture_names_every_file(room):
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     section = re.search(rf"^{room}/ .*\n((?:    .*\n)+)", text, re.MULTILINE)

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from inference import CARD_FILE, MODEL_FILE, REPORT_FILE
 from inference.model_card import load_model_card
+from inference.perceptual_hash import difference_hash
 from inference.photo import open_photo
 from tests.support.browsing import keep_screenshot, serious_faults
 from tests.support.pictures import draw_pictures
@@ -25,7 +26,6 @@ from training.doubtful_labels import REVIEW_FILE
 from training.features import LAYERS, feature_extractor, pooled_features
 from training.label_decisions import DECISIONS_FILE, read_decisions
 from training.model_card import build_card, write_card
-from training.near_duplicates import difference_hash
 from training.network import WeightsError, classification_head, whole_network
 from training.report import VerdictReport, write_report
 

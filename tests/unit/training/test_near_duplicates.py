@@ -2,10 +2,11 @@
 
 from PIL import Image
 
+from inference.perceptual_hash import MAX_HASH_DISTANCE, difference_hash
 from inference.photo import open_photo
 from tests.support.pictures import draw_pictures
 from training.data import find_photos
-from training.near_duplicates import MAX_HASH_DISTANCE, difference_hash, duplicate_groups, near_duplicates
+from training.near_duplicates import duplicate_groups, near_duplicates
 
 
 def test_copies_of_a_photo_have_nearly_the_same_hash_and_other_photos_have_not(tmp_path):
