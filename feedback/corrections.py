@@ -1,6 +1,7 @@
 """Corrections come in, are looked up by their secret address, and go again."""
 
 import hashlib
+import hmac
 import logging
 import secrets
 from collections.abc import Sequence
@@ -14,6 +15,16 @@ from .photo_store import PhotoStore
 from .schema import Claim, Correction, Status
 
 log = logging.getLogger(__name__)
+
+
+def client_hash(secret_key: str, address_key: str) -> str:
+    """A client's name in the table: the same for all its corrections, and no way back to its network address.
+
+    :param secret_key: ``BIRD_SECRET_KEY``; with another one, every client gets another name.
+    :param address_key: of the client, as the rate limit sees it.
+    :return: 32 hexadecimal digits.
+    """
+    return hmac.new(secret_key.encode(), f"feedback {address_key}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
 class FeedbackError(Exception):
