@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from inference.labels import is_label
 from inference.names import species_names
+from inference.verdict import Verdict
 
 from .duplicates import find_original, find_repeated, hash_of_part, pass_on_duplicates
 from .errors import ClaimError, TooManyError
@@ -183,8 +184,9 @@ class Corrections:
 
     def _correction(self, answer: Answer, claim: Claim, claimed: str, client: str) -> Correction:
         """A correction without a photo, as the table is to have it."""
-        claimed = answer.predicted if claim is Claim.RIGHT else self._name(claimed) if claim is Claim.SPECIES else ""
-        if claimed == answer.predicted:
+        named = "" if answer.verdict in (Verdict.UNKNOWN_BIRD, Verdict.NO_BIRD) else answer.predicted
+        claimed = named if claim is Claim.RIGHT else self._name(claimed) if claim is Claim.SPECIES else ""
+        if claimed and claimed == named:
             claim = Claim.RIGHT
         return Correction(
             created=now(), client=client, model=answer.model, predicted=answer.predicted,

@@ -49,7 +49,8 @@ class Correction(Base):
     :ivar verdict: as in an ``Identification``; empty if there was none.
     :ivar region: the part of the photo that the answer is about, as ``str(Region)``; empty for the whole photo.
     :ivar claim: what the visitor says.
-    :ivar claimed: the label or the other name that the visitor gave; the predicted label for ``RIGHT``; else empty.
+    :ivar claimed: the label or the other name that the visitor gave; the predicted label for ``RIGHT``, unless the
+        answer was that it is none that the model knows, or no bird; else empty.
     :ivar is_known: whether ``claimed`` is a label of the model.
     :ivar disagrees: whether the claim says that the answer was wrong.
     :ivar photo: the key of the photo in the photo store; empty if none is kept.

@@ -18,3 +18,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(api.api)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(telemetry.blueprint)
+    if app.config["FEEDBACK"] and app.config["REVIEW_KEY"]:
+        from . import review  # needs packages that the rest does without
+
+        app.register_blueprint(review.blueprint)

@@ -272,4 +272,10 @@ def install(
     )
     if model_info is None:
         model_info = ModelInfo(SHA256, classifier.labels, operators_threshold=checked.unsure_below)
-    startup.install(app, Services(checked, sandbox, classifier, admission, model_info, overload_delay=0))
+    corrections = None
+    if checked.feedback:
+        from feedback.opening import open_corrections
+
+        corrections = open_corrections(checked.feedback, classifier.labels)
+    services = Services(checked, sandbox, classifier, admission, model_info, overload_delay=0, corrections=corrections)
+    startup.install(app, services)
