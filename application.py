@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 import settings
 import web
-from cli import compile, identify
+from cli import compile, feedback, identify
 from inference import Identification
 from web import errors, startup
 from web.admission import PendingPrediction
@@ -30,6 +30,7 @@ application.config.from_prefixed_env("BIRD")
 application.config["DEBUG"] = get_debug_flag()  # Flask's own switch; there is no BIRD_DEBUG
 web.init_app(application)
 application.cli.add_command(compile.command)
+application.cli.add_command(feedback.command)
 application.cli.add_command(identify.command)
 
 

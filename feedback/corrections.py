@@ -5,11 +5,11 @@ import hmac
 import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from sqlalchemy import ColumnElement, Engine, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Engine, delete, or_, select
 from sqlalchemy.orm import Session
 
 from inference.labels import is_label
@@ -17,8 +17,10 @@ from inference.names import species_names
 from inference.verdict import Verdict
 
 from .duplicates import find_original, find_repeated, hash_of_part, pass_on_duplicates
-from .errors import ClaimError, TooManyError
+from .errors import ClaimError
 from .errors import FeedbackError as FeedbackError
+from .limits import Limits
+from .limits import now as now
 from .photo_store import PhotoStore
 from .schema import Claim, Correction, RepeatToken, Status, StrayPhoto
 from .sessions import reading, writing
@@ -40,20 +42,6 @@ def client_hash(secret_key: str, address_key: str) -> str:
     :return: 32 hexadecimal digits.
     """
     return hmac.new(secret_key.encode(), f"feedback {address_key}".encode(), hashlib.sha256).hexdigest()[:32]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much is kept, and for how long.
-
-    :param max_bytes: that the photos may take together.
-    :param per_day: corrections that one client may send in 24 hours.
-    :param days: after which a correction goes that nobody has reviewed, or that was rejected so long ago.
-    """
-
-    max_bytes: int = 2**30
-    per_day: int = 50
-    days: int = 90
 
 
 @dataclass(frozen=True)
@@ -110,7 +98,7 @@ class Corrections:
         why_no_photo = self._keep_photo(correction, photo) if photo else ""
         token = secrets.token_urlsafe(24)
         with writing(self.engine) as session:
-            self._check_client(session, client)
+            self.limits.check_client(session, client)
             repeated = find_repeated(session, correction)
             if repeated:
                 again = RepeatToken(token_sha256=_sha256(token), correction_id=repeated.id, created=correction.created)
@@ -154,23 +142,22 @@ class Corrections:
             log.info("A correction was deleted by its visitor.")
         return is_deleted
 
-    def delete_by_id(self, number: int) -> bool:
-        """Delete a correction and its photo, and tell whether there was one.
+    def delete_ids(self, ids: Collection[int]) -> int:
+        """Delete corrections and their photos, as ``delete`` does; ids of those that are gone already are ignored.
 
-        :raises FeedbackError: the database does not answer; nothing is deleted.
+        :return: how many there were.
+        :raises FeedbackError: the database does not answer. Those before are deleted, the rest stay.
         """
-        is_deleted = self._delete(Correction.id == number)
-        if is_deleted:
-            log.info("Correction %d was deleted by the operator.", number)
-        return is_deleted
+        deleted = sum(self._delete(Correction.id == number) for number in ids)
+        log.info("%d corrections were deleted by a reviewer.", deleted)
+        return deleted
 
     def sweep(self) -> None:
         """Delete what is too old, and photos that belong to no correction; the rest of them next time."""
         self._next_sweep = time.monotonic() + SWEEP_EVERY
-        oldest = now() - timedelta(days=self.limits.days)
         try:
             with writing(self.engine) as session:
-                expired = session.scalars(select(Correction).where(_is_expired(oldest)).limit(SWEPT_AT_ONCE)).all()
+                expired = session.scalars(select(Correction).where(self.limits.is_expired()).limit(SWEPT_AT_ONCE)).all()
                 for correction in expired:
                     _forget(session, correction)
                 strays = select(StrayPhoto.key).where(StrayPhoto.created < now() - STRAY_AFTER)
@@ -226,30 +213,12 @@ class Corrections:
     def _reserve(self, client: str, photo_bytes: int) -> str:
         """Note a photo that is about to be written, and give its key; an empty one if there is no room."""
         with writing(self.engine) as session:
-            self._check_client(session, client)
-            used = session.scalar(select(func.coalesce(func.sum(Correction.photo_bytes), 0))) or 0
-            strays = session.scalar(select(func.coalesce(func.sum(StrayPhoto.photo_bytes), 0))) or 0
-            if used + strays + photo_bytes > self.limits.max_bytes:
+            self.limits.check_client(session, client)
+            if not self.limits.has_room(session, photo_bytes):
                 return ""
             key = secrets.token_hex(16)
             session.add(StrayPhoto(key=key, photo_bytes=photo_bytes, created=now()))
             return key
-
-    def _check_client(self, session: Session, client: str) -> None:
-        """:raises TooManyError: this client has sent too many."""
-        yesterday = now() - timedelta(days=1)
-        sent = select(func.count()).where(Correction.client == client, Correction.created > yesterday)
-        again = (
-            select(func.count())
-            .select_from(RepeatToken)
-            .join(Correction)
-            .where(Correction.client == client, RepeatToken.created > yesterday)
-        )
-        if (session.scalar(sent) or 0) + (session.scalar(again) or 0) >= self.limits.per_day:
-            raise TooManyError(
-                f"We take {self.limits.per_day} corrections a day from one network, and have got as many from yours. "
-                "Please come back tomorrow."
-            )
 
     def _delete(self, which: ColumnElement[bool]) -> bool:
         with writing(self.engine) as session:
@@ -282,11 +251,6 @@ class Corrections:
         self._store_fails = True
 
 
-def now() -> datetime:
-    """The time, UTC, as the database keeps it."""
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
 def _sha256(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
@@ -294,13 +258,6 @@ def _sha256(token: str) -> str:
 def _has_token(token: str) -> ColumnElement[bool]:
     again = select(RepeatToken.correction_id).where(RepeatToken.token_sha256 == _sha256(token))
     return or_(Correction.token_sha256 == _sha256(token), Correction.id.in_(again))
-
-
-def _is_expired(oldest: datetime) -> ColumnElement[bool]:
-    return or_(
-        and_(Correction.status == Status.NEW, Correction.created < oldest),
-        and_(Correction.status == Status.REJECTED, Correction.reviewed < oldest),
-    )
 
 
 def _forget(session: Session, correction: Correction) -> None:

@@ -12,9 +12,11 @@ _FORBIDDEN = frozenset('/\\:*?"<>|')  # in names of folders, here or on Windows
 
 def claimed_label(correction: Correction) -> str:
     """The label that a visitor's claim comes to; empty if somebody has to choose one."""
-    agrees_on_no_bird = correction.claim == Claim.RIGHT and correction.verdict == Verdict.NO_BIRD
-    if correction.claim == Claim.NO_BIRD or agrees_on_no_bird:
+    claim, verdict = correction.claim, correction.verdict
+    if claim == Claim.NO_BIRD or (claim == Claim.RIGHT and verdict == Verdict.NO_BIRD):
         return OTHER_FOLDER
+    if claim == Claim.RIGHT and verdict == Verdict.UNKNOWN_BIRD:
+        return ""  # the visitor agrees that it is none of the species that the model knows
     return correction.claimed if correction.is_known else ""
 
 

@@ -12,8 +12,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from settings import FeedbackSettings
 
-from .corrections import Corrections, Limits
+from .corrections import Corrections
 from .errors import FeedbackError
+from .limits import Limits
 from .photo_store import open_photo_store
 from .sessions import begin_writing, prepare_sqlite, reason
 

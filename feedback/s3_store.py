@@ -9,6 +9,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from inference.errors import first_line
+
 #: AWS's own variables for the address of another service than Amazon's.
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 NOT_FOUND = "NoSuchKey"
@@ -22,6 +24,8 @@ class S3Store:
     """
 
     def __init__(self, bucket: str, prefix: str) -> None:
+        if not bucket:
+            raise OSError("it names no bucket: s3://BUCKET/PREFIX")
         is_amazon = not any(os.environ.get(name) for name in ENDPOINTS)
         config = Config(
             connect_timeout=3,  # seconds
@@ -75,4 +79,4 @@ def _as_os_error() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: the address is none
-        raise OSError(f"S3: {error}") from error
+        raise OSError(f"S3: {first_line(error)}") from error

@@ -6,6 +6,12 @@ from enum import StrEnum
 from sqlalchemy import DateTime, ForeignKey, Index, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from inference import OTHER_FOLDER
+
+OTHER_LABEL = (
+    OTHER_FOLDER  # of pictures of no bird that the model knows; training reads them from a folder of this name
+)
+
 
 class Claim(StrEnum):
     """What a visitor says of an answer."""
@@ -59,7 +65,7 @@ class Correction(Base):
         photo.
     :ivar duplicate_of: the id of the first correction with a near-duplicate of this photo; None if this is the first.
     :ivar status: what the operator decided.
-    :ivar label: under which it is exported once it is accepted; ``OTHER_FOLDER`` for pictures of no bird.
+    :ivar label: under which it is exported once it is accepted; ``OTHER_LABEL`` for pictures of no bird.
     :ivar reviewed: when the operator decided, UTC.
     """
 

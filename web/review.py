@@ -138,7 +138,7 @@ def delete() -> str | Response:
     ids = _ids(request.values.getlist("id"))
     if request.method == "GET":
         return render_template("review_delete.html", ids=ids, token=reviewer.form_token())
-    deleted = sum(_corrections().delete_by_id(number) for number in ids)
+    deleted = _corrections().delete_ids(ids)
     return redirect(url_for("review.page", decided=deleted), 303)
 
 

@@ -15,7 +15,7 @@ from inference.packages import FOR_FEEDBACK, INSTALL_FOR_FEEDBACK, INSTALL_TO_SE
 from inference.regions import Region
 from inference.sandbox import Sandbox
 from jobs.pending import PendingJob, Position
-from settings import FeedbackSettings, SettingError, Settings
+from settings import SettingError, Settings
 
 from .admission import AdmissionQueue, OverloadDetector, Pixels
 from .model_info import ModelInfo, read_model_info
@@ -166,23 +166,25 @@ def build_services(settings: Settings, sandbox: Sandbox) -> Services:
             settings.model, model_sha256, classifier.labels, settings.unsure_below, settings.network.strictness
         ),
         overload_delay=0 if classifier.is_remote else OVERLOAD_DELAY,
-        corrections=open_corrections(settings.feedback, classifier.labels) if settings.feedback else None,
+        corrections=open_corrections(settings, classifier.labels),
     )
 
 
-def open_corrections(feedback: FeedbackSettings, labels: tuple[str, ...]) -> "Corrections":
-    """The corrections of visitors.
+def open_corrections(settings: Settings, labels: tuple[str, ...]) -> "Corrections | None":
+    """All corrections; None unless ``BIRD_FEEDBACK`` is on.
 
     :param labels: that the model knows.
     :raises SettingError: the database or the photo store cannot be used, or packages are missing.
     """
+    if settings.feedback is None:
+        return None
     if not all(map(is_installed, FOR_FEEDBACK)):
         raise SettingError(f"BIRD_FEEDBACK=1 needs more packages: {INSTALL_FOR_FEEDBACK}")
     from feedback import opening
     from feedback.errors import FeedbackError
 
     try:
-        return opening.open_corrections(feedback, labels)
+        return opening.open_corrections(settings.feedback, labels)
     except FeedbackError as error:
         raise SettingError(str(error)) from error
 
