@@ -33,7 +33,7 @@ from jobs.store import QueueState
 from web import startup, uploads
 from web.admission import AdmissionQueue
 from web.model_info import ModelInfo
-from web.services import PhotoClassifier, Services
+from web.services import PhotoClassifier, Services, open_corrections
 
 from .servers import ROOT
 
@@ -272,10 +272,8 @@ def install(
     )
     if model_info is None:
         model_info = ModelInfo(SHA256, classifier.labels, operators_threshold=checked.unsure_below)
-    corrections = None
-    if checked.feedback:
-        from feedback.opening import open_corrections
-
-        corrections = open_corrections(checked.feedback, classifier.labels)
-    services = Services(checked, sandbox, classifier, admission, model_info, overload_delay=0, corrections=corrections)
+    services = Services(
+        checked, sandbox, classifier, admission, model_info, overload_delay=0,
+        corrections=open_corrections(checked, classifier.labels),
+    )  # fmt: skip
     startup.install(app, services)
