@@ -19,7 +19,7 @@ from inference.verdict import Verdict
 from .duplicates import find_original, find_repeated, hash_of_part, pass_on_duplicates
 from .errors import ClaimError
 from .errors import FeedbackError as FeedbackError
-from .limits import Limits
+from .limits import DEFAULTS, Limits
 from .limits import now as now
 from .photo_store import PhotoStore
 from .schema import Claim, Correction, RepeatToken, Status, StrayPhoto
@@ -75,9 +75,10 @@ class Corrections:
     :param engine: of the database, whose tables are there.
     :param photos: the photo store.
     :param labels: that the model knows.
+    :param limits: how much is kept, and for how long.
     """
 
-    def __init__(self, engine: Engine, photos: PhotoStore, labels: Sequence[str], limits: Limits = Limits()) -> None:
+    def __init__(self, engine: Engine, photos: PhotoStore, labels: Sequence[str], limits: Limits = DEFAULTS) -> None:
         self.engine, self.photos, self.labels, self.limits = engine, photos, frozenset(labels), limits
         self._labels_by_name = {name.casefold(): label for label, name in species_names(labels).items()}
         self._labels_by_name |= {label.casefold(): label for label in labels}

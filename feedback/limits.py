@@ -55,6 +55,9 @@ class Limits:
         )
 
 
+DEFAULTS = Limits()
+
+
 def now() -> datetime:
     """The time, UTC, as the database keeps it."""
     return datetime.now(UTC).replace(tzinfo=None)

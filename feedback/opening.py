@@ -36,13 +36,12 @@ def open_corrections(settings: FeedbackSettings, labels: Sequence[str]) -> Corre
     :param labels: that the model knows.
     :raises FeedbackError: the database or the photo store cannot be used. The message contains no password.
     """
-    engine = open_database(settings.database_url)
     try:
         photos = open_photo_store(settings.photo_store)
     except OSError as error:
         raise FeedbackError(f"BIRD_PHOTO_STORE cannot be used: {_in_words(error)}.") from error
     limits = Limits(settings.max_bytes, settings.per_day, settings.days)
-    corrections = Corrections(engine, photos, labels, limits)
+    corrections = Corrections(open_database(settings.database_url), photos, labels, limits)
     corrections.sweep()
     return corrections
 
@@ -99,11 +98,15 @@ def _migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", "feedback:migrations")
     config.set_main_option("path_separator", "os")
-    with engine.connect() as connection:
-        begin_writing(connection)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
+    try:
+        with engine.connect() as connection:
+            begin_writing(connection)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def _without_password(text: str, url: URL) -> str:

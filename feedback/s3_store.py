@@ -79,4 +79,4 @@ def _as_os_error() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: the address is none
-        raise OSError(f"S3: {first_line(error)}") from error
+        raise OSError(f"S3: {first_line(' '.join(str(error).split()))}") from error
