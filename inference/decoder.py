@@ -32,8 +32,8 @@ MEMORY_LIMIT = 370 * 2**20  # bytes that reading one photo may take
 PROCESSOR_LIMIT = 2.5  # seconds of processor time for it
 RECYCLE_GROWTH = 64 * 2**20  # bytes that the process may have gained over all photos before it is recycled
 
-#: Whether a path follows instead of a file; what is wanted, see ``Wanted``; the region for ``Wanted.PIXELS``; the length
-#: of what follows in bytes.
+#: Whether a path follows instead of a file; what is ``Wanted``; the region, for ``Wanted.PIXELS``; the length of what
+#: follows in bytes.
 REQUEST = struct.Struct(">?B4dQ")
 RECYCLED = 0  # exit code of a process that ends without a fault
 

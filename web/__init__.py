@@ -18,3 +18,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(api.api)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(telemetry.blueprint)
+    if app.config["FEEDBACK"]:
+        from . import feedback  # it needs packages of its own
+
+        feedback.init_app(app)

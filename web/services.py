@@ -165,16 +165,20 @@ def build_services(settings: Settings, sandbox: Sandbox) -> Services:
             settings.model, model_sha256, classifier.labels, settings.unsure_below, settings.network.strictness
         ),
         overload_delay=0 if classifier.is_remote else OVERLOAD_DELAY,
-        corrections=_open_corrections(settings, classifier.labels),
+        corrections=open_corrections(settings, classifier.labels),
     )
 
 
-def _open_corrections(settings: Settings, labels: tuple[str, ...]) -> "Corrections | None":
+def open_corrections(settings: Settings, labels: tuple[str, ...]) -> "Corrections | None":
+    """All corrections; None unless ``BIRD_FEEDBACK`` is on.
+
+    :param labels: that the model knows.
+    """
     if settings.feedback is None:
         return None
-    from feedback.opening import open_corrections
+    from feedback import opening
 
-    return open_corrections(settings.feedback, labels)
+    return opening.open_corrections(settings.feedback, labels)
 
 
 def has_services() -> bool:

@@ -110,7 +110,7 @@ def received_photos() -> list[FileStorage]:
     """
     _check_announced_size()
     current_services().check_admission()  # before the work of receiving
-    with _receiving():
+    with receiving():
         files = request.files
     if FIELD not in files:
         raise RefusedError(_why_no_file())
@@ -152,7 +152,7 @@ def received_body() -> BinaryIO:
             f"{SEND_A_FORM}, or the bytes of the photo with their content type, such as image/jpeg."
         )
     current_services().check_admission()
-    with _receiving():
+    with receiving():
         body = cast(UploadRequest, request).body()
     if not body.tell():
         raise RefusedError(NO_FILE)
@@ -206,7 +206,7 @@ def _check_announced_size() -> None:
 
 
 @contextlib.contextmanager
-def _receiving() -> Iterator[None]:
+def receiving() -> Iterator[None]:
     """Turn what goes wrong while the block reads the body of the request into HTTP errors.
 
     :raises BrokenUploadError: the body is not what its headers announce, or it was interrupted.

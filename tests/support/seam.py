@@ -33,7 +33,7 @@ from jobs.store import QueueState
 from web import startup, uploads
 from web.admission import AdmissionQueue
 from web.model_info import ModelInfo
-from web.services import PhotoClassifier, Services
+from web.services import PhotoClassifier, Services, open_corrections
 
 from .servers import ROOT
 
@@ -272,4 +272,5 @@ def install(
     )
     if model_info is None:
         model_info = ModelInfo(SHA256, classifier.labels, operators_threshold=checked.unsure_below)
-    startup.install(app, Services(checked, sandbox, classifier, admission, model_info, overload_delay=0))
+    corrections = open_corrections(checked, classifier.labels)
+    startup.install(app, Services(checked, sandbox, classifier, admission, model_info, 0, corrections))
