@@ -4,17 +4,32 @@ import hashlib
 import hmac
 import logging
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine, select
+from sqlalchemy import ColumnElement, Engine, and_, delete, func, or_, select
 from sqlalchemy.orm import Session
 
+from inference.labels import is_label
+from inference.names import species_names
+from inference.verdict import Verdict
+
+from .duplicates import find_original, find_repeated, hash_of_part, pass_on_duplicates
+from .errors import ClaimError, TooManyError
+from .errors import FeedbackError as FeedbackError
 from .photo_store import PhotoStore
-from .schema import Claim, Correction, Status
+from .schema import Claim, Correction, RepeatToken, Status, StrayPhoto
+from .sessions import reading, writing
 
 log = logging.getLogger(__name__)
+
+NO_ROOM = "There is no room for more photos at the moment, so your photo was not kept."
+NOT_KEPT = "Your photo could not be kept because of a problem on our side."
+STRAY_AFTER = timedelta(hours=1)  # by then a photo has its correction, or the process that was to write it is gone
+SWEEP_EVERY = 3600  # seconds
+SWEPT_AT_ONCE = 500  # corrections, and as many photos
 
 
 def client_hash(secret_key: str, address_key: str) -> str:
@@ -27,8 +42,18 @@ def client_hash(secret_key: str, address_key: str) -> str:
     return hmac.new(secret_key.encode(), f"feedback {address_key}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
-class FeedbackError(Exception):
-    """A correction was not kept; the message is for the visitor."""
+@dataclass(frozen=True)
+class Limits:
+    """How much is kept, and for how long.
+
+    :param max_bytes: that the photos may take together.
+    :param per_day: corrections that one client may send in 24 hours.
+    :param days: after which a correction goes that nobody has reviewed, or that was rejected so long ago.
+    """
+
+    max_bytes: int = 2**30
+    per_day: int = 50
+    days: int = 90
 
 
 @dataclass(frozen=True)
@@ -64,50 +89,197 @@ class Corrections:
     :param labels: that the model knows.
     """
 
-    def __init__(self, engine: Engine, photos: PhotoStore, labels: Sequence[str]) -> None:
-        self.engine, self.photos, self.labels = engine, photos, frozenset(labels)
+    def __init__(self, engine: Engine, photos: PhotoStore, labels: Sequence[str], limits: Limits = Limits()) -> None:
+        self.engine, self.photos, self.labels, self.limits = engine, photos, frozenset(labels), limits
+        self._labels_by_name = {name.casefold(): label for label, name in species_names(labels).items()}
+        self._labels_by_name |= {label.casefold(): label for label in labels}
+        self._store_fails = False
+        self._next_sweep = time.monotonic() + SWEEP_EVERY
 
     def add(self, answer: Answer, claim: Claim, claimed: str, client: str, photo: bytes | None) -> Kept:
-        """Keep a correction.
+        """Keep a correction. If it was kept already, this visitor gets another address for it.
 
         :param claimed: the label or the name that the visitor gave, for ``Claim.SPECIES``.
         :param client: a keyed hash of the visitor's network address.
         :param photo: a JPEG file that the decoder process wrote, if the visitor agreed that it is kept.
-        :raises FeedbackError: this client has sent too many, or the database does not answer.
+        :raises TooManyError: this client has sent too many.
+        :raises ClaimError: ``claimed`` is no name.
+        :raises FeedbackError: the database does not answer.
         """
+        correction = self._correction(answer, claim, claimed, client)
+        why_no_photo = self._keep_photo(correction, photo) if photo else ""
         token = secrets.token_urlsafe(24)
-        claimed = answer.predicted if claim is Claim.RIGHT else claimed if claim is Claim.SPECIES else ""
-        key = secrets.token_hex(16) if photo else ""
-        if photo:
-            self.photos.write(key, photo)
-        with Session(self.engine) as session, session.begin():
-            session.add(
-                Correction(
-                    token_sha256=_sha256(token), created=now(), client=client, model=answer.model,
-                    predicted=answer.predicted, confidence=answer.confidence, verdict=answer.verdict,
-                    region=answer.region, claim=claim, claimed=claimed, is_known=claimed in self.labels,
-                    disagrees=claim is not Claim.RIGHT, photo=key, photo_bytes=len(photo or b""), photo_hash="",
-                    duplicate_of=None, status=Status.NEW, label="", reviewed=None,
-                )
-            )  # fmt: skip
-        return Kept(token, has_photo=bool(key))
+        with writing(self.engine) as session:
+            self._check_client(session, client)
+            repeated = find_repeated(session, correction)
+            if repeated:
+                again = RepeatToken(token_sha256=_sha256(token), correction_id=repeated.id, created=correction.created)
+                session.add(again)
+            else:
+                correction.token_sha256 = _sha256(token)
+                correction.duplicate_of = find_original(session, correction)
+                session.execute(delete(StrayPhoto).where(StrayPhoto.key == correction.photo))
+                session.add(correction)
+        if repeated:
+            self._delete_strays([correction.photo])
+        if time.monotonic() > self._next_sweep:
+            self.sweep()
+        return Kept(token, bool(correction.photo), why_no_photo)
 
     def find(self, token: str) -> Correction | None:
-        """The correction with a secret address; None if there is none (any more)."""
-        with Session(self.engine, expire_on_commit=False) as session:
-            return session.scalar(select(Correction).where(Correction.token_sha256 == _sha256(token)))
+        """The correction with a secret address; None if there is none (any more).
+
+        :raises FeedbackError: the database does not answer.
+        """
+        with reading(self.engine) as session:
+            return session.scalar(select(Correction).where(_has_token(token)))
+
+    def get(self, number: int) -> Correction | None:
+        """The correction with an id.
+
+        :raises FeedbackError: the database does not answer.
+        """
+        with reading(self.engine) as session:
+            return session.get(Correction, number)
 
     def delete(self, token: str) -> bool:
-        """Delete a correction and its photo, and tell whether there was one."""
-        with Session(self.engine) as session, session.begin():
-            correction = session.scalar(select(Correction).where(Correction.token_sha256 == _sha256(token)))
+        """Delete a correction and its photo, and tell whether there was one.
+
+        If the photo store does not answer, the photo is deleted as soon as it does; nothing refers to it any more.
+
+        :raises FeedbackError: the database does not answer; nothing is deleted.
+        """
+        is_deleted = self._delete(_has_token(token))
+        if is_deleted:
+            log.info("A correction was deleted by its visitor.")
+        return is_deleted
+
+    def delete_by_id(self, number: int) -> bool:
+        """Delete a correction and its photo, and tell whether there was one.
+
+        :raises FeedbackError: the database does not answer; nothing is deleted.
+        """
+        is_deleted = self._delete(Correction.id == number)
+        if is_deleted:
+            log.info("Correction %d was deleted by the operator.", number)
+        return is_deleted
+
+    def sweep(self) -> None:
+        """Delete what is too old, and photos that belong to no correction; the rest of them next time."""
+        self._next_sweep = time.monotonic() + SWEEP_EVERY
+        oldest = now() - timedelta(days=self.limits.days)
+        try:
+            with writing(self.engine) as session:
+                expired = session.scalars(select(Correction).where(_is_expired(oldest)).limit(SWEPT_AT_ONCE)).all()
+                for correction in expired:
+                    _forget(session, correction)
+                strays = select(StrayPhoto.key).where(StrayPhoto.created < now() - STRAY_AFTER)
+                keys = session.scalars(strays.order_by(StrayPhoto.created).limit(SWEPT_AT_ONCE)).all()
+            keys = [*keys, *(each.photo for each in expired if each.photo)]
+            self._delete_strays(keys)
+        except FeedbackError:
+            return  # it was logged
+        if expired:
+            log.info("%d corrections were deleted because of their age.", len(expired))
+
+    def _correction(self, answer: Answer, claim: Claim, claimed: str, client: str) -> Correction:
+        """A correction without a photo, as the table is to have it."""
+        named = "" if answer.verdict in (Verdict.UNKNOWN_BIRD, Verdict.NO_BIRD) else answer.predicted
+        claimed = named if claim is Claim.RIGHT else self._name(claimed) if claim is Claim.SPECIES else ""
+        if claimed and claimed == named:
+            claim = Claim.RIGHT
+        return Correction(
+            created=now(), client=client, model=answer.model, predicted=answer.predicted,
+            confidence=answer.confidence, verdict=answer.verdict, region=answer.region, claim=claim, claimed=claimed,
+            is_known=claimed in self.labels, disagrees=claim is not Claim.RIGHT, photo="", photo_bytes=0,
+            photo_hash="", duplicate_of=None, status=Status.NEW, label="", reviewed=None,
+        )  # fmt: skip
+
+    def _name(self, claimed: str) -> str:
+        """The label that a visitor means, or the name that they give.
+
+        :raises ClaimError: it is no name.
+        """
+        name = " ".join(claimed.split())
+        if not name or not is_label(name):
+            raise ClaimError("Please give the name of the species, in at most 255 characters.")
+        return self._labels_by_name.get(claimed.casefold()) or self._labels_by_name.get(name.casefold()) or name
+
+    def _keep_photo(self, correction: Correction, photo: bytes) -> str:
+        """Write a photo to the store and its key to the correction, or give a sentence that says why not.
+
+        :raises FeedbackError: as ``add``.
+        """
+        try:
+            photo_hash = hash_of_part(photo, correction.region)
+            key = self._reserve(correction.client, len(photo))
+            if not key:
+                return NO_ROOM
+            self.photos.write(key, photo)
+        except OSError as error:
+            self._store_failed(error)
+            return NOT_KEPT
+        self._store_fails = False
+        correction.photo, correction.photo_bytes, correction.photo_hash = key, len(photo), photo_hash
+        return ""
+
+    def _reserve(self, client: str, photo_bytes: int) -> str:
+        """Note a photo that is about to be written, and give its key; an empty one if there is no room."""
+        with writing(self.engine) as session:
+            self._check_client(session, client)
+            used = session.scalar(select(func.coalesce(func.sum(Correction.photo_bytes), 0))) or 0
+            strays = session.scalar(select(func.coalesce(func.sum(StrayPhoto.photo_bytes), 0))) or 0
+            if used + strays + photo_bytes > self.limits.max_bytes:
+                return ""
+            key = secrets.token_hex(16)
+            session.add(StrayPhoto(key=key, photo_bytes=photo_bytes, created=now()))
+            return key
+
+    def _check_client(self, session: Session, client: str) -> None:
+        """:raises TooManyError: this client has sent too many."""
+        yesterday = now() - timedelta(days=1)
+        sent = select(func.count()).where(Correction.client == client, Correction.created > yesterday)
+        again = (
+            select(func.count())
+            .select_from(RepeatToken)
+            .join(Correction)
+            .where(Correction.client == client, RepeatToken.created > yesterday)
+        )
+        if (session.scalar(sent) or 0) + (session.scalar(again) or 0) >= self.limits.per_day:
+            raise TooManyError(
+                f"We take {self.limits.per_day} corrections a day from one network, and have got as many from yours. "
+                "Please come back tomorrow."
+            )
+
+    def _delete(self, which: ColumnElement[bool]) -> bool:
+        with writing(self.engine) as session:
+            correction = session.scalar(select(Correction).where(which))
             if correction is None:
                 return False
-            if correction.photo:
-                self.photos.delete(correction.photo)
-            session.delete(correction)
-        log.info("A correction was deleted by its visitor.")
+            _forget(session, correction)
+        self._delete_strays([correction.photo])
         return True
+
+    def _delete_strays(self, keys: Sequence[str]) -> None:
+        """Delete photos from the store as far as it answers; ``sweep`` deletes the others.
+
+        :raises FeedbackError: the database does not answer.
+        """
+        deleted = []
+        try:
+            for key in filter(None, keys):
+                self.photos.delete(key)
+                deleted.append(key)
+        except OSError as error:
+            self._store_failed(error)
+        if deleted:
+            with writing(self.engine) as session:
+                session.execute(delete(StrayPhoto).where(StrayPhoto.key.in_(deleted)))
+
+    def _store_failed(self, error: OSError) -> None:
+        if not self._store_fails:  # a full disk stays full for a while
+            log.warning("The photo store of corrections fails: %s", error.strerror or error)
+        self._store_fails = True
 
 
 def now() -> datetime:
@@ -117,3 +289,24 @@ def now() -> datetime:
 
 def _sha256(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _has_token(token: str) -> ColumnElement[bool]:
+    again = select(RepeatToken.correction_id).where(RepeatToken.token_sha256 == _sha256(token))
+    return or_(Correction.token_sha256 == _sha256(token), Correction.id.in_(again))
+
+
+def _is_expired(oldest: datetime) -> ColumnElement[bool]:
+    return or_(
+        and_(Correction.status == Status.NEW, Correction.created < oldest),
+        and_(Correction.status == Status.REJECTED, Correction.reviewed < oldest),
+    )
+
+
+def _forget(session: Session, correction: Correction) -> None:
+    """Delete a correction, and note its photo for being deleted."""
+    if correction.photo:
+        session.add(StrayPhoto(key=correction.photo, photo_bytes=correction.photo_bytes, created=now()))
+    pass_on_duplicates(session, correction)
+    session.execute(delete(RepeatToken).where(RepeatToken.correction_id == correction.id))
+    session.delete(correction)

@@ -1,5 +1,6 @@
 """Where the photos are kept that people agreed to: a folder, or a bucket of S3 or of what speaks like it."""
 
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -30,32 +31,41 @@ class FolderStore:
     """Photos in a folder: a ``PhotoStore``.
 
     :param folder: made if it is missing; nobody but this user may look into it.
-    :raises OSError: it cannot be made.
+    :raises OSError: it cannot be made or written to.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(f"{folder} cannot be read and written by this user")
         self._folder = folder
 
     def write(self, key: str, jpeg: bytes) -> None:
         """Keep a photo; a reader never sees half of it."""
-        new = self._folder / f"{key}.new"
+        new = self._new(key)
         try:
             new.write_bytes(jpeg)
-            new.replace(self._folder / f"{key}.jpg")
+            new.replace(self._path(key))
         finally:
             new.unlink(missing_ok=True)
 
     def read(self, key: str) -> bytes | None:
         """A photo."""
         try:
-            return (self._folder / f"{key}.jpg").read_bytes()
+            return self._path(key).read_bytes()
         except FileNotFoundError:
             return None
 
     def delete(self, key: str) -> None:
-        """Delete a photo."""
-        (self._folder / f"{key}.jpg").unlink(missing_ok=True)
+        """Delete a photo, and what a process has left of it that was killed when it wrote it."""
+        self._path(key).unlink(missing_ok=True)
+        self._new(key).unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.jpg"
+
+    def _new(self, key: str) -> Path:
+        return self._folder / f"{key}.new"
 
 
 def open_photo_store(place: str) -> PhotoStore:
@@ -64,4 +74,12 @@ def open_photo_store(place: str) -> PhotoStore:
     :param place: a folder, or ``s3://BUCKET/PREFIX``.
     :raises OSError: it cannot be used.
     """
-    return FolderStore(Path(place))
+    scheme, is_url, rest = place.partition("://")
+    if not is_url:
+        return FolderStore(Path(place))
+    if scheme != "s3":
+        raise OSError("it must be a folder or s3://BUCKET/PREFIX")
+    from .s3_store import S3Store  # boto3 takes long to import
+
+    bucket, _slash, prefix = rest.partition("/")
+    return S3Store(bucket, prefix.strip("/"))

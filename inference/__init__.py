@@ -17,6 +17,9 @@ LABELS_FILE = "class_indices.npy"
 CARD_FILE = "model_card.json"
 REPORT_FILE = "report.html"
 
+#: The folder beside those of the labels for pictures of none of them.
+OTHER_FOLDER = "_other"
+
 IMAGE_SIZE = 224  # pixels, both sides of the square that the network takes
 PICTURE_SIDE = 8 * IMAGE_SIZE  # pixels, the longer side at most of the picture in which the network searches for birds
 MAX_PIXELS = 52_000_000  # cameras sold as "50 megapixels" have up to 51.3 million. The default of a setting

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-OTHER_FOLDER = "_other"
+from inference import OTHER_FOLDER as OTHER_FOLDER
+
 HELD_OUT = 1 / 3  # share of them that the network does not learn from: what it says of them is measured
 FOLDERS_TO_SPLIT = 10  # folders inside it; with fewer, single pictures are held out instead of folders
 

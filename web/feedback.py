@@ -8,10 +8,11 @@ from typing import Any, BinaryIO, cast
 
 from flask import Blueprint, Flask, current_app, g, redirect, request, url_for
 from itsdangerous import BadSignature, URLSafeTimedSerializer
-from werkzeug.exceptions import BadRequest, NotFound, ServiceUnavailable
+from werkzeug.exceptions import BadRequest, NotFound, ServiceUnavailable, TooManyRequests
 from werkzeug.wrappers import Response
 
-from feedback.corrections import Answer, Corrections, FeedbackError, client_hash
+from feedback.corrections import Answer, Corrections, client_hash
+from feedback.errors import ClaimError, FeedbackError, TooManyError
 from feedback.schema import Claim, Correction
 from inference import PICTURE_SIDE, Identification
 from inference.verdict import Verdict
@@ -26,8 +27,7 @@ from .services import current_services, has_services
 from .uploads import receiving
 
 ANSWER_MAX_AGE = 24 * 60 * 60  # seconds in which an answer can be corrected
-LONGEST_NAME = 100  # characters of a species that the model does not know
-NO_SPECIES = (Verdict.UNKNOWN_BIRD, Verdict.NO_BIRD)  # verdicts under which the page does not say "We think this is"
+LONGEST_NAME = 100  # characters of a species
 
 TOO_OLD = (
     "This answer is more than a day old, or the site has been restarted since. Please send the photo again, and "
@@ -93,7 +93,12 @@ def keep_private(response: Response) -> Response:
 
 @blueprint.errorhandler(FeedbackError)
 def not_kept(error: FeedbackError) -> Response:
-    """Say why a correction was not kept."""
+    """Say why a correction was not kept, or cannot be looked up."""
+    match error:
+        case TooManyError():
+            return render_error(TooManyRequests(str(error)))
+        case ClaimError():
+            return render_error(BadRequest(str(error)))
     return render_error(ServiceUnavailable(str(error), retry_after=retry_after.UNAVAILABLE))
 
 
@@ -115,22 +120,18 @@ def _answer(token: str) -> Answer:
 
 
 def _claim(answer: Answer, claim: str, species: str) -> tuple[Claim, str]:
-    """What a visitor says, and the label or the name of the species that is meant.
+    """What a visitor says, and the name of the species that is meant.
 
-    :param species: what was typed; it counts, whichever button was pressed to agree with the answer.
+    :param species: what was typed; it counts even if the button to agree with the answer was pressed.
     :raises BadRequest: it says nothing.
     """
     if claim not in list(Claim):
         raise BadRequest(NO_CLAIM)
-    names_species = answer.verdict not in NO_SPECIES
     name = _name(species)
     if claim == Claim.SPECIES or (claim == Claim.RIGHT and name):
-        label = current_services().model_info.label_of(name)
-        if label == answer.predicted and names_species:
-            return Claim.RIGHT, ""
-        if not label and not 0 < len(name) <= LONGEST_NAME:
+        if not 0 < len(name) <= LONGEST_NAME:
             raise BadRequest(LONG_NAME if name else NO_NAME)
-        return Claim.SPECIES, label or name
+        return Claim.SPECIES, name
     if claim == Claim.NO_BIRD and answer.verdict == Verdict.NO_BIRD:
         return Claim.RIGHT, ""
     return Claim(claim), ""

@@ -112,14 +112,6 @@ class ModelInfo:
         """The names of all species, in alphabetical order."""
         return sorted(self._names.values(), key=str.casefold)
 
-    @cached_property
-    def _labels_by_text(self) -> dict[str, str]:
-        return {text.casefold(): label for label, name in self._names.items() for text in (label, name)}
-
-    def label_of(self, text: str) -> str | None:
-        """The label of the species that somebody has named, by its name or its label; None if there is none."""
-        return self._labels_by_text.get(text.casefold())
-
     def species(self) -> list[SpeciesMetrics]:
         """Every label in alphabetical order, with its metrics if there are any."""
         by_label = {each.label: each for each in self.metrics.species} if self.metrics else {}

@@ -1,4 +1,4 @@
-"""How many photos one client may send."""
+"""How many photos one client may send, and how many keys it may try."""
 
 import math
 import time
@@ -13,6 +13,8 @@ from werkzeug.exceptions import TooManyRequests
 from settings import SettingError, Settings
 
 from .services import current_services
+
+KEY_TRIES = "10 per minute"  # of the key of the review page, by one client
 
 
 def rate_limit_key(address: str) -> str:
@@ -36,13 +38,18 @@ limiter = Limiter(lambda: rate_limit_key(request.remote_addr or ""))
 
 def _limit(cost: int | Callable[[], int]) -> RouteLimit:
     return limiter.shared_limit(
-        lambda: current_services().settings.rate_limit, scope="photos", methods=["POST"], cost=cost
+        lambda: current_services().settings.rate_limit,
+        scope="photos",
+        methods=["POST"],
+        cost=cost,
+        exempt_when=lambda: not current_services().settings.rate_limit,
     )
 
 
 #: A decorator for views: each POST counts as one photo, before its body is received.
 count_photo = _limit(cost=1)
 _further_photos = _limit(cost=lambda: int(g.further_photos))
+_key_tries = limiter.shared_limit(KEY_TRIES, scope="review keys")
 
 
 def most_photos() -> int | None:
@@ -65,6 +72,15 @@ def count_further_photos(number: int) -> None:
         pass
 
 
+def count_key_try() -> None:
+    """Count that the client of this request gives a key of the review page, right or wrong.
+
+    :raises TooManyRequests: it has given too many. ``seconds_until_reset`` tells when it may try again.
+    """
+    with _key_tries:
+        pass
+
+
 def _remaining(limit: RequestLimit) -> float:
     try:
         return limit.remaining
@@ -83,7 +99,7 @@ def _seconds_until(timestamp: float) -> int:
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Count the photos of each client: in memory, or with a queue in its Redis, for all web processes together.
+    """Count what each client sends: in memory, or with a queue in its Redis, for all web processes together.
 
     :raises SettingError: ``rate_limit`` is not a limit.
     """
@@ -95,7 +111,8 @@ def init_app(app: Flask, settings: Settings) -> None:
             "BIRD_RATE_LIMIT must be a number of uploads in a time, such as 60 per minute, not "
             f"{settings.rate_limit!r}."
         ) from error
-    app.config["RATELIMIT_ENABLED"] = bool(settings.rate_limit)
+    has_key = settings.feedback is not None and bool(settings.feedback.review_key)
+    app.config["RATELIMIT_ENABLED"] = bool(settings.rate_limit) or has_key
     app.config["RATELIMIT_STORAGE_URI"] = settings.result_url or "memory://"
     if settings.result_url:
         from jobs.store import REDIS_TIMEOUTS  # redis is not needed where there is no queue

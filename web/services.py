@@ -11,11 +11,11 @@ from inference.digest import sha256
 from inference.engine import EngineInfo
 from inference.errors import PairError
 from inference.labels import load_labels
-from inference.packages import INSTALL_TO_SERVE, is_installed
+from inference.packages import FOR_FEEDBACK, INSTALL_FOR_FEEDBACK, INSTALL_TO_SERVE, is_installed
 from inference.regions import Region
 from inference.sandbox import Sandbox
 from jobs.pending import PendingJob, Position
-from settings import Settings
+from settings import FeedbackSettings, SettingError, Settings
 
 from .admission import AdmissionQueue, OverloadDetector, Pixels
 from .model_info import ModelInfo, read_model_info
@@ -152,6 +152,7 @@ def build_services(settings: Settings, sandbox: Sandbox) -> Services:
 
     :param sandbox: already started, so that it gets ready while the model is being loaded.
     :raises PairError: the model pair cannot be used.
+    :raises SettingError: corrections are to be kept, and cannot.
     """
     classifier, model_sha256 = load_classifier(settings)
     return Services(
@@ -165,20 +166,25 @@ def build_services(settings: Settings, sandbox: Sandbox) -> Services:
             settings.model, model_sha256, classifier.labels, settings.unsure_below, settings.network.strictness
         ),
         overload_delay=0 if classifier.is_remote else OVERLOAD_DELAY,
-        corrections=open_corrections(settings, classifier.labels),
+        corrections=open_corrections(settings.feedback, classifier.labels) if settings.feedback else None,
     )
 
 
-def open_corrections(settings: Settings, labels: tuple[str, ...]) -> "Corrections | None":
-    """All corrections; None unless ``BIRD_FEEDBACK`` is on.
+def open_corrections(feedback: FeedbackSettings, labels: tuple[str, ...]) -> "Corrections":
+    """The corrections of visitors.
 
     :param labels: that the model knows.
+    :raises SettingError: the database or the photo store cannot be used, or packages are missing.
     """
-    if settings.feedback is None:
-        return None
+    if not all(map(is_installed, FOR_FEEDBACK)):
+        raise SettingError(f"BIRD_FEEDBACK=1 needs more packages: {INSTALL_FOR_FEEDBACK}")
     from feedback import opening
+    from feedback.errors import FeedbackError
 
-    return opening.open_corrections(settings.feedback, labels)
+    try:
+        return opening.open_corrections(feedback, labels)
+    except FeedbackError as error:
+        raise SettingError(str(error)) from error
 
 
 def has_services() -> bool:

@@ -170,7 +170,7 @@ def install(app: Flask, services: Services) -> None:
 def _load(app: Flask, checked: Settings, sandbox: Sandbox) -> None:
     try:
         install(app, build_services(checked, sandbox))
-    except PairError as error:
+    except (PairError, SettingError) as error:
         stop(error)
     except Exception as error:
         if _process_is_ending():

@@ -33,7 +33,7 @@ from jobs.store import QueueState
 from web import startup, uploads
 from web.admission import AdmissionQueue
 from web.model_info import ModelInfo
-from web.services import PhotoClassifier, Services, open_corrections
+from web.services import PhotoClassifier, Services
 
 from .servers import ROOT
 
@@ -272,5 +272,10 @@ def install(
     )
     if model_info is None:
         model_info = ModelInfo(SHA256, classifier.labels, operators_threshold=checked.unsure_below)
-    corrections = open_corrections(checked, classifier.labels)
-    startup.install(app, Services(checked, sandbox, classifier, admission, model_info, 0, corrections))
+    corrections = None
+    if checked.feedback:
+        from feedback.opening import open_corrections
+
+        corrections = open_corrections(checked.feedback, classifier.labels)
+    services = Services(checked, sandbox, classifier, admission, model_info, overload_delay=0, corrections=corrections)
+    startup.install(app, services)

@@ -15,7 +15,8 @@ from PIL import Image
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from feedback.corrections import Corrections, FeedbackError
+from feedback.corrections import Corrections
+from feedback.errors import FeedbackError
 from feedback.schema import Claim, Correction
 from inference import PICTURE_SIDE, Identification
 from inference.regions import Region
@@ -349,6 +350,30 @@ def test_a_client_that_sends_too_many_forms_is_told_so(make, photo):
     form = fields(client, photo) | {"claim": "right"}
     assert client.post("/feedback", data=form, headers=OWN).status_code == 303
     assert client.post("/feedback", data=form, headers=OWN).status_code == 429
+
+
+def test_a_client_that_sends_too_many_corrections_in_a_day_is_told_so(make, photo):
+    client = make(BIRD_FEEDBACK_PER_DAY="1")
+    form = fields(client, photo) | {"claim": "right"}
+    assert client.post("/feedback", data=form, headers=OWN).status_code == 303
+    refused = client.post("/feedback", data=form, headers=OWN)
+    assert refused.status_code == 429
+    assert sentence_on(refused.text)
+    assert len(all_of(client)) == 1
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "CON", "\\\\server"])
+def test_a_name_that_could_be_no_folder_is_a_claim_or_refused_and_never_our_fault(birder, photo, name):
+    form = fields(birder, photo) | {"claim": "species", "species": name}
+    assert birder.post("/feedback", data=form, headers=OWN).status_code in (303, 400)
+
+
+def test_without_room_for_photos_the_claim_is_kept_and_the_visitor_is_told(make, photo):
+    client = make(BIRD_FEEDBACK_BYTES="10")
+    form = fields(client, photo) | {"claim": "right", "keep": "1"}
+    told = client.post("/feedback", data=form, headers=OWN, follow_redirects=True)
+    assert "We keep that, and nothing of your photo. There is no room for more photos" in " ".join(told.text.split())
+    assert all_of(client)[0].photo == ""
 
 
 def test_a_correction_that_cannot_be_kept_is_no_fault_of_the_visitor(birder, photo, monkeypatch):
