@@ -178,6 +178,7 @@ def test_the_page_can_be_used_by_everybody_on_a_phone_and_in_the_dark(sign_in, k
     page.get_by_text("As a table").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert serious_faults(page) == []
+    item(page, one).focus()
     keep_screenshot(page, f"review {scheme} {width}")
     item(page, one).get_by_role("link", name="Delete …").click()
     assert serious_faults(page) == []
