@@ -24,7 +24,7 @@ from .pages import private_page
 from .rate_limit import count_photo, rate_limit_key
 from .security import PAGE_HEADERS, check_own_page
 from .services import current_services, has_services
-from .uploads import receiving
+from .uploads import check_announced_size, receiving
 
 ANSWER_MAX_AGE = 24 * 60 * 60  # seconds in which an answer can be corrected
 LONGEST_NAME = 100  # characters of a species
@@ -47,6 +47,7 @@ blueprint = Blueprint("feedback", __name__, url_prefix="/feedback")
 def send() -> Response:
     """Keep what a visitor says about an answer, and show the page where it can be deleted."""
     check_own_page()
+    check_announced_size()
     with receiving():
         form = request.form
     answer = _answer(form.get("answer", ""))

@@ -108,7 +108,7 @@ def received_photos() -> list[FileStorage]:
     :raises RequestEntityTooLarge: the form is too large.
     :raises TooManyRequests: the client has sent as many photos as it may.
     """
-    _check_announced_size()
+    check_announced_size()
     current_services().check_admission()  # before the work of receiving
     with receiving():
         files = request.files
@@ -144,7 +144,7 @@ def received_body() -> BinaryIO:
     """
     if request.mimetype == "multipart/form-data":
         return open_upload(received_photo())
-    _check_announced_size()
+    check_announced_size()
     if not request.mimetype and not request.content_length:
         raise RefusedError(NO_FILE)
     if not request.mimetype.startswith("image/"):
@@ -196,7 +196,7 @@ def _why_no_file() -> str:
     return f"{NO_FILE} {SEND_A_FORM}." if request.mimetype or request.content_length else NO_FILE
 
 
-def _check_announced_size() -> None:
+def check_announced_size() -> None:
     """Answer as if the photo had arrived, if a proxy or the page's script says that it was too large to be sent.
 
     :raises RequestEntityTooLarge: it says so.

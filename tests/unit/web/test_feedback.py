@@ -220,6 +220,8 @@ def test_a_form_that_is_too_large_is_refused(make, photo):
     form = fields(client, photo) | {"claim": "right", "keep": "1", "photo": (io.BytesIO(bytes(200_000)), "photo")}
     refused = client.post("/feedback", data=form, headers=OWN)
     assert (refused.status_code, sentence_on(refused.text)) == (413, "Uploaded file too large.")
+    by_proxy = client.post("/feedback", headers=OWN | {"X-Body-Too-Large": "1", "Content-Length": ""})
+    assert by_proxy.status_code == 413
 
 
 @pytest.mark.parametrize(
