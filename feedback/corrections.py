@@ -153,6 +153,11 @@ class Corrections:
         log.info("%d corrections were deleted by a reviewer.", deleted)
         return deleted
 
+    def label_of(self, name: str) -> str | None:
+        """The label that somebody means by a name, or by the label itself; None if the model has none of that name."""
+        by_name = self._labels_by_name
+        return by_name.get(name.casefold()) or by_name.get(" ".join(name.split()).casefold())
+
     def sweep(self) -> None:
         """Delete what is too old, and photos that belong to no correction; the rest of them next time."""
         self._next_sweep = time.monotonic() + SWEEP_EVERY
@@ -191,7 +196,7 @@ class Corrections:
         name = " ".join(claimed.split())
         if not name or not is_label(name):
             raise ClaimError("Please give the name of the species, in at most 255 characters.")
-        return self._labels_by_name.get(claimed.casefold()) or self._labels_by_name.get(name.casefold()) or name
+        return self.label_of(claimed) or name
 
     def _keep_photo(self, correction: Correction, photo: bytes) -> str:
         """Write a photo to the store and its key to the correction, or give a sentence that says why not.

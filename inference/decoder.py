@@ -2,7 +2,7 @@
 
 ``python -m inference.decoder MAX_PIXELS`` reads requests from standard input until it closes, and writes a reply to
 each to standard output. A request is ``REQUEST`` and then a file, or the path of one. A reply is a line of JSON; if
-the photo could be read, pixels of the ``shape`` that the line names follow, and ``thumbnail`` bytes of a JPEG file.
+the photo could be read, pixels of the ``shape`` that the line names follow, and ``jpeg`` bytes of a JPEG file.
 """
 
 import contextlib
@@ -17,21 +17,33 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator
+from enum import IntEnum
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .confinement import confine_process
 from .errors import PhotoError, TooCostlyError, UnreadableError
-from .photo import open_photo
+from .photo import Photo, open_photo
 from .regions import Region
 
 MEMORY_LIMIT = 370 * 2**20  # bytes that reading one photo may take
 PROCESSOR_LIMIT = 2.5  # seconds of processor time for it
 RECYCLE_GROWTH = 64 * 2**20  # bytes that the process may have gained over all photos before it is recycled
 
-#: Whether a path follows instead of a file; whether the picture is wanted instead of the network's pixels of a region;
-#: that region; the length of what follows in bytes.
-REQUEST = struct.Struct(">??4dQ")
+#: Whether a path follows instead of a file; what is ``Wanted``; the region, for ``Wanted.PIXELS``; the length of what
+#: follows in bytes.
+REQUEST = struct.Struct(">?B4dQ")
 RECYCLED = 0  # exit code of a process that ends without a fault
+
+
+class Wanted(IntEnum):
+    """What is made of a photo: see the methods of ``Photo``."""
+
+    PIXELS = 0  # of a region, and the thumbnail
+    PICTURE = 1
+    COPY = 2
 
 
 def main() -> None:
@@ -47,10 +59,10 @@ def main() -> None:
     confine_process()
     is_new = True
     while _data_size() < memory_at_start + RECYCLE_GROWTH and (request := requests.read(REQUEST.size)):
-        is_path, wants_picture, *numbers, size = REQUEST.unpack(request)
+        is_path, wanted, *numbers, size = REQUEST.unpack(request)
         content = requests.read(size)
         with _limited_processor_time():
-            reply = _reply_to(content, is_path, max_pixels, None if wants_picture else Region(*numbers))
+            reply = _reply_to(content, is_path, max_pixels, Wanted(wanted), Region(*numbers))
         if reply == _line(refused=str(TooCostlyError())) and not is_new:
             break  # what earlier photos have left behind may be the reason, so a new process is asked again
         is_new = False
@@ -59,25 +71,19 @@ def main() -> None:
     sys.exit(RECYCLED)
 
 
-def _reply_to(content: bytes, is_path: bool, max_pixels: int, region: Region | None) -> bytes:
+def _reply_to(content: bytes, is_path: bool, max_pixels: int, wanted: Wanted, region: Region) -> bytes:
     """The reply to one request.
 
     :param content: a file, or the path of one, for which no thumbnail is made.
-    :param region: what the network is to see; None if the picture is wanted.
+    :param region: what the network is to see.
     """
     started = time.perf_counter()
     file = Path(os.fsdecode(content)) if is_path else io.BytesIO(content)
-    thumbnail = b""
     try:
-        if region is None:
-            photo = open_photo(file, max_pixels, for_picture=True)
-            pixels = photo.picture()
-        else:
-            photo = open_photo(file, max_pixels, region)
-            pixels = photo.pixels()
+        photo = open_photo(file, max_pixels, region, for_picture=wanted is not Wanted.PIXELS)
+        pixels = _pixels(photo, wanted)
         decoded = time.perf_counter()
-        if region and not is_path:
-            thumbnail = photo.thumbnail()
+        jpeg = _jpeg(photo, wanted, is_path)
     except MemoryError:
         return _line(refused=str(TooCostlyError()))
     except PhotoError as error:
@@ -88,12 +94,27 @@ def _reply_to(content: bytes, is_path: bool, max_pixels: int, region: Region | N
         return _line(failed=traceback.format_exc())
     line = _line(
         shape=pixels.shape,
-        thumbnail=len(thumbnail),
+        jpeg=len(jpeg),
         size=photo.size,
         taken=photo.taken.isoformat() if photo.taken else None,
         seconds={"decode": decoded - started, "thumbnail": time.perf_counter() - decoded},
     )
-    return line + pixels.tobytes() + thumbnail
+    return line + pixels.tobytes() + jpeg
+
+
+def _pixels(photo: Photo, wanted: Wanted) -> NDArray[np.uint8]:
+    match wanted:
+        case Wanted.PIXELS:
+            return photo.pixels()
+        case Wanted.PICTURE:
+            return photo.picture()
+    return np.empty((0, 0, 3), np.uint8)
+
+
+def _jpeg(photo: Photo, wanted: Wanted, is_path: bool) -> bytes:
+    if wanted is Wanted.COPY:
+        return photo.copy()
+    return photo.thumbnail() if wanted is Wanted.PIXELS and not is_path else b""
 
 
 def _line(**members: object) -> bytes:

@@ -23,6 +23,7 @@ from .regions import WHOLE, Region
 
 THUMBNAIL_SIZE = 400  # pixels, the longer side at most
 THUMBNAIL_QUALITY = 85  # JPEG quality
+COPY_QUALITY = 90  # JPEG quality
 
 # A larger image is first averaged down to between one and two times this: LANCZOS then gives nearly what it
 # gives for the whole image. Pillow's documentation of ``reducing_gap`` calls it indistinguishable from 3 on; what it
@@ -75,10 +76,14 @@ class Photo:
         :param size: pixels, the longer side at most.
         """
         # For a person's eye, averaging first is good enough, and takes half of the time.
-        small = self._fitted(size, reducing_gap=1.0)
-        jpeg = io.BytesIO()
-        small.save(jpeg, "JPEG", quality=THUMBNAIL_QUALITY)
-        return jpeg.getvalue()
+        return _as_jpeg(self._fitted(size, reducing_gap=1.0), THUMBNAIL_QUALITY)
+
+    def copy(self, size: int = PICTURE_SIDE) -> bytes:
+        """A JPEG file without metadata from which a network can learn, aspect kept.
+
+        :param size: pixels, the longer side at most.
+        """
+        return _as_jpeg(self._fitted(size), COPY_QUALITY)
 
     def _fitted(self, size: int, reducing_gap: float | None = None) -> Image.Image:
         scale = min(1, size / max(self.size))
@@ -98,7 +103,7 @@ def open_photo(
     :param file: a path or an open binary file. The bytes decide the format, not the name.
     :param max_pixels: an image with more is refused by its header, before it is decoded.
     :param region: the part of the upright photo that the network is to see.
-    :param for_picture: keep as many pixels as ``Photo.picture`` needs.
+    :param for_picture: keep as many pixels as ``Photo.picture`` and ``Photo.copy`` need.
     :raises PhotoError: the file is not an image of an accepted format, is damaged, has too many
         pixels, or is thinner than ``MIN_SIDE``.
     """
@@ -116,6 +121,12 @@ def open_photo(
     except Exception as error:
         # Each library has its own words for running out of memory.
         raise (TooCostlyError if "memory" in str(error).lower() else DamagedError) from error
+
+
+def _as_jpeg(image: Image.Image, quality: int) -> bytes:
+    jpeg = io.BytesIO()
+    image.save(jpeg, "JPEG", quality=quality)
+    return jpeg.getvalue()
 
 
 def _decode(content: bytes, max_pixels: int, region: Region, kept_side: int) -> Photo:

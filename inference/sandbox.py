@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from . import MAX_PIXELS, decoder
 from .confinement import minimal_environment
+from .decoder import Wanted
 from .errors import DamagedError, PhotoError, TooCostlyError
 from .regions import WHOLE, Region
 
@@ -46,9 +47,9 @@ _TOO_COSTLY = [-getattr(signal, name) for name in ("SIGKILL", "SIGPROF") if hasa
 class Reading:
     """What was read of a photo.
 
-    :param pixels: ``uint8[224, 224, 3]``, RGB; or the picture, ``uint8[height, width, 3]``.
+    :param pixels: ``uint8[224, 224, 3]``, RGB; or the picture, ``uint8[height, width, 3]``; or none, for a copy.
     :param size: width and height of the upright photo, in pixels.
-    :param thumbnail: of the whole photo, a JPEG file; empty if none was made.
+    :param thumbnail: of the whole photo, a JPEG file; or its copy; empty if none was made.
     :param taken: when the photo was taken, if the file says so.
     :param seconds: the time that it took to ``decode`` the file into those pixels, and to make the ``thumbnail``.
     """
@@ -89,14 +90,14 @@ class Sandbox:
         :param region: the part of the photo that the network is to see.
         :raises PhotoError: the file cannot be used as a photo.
         """
-        return self._request(file, region)
+        return self._request(file, Wanted.PIXELS, region)
 
     def read_path(self, path: str | Path) -> Reading:
         """Decode a photo of this machine, without a thumbnail. The decoder process opens it: nothing is copied.
 
         :raises PhotoError: the file cannot be used as a photo, or cannot be opened.
         """
-        return self._request(_as_file(path), WHOLE, is_path=True)
+        return self._request(_as_file(path), Wanted.PIXELS, is_path=True)
 
     def read_picture(self, file: BinaryIO | str | Path) -> NDArray[np.uint8]:
         """Decode a photo once more, to search it for birds.
@@ -106,8 +107,17 @@ class Sandbox:
         :raises PhotoError: that takes too much memory or time, or the file cannot be opened.
         """
         if isinstance(file, str | Path):
-            return self._request(_as_file(file), None, is_path=True).pixels
-        return self._request(file, None).pixels
+            return self._request(_as_file(file), Wanted.PICTURE, is_path=True).pixels
+        return self._request(file, Wanted.PICTURE).pixels
+
+    def copy(self, file: BinaryIO) -> bytes:
+        """Make a copy of a photo from which a network can learn. It shows the whole photo and has no metadata.
+
+        :param file: is read from its start.
+        :return: a JPEG file, the longer side ``PICTURE_SIDE`` pixels at most.
+        :raises PhotoError: the file cannot be used as a photo.
+        """
+        return self._request(file, Wanted.COPY).thumbnail
 
     def stop(self) -> None:
         """Kill the decoder process. A photo that is being read meanwhile ends with a ``PhotoError``."""
@@ -151,17 +161,17 @@ class Sandbox:
             self._watchdog.start()
         return self.process
 
-    def _request(self, content: BinaryIO, region: Region | None, *, is_path: bool = False) -> Reading:
+    def _request(self, content: BinaryIO, wanted: Wanted, region: Region = WHOLE, *, is_path: bool = False) -> Reading:
         """The decoder's reply. If the process had ended, but not because of this photo, a new one is asked.
 
         :param content: a file, or the path of one.
-        :param region: what the network is to see; None if the picture is wanted.
+        :param region: what the network is to see.
         """
         with self._lock:
             process = self._running_process()
             self._deadline = time.monotonic() + READ_TIMEOUT
             try:
-                while (reading := _ask(process, content, region, is_path)) is None:
+                while (reading := _ask(process, content, wanted, region, is_path)) is None:
                     process = self._restart(process)
                 return reading
             except PhotoError:
@@ -226,7 +236,9 @@ def _as_file(path: str | Path) -> BinaryIO:
     return io.BytesIO(os.fsencode(os.path.abspath(path)))
 
 
-def _ask(process: subprocess.Popen[bytes], content: BinaryIO, region: Region | None, is_path: bool) -> Reading | None:
+def _ask(
+    process: subprocess.Popen[bytes], content: BinaryIO, wanted: Wanted, region: Region, is_path: bool
+) -> Reading | None:
     """Send a request; the reply to it, or None if the process has ended.
 
     :raises PhotoError: the file cannot be used as a photo.
@@ -236,7 +248,7 @@ def _ask(process: subprocess.Popen[bytes], content: BinaryIO, region: Region | N
     content.seek(0)
     requests, replies = _pipes(process)
     try:
-        requests.write(decoder.REQUEST.pack(is_path, region is None, *astuple(region or WHOLE), size))
+        requests.write(decoder.REQUEST.pack(is_path, wanted, *astuple(region), size))
         shutil.copyfileobj(content, requests)
         requests.flush()
     except BrokenPipeError:
@@ -250,6 +262,6 @@ def _ask(process: subprocess.Popen[bytes], content: BinaryIO, region: Region | N
     if "failed" in reply:
         raise RuntimeError(f"the decoder process failed: {reply['failed']}")
     pixels = np.frombuffer(replies.read(math.prod(reply["shape"])), "uint8").reshape(reply["shape"])
-    thumbnail = replies.read(reply["thumbnail"])
+    jpeg = replies.read(reply["jpeg"])
     taken = datetime.fromisoformat(reply["taken"]) if reply["taken"] else None
-    return Reading(pixels, tuple(reply["size"]), thumbnail, taken, reply["seconds"])
+    return Reading(pixels, tuple(reply["size"]), jpeg, taken, reply["seconds"])

@@ -197,6 +197,7 @@ async function lookAgain(card, photo, part) {
     }
     if (!next.querySelector(".answer")) throw new Error(sentenceOn(next));
     next.dataset.taken ||= card.dataset.taken;
+    next.querySelector(".said").append(...card.querySelectorAll(".feedback:has(.address)")); // with the links to delete corrections
     replaced(card, next);
     shown(next, photo, part);
   } catch (error) {
@@ -208,6 +209,7 @@ async function lookAgain(card, photo, part) {
 // Announces an answer, and adds it to the list. If the script has the photo, a person can choose a part of it.
 function shown(card, photo, part) {
   const answers = [...card.querySelectorAll(".answer")];
+  card.photo = photo; // for feedback.js
   if (answers.length) announce(`${nameOf(card)} ${answers.map(inWords).join("; ")}`);
   if (answers.length && photo) offerCrop(card, photo, Boolean(part), (region) => lookAgain(card, photo, region));
   const isSure = answers[0]?.querySelector(".species");

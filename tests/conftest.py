@@ -23,6 +23,8 @@ os.environ["TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"] = "0"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 #: Without these Chromium asks its makers' servers for updates and the like.
 OFFLINE = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+#: Names of sites that are not this machine for Chromium, as in a local network.
+OTHER_NAMES = "--host-resolver-rules=MAP *.example 127.0.0.1"
 expect.set_options(timeout=20_000)  # milliseconds; on a busy machine the default of five seconds is too short
 BIRDS = servers.ROOT.parent / "shared" / "birds"
 
@@ -140,7 +142,7 @@ def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*OFFLINE, OTHER_NAMES])
         yield browser
         browser.close()
 

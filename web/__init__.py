@@ -2,6 +2,8 @@
 
 from flask import Flask
 
+from inference.packages import FOR_FEEDBACK, is_installed
+
 from . import api, cards, draining, errors, health, pages, security, startup, telemetry, uploads
 
 
@@ -18,7 +20,13 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(api.api)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(telemetry.blueprint)
-    if app.config["FEEDBACK"] and app.config["REVIEW_KEY"]:
-        from . import review  # needs packages that the rest does without
+    if app.config["FEEDBACK"] and all(map(is_installed, FOR_FEEDBACK)):  # or the start says what is missing
+        _init_feedback(app)
 
+
+def _init_feedback(app: Flask) -> None:
+    from . import feedback, review
+
+    feedback.init_app(app)
+    if app.config["REVIEW_KEY"]:
         app.register_blueprint(review.blueprint)

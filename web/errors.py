@@ -72,7 +72,7 @@ def log_unavailable(error: UnavailableError) -> None:
 
 def record_failure(error: Exception) -> None:
     """Count a photo that was posted and not answered."""
-    if request.method == "POST" and request.endpoint:
+    if request.method == "POST" and (request.endpoint == "index" or request.blueprint in ("cards", "api")):
         record_outcome(_outcome(error))
 
 

@@ -107,6 +107,11 @@ class ModelInfo:
         """The name of a species for people to read. A worker's model may have labels that are unknown here."""
         return self._names.get(label, label)
 
+    @cached_property
+    def species_names(self) -> list[str]:
+        """The names of all species, in alphabetical order."""
+        return sorted(self._names.values(), key=str.casefold)
+
     def species(self) -> list[SpeciesMetrics]:
         """Every label in alphabetical order, with its metrics if there are any."""
         by_label = {each.label: each for each in self.metrics.species} if self.metrics else {}

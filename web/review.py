@@ -120,9 +120,8 @@ def decide() -> Response:
     if name is None:
         raise BadRequest("Choose what to do: accept, reject, or put back.")
     for_all = request.form.get("label", "") if request.form[name] == SELECTED else ""
-    labels = {
-        number: _label_of(for_all or request.form.get(f"label-{number}", "")) for number in _chosen(request.form[name])
-    }
+    chosen = _chosen(request.form[name])
+    labels = {number: _label_of(for_all or request.form.get(f"label-{number}", "")) for number in chosen}
     decided = review.decide(_corrections().engine, DECISIONS[name], labels)
     if _is_from_script():
         return _as_json(DECISIONS[name], decided)
@@ -177,8 +176,8 @@ def _page(done: str, sentence: str = "") -> str:
         done=done,
         sentence=sentence,
         token=reviewer.form_token(),
-        known=frozenset(current_services().classifier.labels),
-        names=_names(),
+        names=[*map(_shown, current_services().classifier.labels), OTHER_NAME],
+        is_new=_is_new,
         shown=_shown,
         region=_region,
         action=url_for("review.page", **_filter_args()),
@@ -223,14 +222,6 @@ def _ids(texts: list[str]) -> list[int]:
     return [int(text) for text in texts if int(text) <= LARGEST_ID]
 
 
-def _names() -> dict[str, str]:
-    """What the reviewer may choose from: the name of each label."""
-    services = current_services()
-    return {label: services.model_info.name_of(label) for label in services.classifier.labels} | {
-        OTHER_FOLDER: OTHER_NAME
-    }
-
-
 def _shown(label: str) -> str:
     """A label for people to read."""
     return OTHER_NAME if label == OTHER_FOLDER else current_services().model_info.name_of(label)
@@ -238,11 +229,13 @@ def _shown(label: str) -> str:
 
 def _label_of(text: str) -> str:
     """The label of which a reviewer has typed the name, or the label itself. It may be a new one."""
-    names = _names()
-    typed = " ".join(text.split())
-    if text.strip() in names:
-        return text.strip()
-    return next((label for label, name in names.items() if name.casefold() == typed.casefold()), typed)
+    name = " ".join(text.split())
+    return OTHER_FOLDER if name.casefold() == OTHER_NAME.casefold() else _corrections().label_of(text) or name
+
+
+def _is_new(label: str) -> bool:
+    """Whether it is the label of a species that the model does not know."""
+    return label not in ("", OTHER_FOLDER, *current_services().classifier.labels)
 
 
 def _region(correction: Correction) -> Region | None:
@@ -254,12 +247,10 @@ def _region(correction: Correction) -> Region | None:
 
 def _as_json(status: Status, decided: Decided) -> Response:
     """For the page's script: what was decided, and which names are of no label that the model knows."""
-    known = _names()
     return jsonify(
         status=status,
         decided=[
-            {"id": number, "label": _shown(label), "is_new": bool(label) and label not in known}
-            for number, label in decided.labels.items()
+            {"id": number, "label": _shown(label), "is_new": _is_new(label)} for number, label in decided.labels.items()
         ],
         refused=[{"id": number, "sentence": sentence} for number, sentence in decided.refused.items()],
     )

@@ -108,9 +108,9 @@ def received_photos() -> list[FileStorage]:
     :raises RequestEntityTooLarge: the form is too large.
     :raises TooManyRequests: the client has sent as many photos as it may.
     """
-    _check_announced_size()
+    check_announced_size()
     current_services().check_admission()  # before the work of receiving
-    with _receiving():
+    with receiving():
         files = request.files
     if FIELD not in files:
         raise RefusedError(_why_no_file())
@@ -144,7 +144,7 @@ def received_body() -> BinaryIO:
     """
     if request.mimetype == "multipart/form-data":
         return open_upload(received_photo())
-    _check_announced_size()
+    check_announced_size()
     if not request.mimetype and not request.content_length:
         raise RefusedError(NO_FILE)
     if not request.mimetype.startswith("image/"):
@@ -152,7 +152,7 @@ def received_body() -> BinaryIO:
             f"{SEND_A_FORM}, or the bytes of the photo with their content type, such as image/jpeg."
         )
     current_services().check_admission()
-    with _receiving():
+    with receiving():
         body = cast(UploadRequest, request).body()
     if not body.tell():
         raise RefusedError(NO_FILE)
@@ -196,7 +196,7 @@ def _why_no_file() -> str:
     return f"{NO_FILE} {SEND_A_FORM}." if request.mimetype or request.content_length else NO_FILE
 
 
-def _check_announced_size() -> None:
+def check_announced_size() -> None:
     """Answer as if the photo had arrived, if a proxy or the page's script says that it was too large to be sent.
 
     :raises RequestEntityTooLarge: it says so.
@@ -206,7 +206,7 @@ def _check_announced_size() -> None:
 
 
 @contextlib.contextmanager
-def _receiving() -> Iterator[None]:
+def receiving() -> Iterator[None]:
     """Turn what goes wrong while the block reads the body of the request into HTTP errors.
 
     :raises BrokenUploadError: the body is not what its headers announce, or it was interrupted.

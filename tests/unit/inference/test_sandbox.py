@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from inference import MAX_PIXELS, PICTURE_SIDE, decoder
 from inference.errors import DamagedError, PhotoError, TooCostlyError
@@ -110,6 +110,35 @@ def test_a_picture_that_cannot_be_read_gets_a_sentence_and_the_next_one_is_read(
     with pytest.raises(TooCostlyError):
         sandbox.read_picture(io.BytesIO(progressive_bomb(5000)))
     sandbox.read_picture(io.BytesIO(goldfinch))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "HEIF"])
+def test_a_copy_shows_the_whole_photo_upright_and_without_metadata(sandbox, kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held sideways
+    exif[0x010F] = "a camera of mine"
+    exif.get_ifd(0x8825)[1] = "N"  # GPS
+    drawn = Image.radial_gradient("L").resize((2400, 1600)).convert("RGB")
+    drawn.paste("red", (0, 0, 1200, 1600))
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    photo = encoded(drawn, kind, exif=exif, icc_profile=profile)
+    assert b"a camera of mine" in photo
+    jpeg = sandbox.copy(io.BytesIO(photo))
+    copy = Image.open(io.BytesIO(jpeg))
+    assert (copy.format, copy.mode) == ("JPEG", "RGB")
+    assert copy.size == (1195, PICTURE_SIDE)
+    assert set(copy.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+    assert not copy.getexif()
+    assert b"camera" not in jpeg
+    assert copy.getpixel((600, 100))[0] > 240
+    assert copy.getpixel((600, 1700))[0] < 240
+
+
+def test_a_copy_is_no_larger_than_its_photo_and_what_is_no_photo_is_refused(sandbox, goldfinch):
+    assert Image.open(io.BytesIO(sandbox.copy(io.BytesIO(goldfinch)))).size == (900, 675)
+    with pytest.raises(PhotoError):
+        sandbox.copy(io.BytesIO(b"no photo"))
+    assert sandbox.read(io.BytesIO(goldfinch)).thumbnail
 
 
 def test_stopping_the_process_ends_the_reading_of_a_photo(sandbox):
@@ -436,7 +465,7 @@ def test_a_decoder_ends_with_its_app_although_a_forked_worker_lives_on():
 def test_a_defect_of_ours_in_the_decoder_is_reported_with_its_traceback(goldfinch):
     # Nothing is known that fails in this way: an encoder that is taken out stands in for it.
     program = "import sys; from PIL import Image; from inference import decoder\nImage.SAVE.pop('JPEG'); decoder.main()"
-    request = decoder.REQUEST.pack(False, False, 0, 0, 1, 1, len(goldfinch)) + goldfinch
+    request = decoder.REQUEST.pack(False, decoder.Wanted.PIXELS, 0, 0, 1, 1, len(goldfinch)) + goldfinch
     done = subprocess.run(
         [sys.executable, "-c", program, str(MAX_PIXELS)], cwd=ROOT, input=2 * request, capture_output=True, check=True
     )

@@ -62,7 +62,7 @@ def test_without_feedback_or_without_a_key_there_is_no_review_page(make_client, 
 
 
 def test_whoever_has_no_key_sees_nothing_and_gets_no_cookie(visitor, kept):
-    number = kept.add(claimed="Bluebird", jpeg=b"photo")
+    number = kept.add(claimed="Firecrest", jpeg=b"photo")
     answers = [
         visitor.get("/review"),
         visitor.get("/review?status=any"),
@@ -78,7 +78,7 @@ def test_whoever_has_no_key_sees_nothing_and_gets_no_cookie(visitor, kept):
     assert [answer.status_code for answer in answers] == [200, 200, 403, 403, 403, 403, 403, 403, 403, 200]
     for answer in answers:
         assert "Set-Cookie" not in answer.headers
-        assert "Bluebird" not in answer.text
+        assert "Firecrest" not in answer.text
     assert kept.decisions() == {number: ("new", "")}
 
 
