@@ -45,13 +45,17 @@ def correction(number: int, **values: Any) -> Correction:
 
 @dataclass
 class Kept:
-    """The corrections of a folder, beside a site that has them open."""
+    """The corrections of a folder, beside a site that has them open.
+
+    :param database_url: of another database than the one in that folder.
+    """
 
     folder: Path
+    database_url: str = ""
     corrections: Corrections = field(init=False)
 
     def __post_init__(self) -> None:
-        engine = open_database(f"sqlite:///{self.folder / 'feedback.db'}")
+        engine = open_database(self.database_url or f"sqlite:///{self.folder / 'feedback.db'}")
         self.corrections = Corrections(engine, FolderStore(self.folder / "photos"), tuple(COLORS))
         self._number = 0
 
