@@ -197,7 +197,8 @@ async function lookAgain(card, photo, part) {
     }
     if (!next.querySelector(".answer")) throw new Error(sentenceOn(next));
     next.dataset.taken ||= card.dataset.taken;
-    next.querySelector(".said").append(...card.querySelectorAll(".feedback:has(.address)")); // with the links to delete corrections
+    const links = [...card.querySelectorAll(".feedback .address")]; // to delete corrections
+    next.querySelector(".said").append(...links.map((link) => link.closest(".feedback")));
     replaced(card, next);
     shown(next, photo, part);
   } catch (error) {

@@ -266,8 +266,8 @@ def _check_for_production(app: Flask, checked: Settings) -> None:
         raise SettingError("FLASK_DEBUG is on, which shows visitors the inside of the app. Leave it out.")
     if not os.environ.get("BIRD_SECRET_KEY"):
         app.logger.warning(
-            "BIRD_SECRET_KEY is not set, so this process has made one up. Flashed messages are lost when it ends, and "
-            "other web processes cannot read them."
+            "BIRD_SECRET_KEY is not set, so this process has made one up. When it ends, flashed messages are lost, "
+            "and answers from before can no longer be corrected; nor do other web processes understand either."
         )
     elif len(checked.secret_key) < SECRET_LENGTH:
         app.logger.warning("BIRD_SECRET_KEY is short enough to be guessed. Use at least %d characters.", SECRET_LENGTH)
