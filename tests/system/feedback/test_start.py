@@ -61,7 +61,7 @@ def test_gunicorn_is_not_started_again_and_again_then(tmp_path):
     settings = SMALL_NETWORK | feedback(tmp_path) | UNREACHABLE
     ended = servers.start_and_fail(tmp_path / "uploads", port=port, command=command, **settings)
     assert ended.returncode == 4
-    assert ended.stderr.startswith("application: BIRD_DATABASE_URL: ")
+    assert ended.stderr.splitlines()[-1].startswith("application: BIRD_DATABASE_URL: ")
     assert "Traceback" not in ended.stdout + ended.stderr
 
 
