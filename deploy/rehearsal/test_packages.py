@@ -51,6 +51,26 @@ def test_with_a_queue_the_web_process_gets_its_own(unpacked):
     assert chosen_by(unpacked, properties) == "requirements-web.txt"
 
 
+@pytest.mark.parametrize("value", ["1", "true"])
+def test_corrections_of_visitors_need_more(unpacked, value):
+    texts = {name: (unpacked.current / f"requirements-{name}.txt").read_text() for name in ("web", "feedback")}
+    unpacked.properties |= {"BIRD_QUEUE_URL": "redis://host", "BIRD_FEEDBACK": value}
+    unpacked.run_hooks("prebuild")
+    assert (unpacked.current / "requirements.txt").read_text() == texts["web"] + texts["feedback"]
+
+
+@pytest.mark.parametrize(
+    ("properties", "chosen"),
+    [
+        (WORKER | {"BIRD_FEEDBACK": "1", "BIRD_ENGINE": "tensorflow"}, "requirements-worker.txt"),
+        ({"BIRD_FEEDBACK": "0", "BIRD_QUEUE_URL": "redis://host"}, "requirements-web.txt"),
+    ],
+    ids=["worker", "off"],
+)
+def test_without_them_or_in_a_worker_nothing_more_is_installed(unpacked, properties, chosen):
+    assert chosen_by(unpacked, properties) == chosen
+
+
 def test_an_instance_without_a_python_that_can_decide_gets_all_of_them(unpacked, tmp_path):
     (tmp_path / "python3").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "python3").chmod(0o755)

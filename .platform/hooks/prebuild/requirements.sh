@@ -9,3 +9,8 @@ elif [ "$(python3 deploy/needed_packages.py)" = requirements-serve.txt ]; then
 elif [ "${BIRD_SERVICE:-web}" = worker ]; then
     cp requirements-worker.txt requirements.txt
 fi
+if [ "${BIRD_SERVICE:-web}" != worker ]; then
+    case "${BIRD_FEEDBACK:-0}" in
+    1 | true) cat requirements-feedback.txt >>requirements.txt ;;
+    esac
+fi
