@@ -45,8 +45,9 @@ def parse_options() -> argparse.Namespace:
 def in_use(models: Path) -> str:
     """What to say when another pair is in use."""
     return (
-        f"{models} holds the new pair, and {models / PREVIOUS_FOLDER} the one before. "
-        f"To go back: python -m training.promote {models} --back. Reload the site to have it take the new pair."
+        f"{models} holds another pair now; the one before is in {models / PREVIOUS_FOLDER}. "
+        f"python -m training.promote {models} --back exchanges them again. A running site takes the new one when it is "
+        "reloaded (docs/deploy.md)."
     )
 
 
