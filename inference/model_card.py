@@ -57,6 +57,17 @@ class CorrectedAccuracy(Accuracy, kw_only=True):
     left_out: Count
 
 
+class CorrectionPhotos(msgspec.Struct):
+    """Number of photos from corrections of visitors.
+
+    :param learned: that the network learned from.
+    :param held_out: that decided whether it may take the place of the model before.
+    """
+
+    learned: Count
+    held_out: Count
+
+
 class TrainingPhotos(msgspec.Struct):
     """Number of photos of one species that the network learned from."""
 
@@ -150,6 +161,7 @@ class CardFile(msgspec.Struct, kw_only=True):
 
     :param date: of the training, ISO 8601.
     :param photos: number of photos in each split.
+    :param corrections: how many photos came from corrections, if training was given some.
     :param left_out: number of photos and labels left out of the training, by reason.
     :param evaluation_split: the split that the metrics without a split's name were measured on.
     :param accuracy: of each split but ``train``.
@@ -166,6 +178,7 @@ class CardFile(msgspec.Struct, kw_only=True):
     date: str
     labels: list[str] = []
     photos: dict[str, Count] = field(name="pictures")
+    corrections: CorrectionPhotos | UnsetType = UNSET
     left_out: dict[str, Count] = {}
     evaluation_split: str = field(name="judged_on")
     accuracy: dict[str, Accuracy]

@@ -23,12 +23,15 @@ import keras
 
 from inference import CARD_FILE, IMAGE_SIZE, LABELS_FILE, MODEL_FILE, REPORT_FILE
 from inference.digest import sha256
+from inference.errors import PairError
+from inference.pair import check_pair
 from inference.verdicts_file import write_verdicts
 
 from . import network, recipe
 from .calibrate import log_results, make_verdicts
 from .checkpoint import Checkpoint, CheckpointError, State
-from .command import INTERRUPTED, path_argument
+from .command import INTERRUPTED
+from .comparison import ComparisonError, compare_pairs
 from .compilation import compile_saved
 from .corrections import apply_decisions, find_decisions
 from .data import SEED, Dataset, read_dataset
@@ -37,8 +40,12 @@ from .examples import choose_examples, remove_examples, write_examples
 from .faults import BrokenOffError, DataError, count_of, fault_table
 from .missing import without_missing
 from .model_card import build_card, write_card
+from .more import add_corrections
+from .options import NOT_PROMOTED, parse_options
 from .others import OTHER_FOLDER
 from .pair import save_pair
+from .promote import in_use
+from .promotion import CANDIDATE_FOLDER, promote, undo_exchange
 from .report import VerdictReport, write_report
 from .start import is_model, read_start
 
@@ -49,13 +56,13 @@ log = logging.getLogger("training")
 
 
 def main() -> None:
-    options = parse_options()
+    options = parse_options(__doc__)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for library in ("absl", "tensorflow"):  # they warn about .h5, and about one network being traced for several sizes
         logging.getLogger(library).setLevel(logging.ERROR)
     try:
         sys.exit(train_pair(options))
-    except (DataError, network.WeightsError, CheckpointError) as error:
+    except (DataError, PairError, network.WeightsError, CheckpointError) as error:
         sys.exit(f"training: {error}")
     except BrokenOffError as error:
         sys.exit(f"training: broken off before the end of the first epoch: {error}.")
@@ -66,65 +73,22 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument(
-        "data",
-        type=path_argument,
-        help="folder with <label>/*, or with train/<label>/*, validation/<label>/*, test/<label>/*",
-    )
-    parser.add_argument(
-        "--weights",
-        default="imagenet",
-        help="start from imagenet (default, downloaded), none, a weights file, or the .h5 of an earlier model pair",
-    )
-    parser.add_argument(
-        "--decisions",
-        type=Path,
-        help="file with decisions about labels (default: DATA/label_decisions.csv, if it is there)",
-    )
-    parser.add_argument(
-        "--output", type=Path, default=Path("models"), help="folder for the pair (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--epochs",
-        type=_at_least_one,
-        help="passes over the photos in the last stage (default: "
-        f"{recipe.FINE_TUNING_EPOCHS}, or {recipe.FURTHER_EPOCHS} from an earlier pair)",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=["float32", "mixed_bfloat16"],
-        default=network.fastest_precision(),
-        help="numbers to compute with (default on this machine: %(default)s)",
-    )
-    parser.add_argument("--fresh", action="store_true", help="start over, even if an earlier training can be continued")
-    parser.add_argument("--no-photographs", action="store_true", help="leave photos out of the report")
-    parser.add_argument(
-        "--examples",
-        action="store_true",
-        help="copy up to three small photos of each label into examples/, for the site to show: mind their licence",
-    )
-    return parser.parse_args()
-
-
-def _at_least_one(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
 def train_pair(options: argparse.Namespace) -> int:
     """Train, and write the pair, its card and its report into the output folder.
 
     :return: the exit status.
     """
     keras.utils.set_random_seed(SEED)
+    models = options.output
+    if options.more:
+        options.output = candidate_folder(models)
     from_pair = is_model(options.weights)
     if options.epochs is None:
         options.epochs = recipe.FURTHER_EPOCHS if from_pair else recipe.FINE_TUNING_EPOCHS
     decisions = find_decisions(options.data, options.decisions)
     dataset = apply_decisions(read_dataset(options.data), options.data, decisions)
+    if options.more:
+        dataset = add_corrections(dataset, options.more)
     print_summary(dataset)
     recipe_options = {
         "weights": options.weights if options.weights in ("imagenet", "none") else Path(options.weights).name,
@@ -155,6 +119,42 @@ def train_pair(options: argparse.Namespace) -> int:
     save_and_evaluate(dataset, options, recipe_options, state)
     checkpoint.remove()
     compile_saved(options.output / MODEL_FILE, options.output / LABELS_FILE, dataset.splits["validation"].paths)
+    return 0 if options.output == models else promote_if_better(models, dataset)
+
+
+def candidate_folder(models: Path) -> Path:
+    """Where to train to if corrections are learned: beside the pair that is there already, if there is one.
+
+    :param models: the output folder.
+    :raises PairError: the pair in it cannot be loaded, so nothing can be compared with it.
+    """
+    undo_exchange(models)
+    if not (models / MODEL_FILE).exists():
+        return models
+    check_pair(models / MODEL_FILE, models / LABELS_FILE)
+    return models / CANDIDATE_FOLDER
+
+
+def promote_if_better(models: Path, dataset: Dataset) -> int:
+    """Take the candidate into use if it is better, and log why or why not.
+
+    :return: the exit status.
+    """
+    try:
+        comparison = compare_pairs(models, models / CANDIDATE_FOLDER, dataset)
+    except ComparisonError as error:
+        objection = f"{error}."
+    else:
+        log.info("Named correctly, by the pair in use → by the new one: %s.", comparison)
+        objection = comparison.objection()
+    if objection:
+        log.info(
+            "Not promoted. %s The new pair is in %s; python -m training.promote %s takes it all the same.",
+            objection, models / CANDIDATE_FOLDER, models,
+        )  # fmt: skip
+        return NOT_PROMOTED
+    promote(models)
+    log.info("Promoted. %s", in_use(models))
     return 0
 
 
@@ -179,6 +179,11 @@ def print_summary(dataset: Dataset) -> None:
     if others := dataset.others:
         pictures = count_of(len(others), "picture")
         log.info("%s: %s of none of the labels, %d of them held out", OTHER_FOLDER, pictures, len(others.held_out))
+    if more := dataset.more:
+        log.info(
+            "corrections: %s to learn from among these, and %d held out to decide whether the new pair is better",
+            count_of(more.learned, "photo"), len(more.held_out.paths),
+        )  # fmt: skip
 
 
 def output_folder(folder: Path) -> Path:

@@ -3,24 +3,20 @@
 import random
 import unicodedata
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
-from inference.errors import PhotoError
 from inference.labels import MAX_LABEL_LENGTH, is_label
-from inference.perceptual_hash import difference_hash
-from inference.photo import open_photo
 
 from .faults import DataError, Fault, count_of, kinds_of, printable
 from .folders import Folder, open_data
 from .layout import SPLITS, find_layout, labels_in
-from .near_duplicates import duplicate_groups, near_duplicates
+from .near_duplicates import duplicate_groups
 from .others import OTHER_FOLDER, Others, split_others
+from .photos import LabeledPhoto, leave_out_duplicates, leave_out_unreadable
 
 HELD_OUT = 0.1  # share of a label's photos for validation, and again for test, if the folder has none for them
 MIN_PHOTOS = 5  # of a label, to learn from; fewer are too few
@@ -29,25 +25,6 @@ SEED = 0  # of the splitting, and of all randomness in training
 #: Formats of photos that the app does not read.
 _RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".pef", ".srw", ".raw")
 _OTHER_PHOTOS = (".tif", ".tiff", ".bmp", ".jp2", ".jxl", ".psd", *_RAW)
-
-
-@dataclass(frozen=True)
-class LabeledPhoto:
-    """A photo file and its label.
-
-    :param data: the folder that was given to training.
-    :param split: one of ``SPLITS``; None until it is decided.
-    :param hash: perceptual, 64 bits; nearly the same for copies of a photo.
-    """
-
-    path: Path
-    data: Path
-    label: str
-    split: str | None
-    hash: int = 0
-
-    def __str__(self) -> str:
-        return printable(self.path.relative_to(self.data).as_posix())
 
 
 @dataclass(frozen=True)
@@ -63,6 +40,18 @@ class Split:
 
 
 @dataclass(frozen=True)
+class MorePhotos:
+    """Photos from corrections of visitors.
+
+    :param learned: how many are among those to learn from, in ``train`` or in ``others``.
+    :param held_out: those that decide whether the new network is better.
+    """
+
+    learned: int
+    held_out: Split
+
+
+@dataclass(frozen=True)
 class Dataset:
     """What a folder holds, ready to train on.
 
@@ -71,6 +60,8 @@ class Dataset:
     :param faults: what was wrong with the folder.
     :param others: pictures of none of the labels.
     :param corrected: for ``test``, if decisions correct it: the class index of each photo, -1 for one to leave out.
+    :param hashes: the perceptual hash of each photo that was read.
+    :param more: photos from corrections; None if none were added.
     """
 
     class_indices: dict[str, int]
@@ -78,6 +69,8 @@ class Dataset:
     faults: list[Fault]
     others: Others = field(default_factory=Others)
     corrected: dict[str, npt.NDArray[np.int32]] = field(default_factory=dict)
+    hashes: dict[Path, int] = field(default_factory=dict)
+    more: MorePhotos | None = None
 
 
 def read_dataset(data: Path) -> Dataset:
@@ -107,8 +100,10 @@ def read_dataset(data: Path) -> Dataset:
             "where there is no such folder, nearly all photos are copies of each other."
         )
     faults += labels_without_photos(class_indices, splits)
-    others, found = find_others(data)
-    return Dataset(class_indices, splits, faults + found, others)
+    pictures, found = find_others(data)
+    others = split_others([picture.path for picture in pictures], SEED)
+    hashes = {photo.path: photo.hash for photo in (*photos, *pictures)}
+    return Dataset(class_indices, splits, faults + found, others, hashes=hashes)
 
 
 def labels_without_photos(class_indices: dict[str, int], splits: dict[str, Split]) -> list[Fault]:
@@ -121,7 +116,7 @@ def labels_without_photos(class_indices: dict[str, int], splits: dict[str, Split
     ]
 
 
-def find_others(data: Path) -> tuple[Others, list[Fault]]:
+def find_others(data: Path) -> tuple[list[LabeledPhoto], list[Fault]]:
     """The pictures of none of the labels that can be opened, and the faults of the rest."""
     pictures = [
         LabeledPhoto(path, data, "", None)
@@ -129,8 +124,7 @@ def find_others(data: Path) -> tuple[Others, list[Fault]]:
         if folder.path.name == OTHER_FOLDER
         for path in folder.all_photos
     ]
-    readable, faults = leave_out_unreadable(pictures)
-    return split_others([picture.path for picture in readable], SEED), faults
+    return leave_out_unreadable(pictures)
 
 
 def find_photos(data: Path) -> tuple[list[LabeledPhoto], list[Fault]]:
@@ -193,63 +187,17 @@ def check_labels(data: Path, labels: list[str], faults: list[Fault]) -> None:
             f"{data} holds {count_of(len(labels), 'label')} to train on{why}; two or more are needed, "
             f"with {MIN_PHOTOS} photos or more of each in a folder of its name."
         )
+    check_names(data, labels)
+
+
+def check_names(data: Path, labels: list[str]) -> None:
+    """:raises DataError: the app would not accept one of the labels."""
     for label in labels:
         if not is_label(label):
             raise DataError(
                 f"{data} holds a folder named {label!r:.80}, which has more than {MAX_LABEL_LENGTH} characters or some "
                 "that are not text. Name the species in words."
             )
-
-
-def leave_out_unreadable(photos: list[LabeledPhoto]) -> tuple[list[LabeledPhoto], list[Fault]]:
-    """Open every photo once, as an upload is opened: better now than an hour into the training.
-
-    :return: the readable ones, with their hashes.
-    """
-    readable, faults = [], []
-    with ThreadPoolExecutor() as threads:
-        results = tqdm(threads.map(_hash_or_fault, photos), "opening the photos", len(photos), disable=None)
-        for photo, result in zip(photos, results, strict=True):
-            if isinstance(result, str):
-                faults.append(Fault("cannot be read", str(photo), result, "left out"))
-            else:
-                readable.append(replace(photo, hash=result))
-    return readable, faults
-
-
-def _hash_or_fault(photo: LabeledPhoto) -> int | str:
-    """The photo's hash, or what is wrong with it."""
-    try:
-        return difference_hash(open_photo(photo.path).image)
-    except PhotoError as error:
-        return str(error)
-    except OSError as error:
-        return f"The file cannot be opened: {error.strerror}."
-
-
-def leave_out_duplicates(photos: list[LabeledPhoto]) -> tuple[list[LabeledPhoto], list[Fault]]:
-    """Leave out of train what validation or test also holds, and out of validation what test also holds.
-
-    Otherwise a network would be evaluated on photos that it has learned. Near-duplicates within a split stay; in a
-    folder that is not split yet they will be put into the same split. A photo under two labels teaches neither: both
-    copies are left out.
-    """
-    rank = {split: number for number, split in enumerate((None, *SPLITS))}
-    pairs = [
-        sorted((photos[first], photos[second]), key=lambda photo: rank[photo.split])
-        for first, second in near_duplicates([photo.hash for photo in photos])
-    ]
-    left_out = {}
-    for pair in pairs:
-        if pair[0].label != pair[1].label:
-            for photo, other in (pair, pair[::-1]):
-                left_out[photo] = Fault("one photo, two labels", str(photo), f"the same as {other}", "left out")
-    for lower, higher in sorted(pairs, key=lambda pair: -rank[pair[0].split]):
-        if lower.split != higher.split and lower not in left_out and higher not in left_out:
-            left_out[lower] = Fault(
-                "near-duplicates across splits", str(lower), f"the same photo as {higher}", "left out"
-            )
-    return [photo for photo in photos if photo not in left_out], list(left_out.values())
 
 
 def leave_out_small_labels(photos: list[LabeledPhoto]) -> tuple[list[LabeledPhoto], list[Fault]]:

@@ -1,7 +1,7 @@
 """Copies small photos of each species into ``examples/``, for the site to show."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 import numpy as np
@@ -77,16 +77,29 @@ def write_examples(models: Path, model_sha256: str, photos: list[list[Path]]) ->
     write_example_list(folder, ExampleList(model_sha256, [len(paths) for paths in photos]))
 
 
-def remove_examples(models: Path) -> None:
+def example_names(models: Path) -> set[str]:
+    """The names of the files in ``examples/`` that training writes; without the list there are none.
+
+    :param models: the folder of the ``.h5``.
+    """
+    folder = models / EXAMPLES_FOLDER
+    if not (folder / EXAMPLES_FILE).is_file():
+        return set()
+    return {path.name for path in folder.iterdir() if path.name == EXAMPLES_FILE or _EXAMPLE.fullmatch(path.name)}
+
+
+def remove_examples(models: Path, *, keep: Container[str] = ()) -> None:
     """Remove the examples of an earlier model, and nothing else that somebody may have put into their folder.
 
     :param models: the folder of the ``.h5``.
+    :param keep: the names of files to leave there.
     """
     folder = models / EXAMPLES_FOLDER
     if not folder.is_dir():
         return
     for path in list(folder.iterdir()):
-        if path.name == EXAMPLES_FILE or _EXAMPLE.fullmatch(path.name):
+        is_example = path.name == EXAMPLES_FILE or _EXAMPLE.fullmatch(path.name)
+        if is_example and path.name not in keep:
             path.unlink()
     if not folder.is_symlink() and not any(folder.iterdir()):
         folder.rmdir()

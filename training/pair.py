@@ -1,5 +1,6 @@
 """Saving the model pair, so that a process that loads it meanwhile gets the old one, the new one or a clear refusal."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,14 +29,20 @@ def save_pair(network: "keras.Model", class_indices: dict[str, int], model: Path
     replace_pair(half, new_labels, model, labels)
 
 
-def replace_pair(new_model: Path, new_labels: Path, model: Path, labels: Path) -> None:
+def replace_pair(
+    new_model: Path, new_labels: Path, model: Path, labels: Path, beside: Iterable[tuple[Path, Path]] = ()
+) -> None:
     """Replace the two files of a pair with new ones.
 
     The manifest comes first: until the ``.h5`` is renamed, it belongs to another model and is ignored; from then until
     the ``.npy`` is renamed, it names other labels, and loading the pair is refused. The ``.npy`` comes last.
+
+    :param beside: other files of the new pair, and what to rename them to while loading is refused.
     """
     write_manifest(model.parent, describe_pair(new_model, new_labels))
     new_model.replace(model)
+    for new, file in beside:
+        new.replace(file)
     new_labels.replace(labels)
 
 
