@@ -30,5 +30,6 @@ CONFIG: dict[str, Any] = {
         "gunicorn.error": {"level": "INFO", "propagate": True, "filters": [without_client]},
         "gunicorn.access": {"propagate": False},
         "flask-limiter": {"level": "WARNING"},
+        "alembic": {"level": "WARNING"},  # it says at each start which database and which plugins it has found
     },
 }

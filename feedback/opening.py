@@ -1,6 +1,5 @@
 """Opens what the settings name: the database, with its tables brought up to date, and the photo store."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,9 +24,6 @@ POSTGRESQL = {
     "tcp_user_timeout": 10_000,  # milliseconds
     "options": "-c statement_timeout=10000 -c lock_timeout=10000",
 }
-
-# Alembic says each time which database it has found.
-logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def open_corrections(settings: FeedbackSettings, labels: Sequence[str]) -> Corrections:
