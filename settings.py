@@ -45,7 +45,7 @@ DEFAULTS: dict[str, Any] = {
     "REVIEW_KEY": "",  # opens the review page; without it there is none
     "FEEDBACK_BYTES": 2**30,  # that the photos may take together
     "FEEDBACK_PER_DAY": 50,  # corrections that one client may send in 24 hours
-    "FEEDBACK_DAYS": 90,  # after which a correction that nobody reviewed is deleted
+    "FEEDBACK_DAYS": 90,  # after which a correction is deleted that nobody reviewed, or that was rejected so long ago
     "SECRET_KEY": secrets.token_hex(),  # signs flashed messages; a new one at each start is enough for one process
     "SESSION_COOKIE_SAMESITE": "Lax",  # other sites' forms do not carry the cookie with those messages
 }

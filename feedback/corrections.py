@@ -31,7 +31,7 @@ NO_ROOM = "There is no room for more photos at the moment, so your photo was not
 NOT_KEPT = "Your photo could not be kept because of a problem on our side."
 STRAY_AFTER = timedelta(hours=1)  # by then a photo has its correction, or the process that was to write it is gone
 SWEEP_EVERY = 3600  # seconds
-SWEPT_AT_ONCE = 500  # corrections, and as many photos
+SWEPT_AT_ONCE = 100  # corrections, and as many photos
 
 
 def client_hash(secret_key: str, address_key: str) -> str:
@@ -79,11 +79,16 @@ class Corrections:
     """
 
     def __init__(self, engine: Engine, photos: PhotoStore, labels: Sequence[str], limits: Limits = DEFAULTS) -> None:
-        self.engine, self.photos, self.labels, self.limits = engine, photos, frozenset(labels), limits
-        self._labels_by_name = {name.casefold(): label for label, name in species_names(labels).items()}
-        self._labels_by_name |= {label.casefold(): label for label in labels}
+        self.engine, self.photos, self.limits = engine, photos, limits
+        self.set_labels(labels)
         self._store_fails = False
         self._next_sweep = time.monotonic() + SWEEP_EVERY
+
+    def set_labels(self, labels: Sequence[str]) -> None:
+        """Say which labels the model knows, once another one answers."""
+        self.labels = frozenset(labels)
+        self._labels_by_name = {name.casefold(): label for label, name in species_names(labels).items()}
+        self._labels_by_name |= {label.casefold(): label for label in labels}
 
     def add(self, answer: Answer, claim: Claim, claimed: str, client: str, photo: bytes | None) -> Kept:
         """Keep a correction. If it was kept already, this visitor gets another address for it.
@@ -258,7 +263,7 @@ class Corrections:
 
 
 def _sha256(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
 def _has_token(token: str) -> ColumnElement[bool]:

@@ -22,6 +22,9 @@ LOCK_WAIT = 5  # seconds that one process lets another write to the SQLite file
 POSTGRESQL = {
     "connect_timeout": 5,  # seconds
     "tcp_user_timeout": 10_000,  # milliseconds
+    "keepalives_idle": 5,  # seconds; a host that has vanished is noticed after 11
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
     "options": "-c statement_timeout=10000 -c lock_timeout=10000",
 }
 

@@ -52,7 +52,7 @@ def test_a_correction_is_found_by_its_secret_address_only(corrections):
     assert len(kept.token) == 32
     assert kept.token not in repr(vars(found))
     assert corrections.find(found.token_sha256) is None
-    assert corrections.find("") is None
+    assert corrections.find("") is corrections.find("\ud800") is corrections.get(0) is None
 
 
 @pytest.mark.parametrize("name", ["American_Goldfinch", "american goldfinch", " AMERICAN  Goldfinch\n"])
@@ -61,9 +61,12 @@ def test_a_name_of_a_known_species_becomes_its_label(corrections, name):
     assert (found.claimed, found.is_known) == ("American_Goldfinch", True)
 
 
-def test_another_name_is_kept_as_it_is(corrections):
+def test_another_name_is_kept_as_it_is_until_the_model_knows_it(corrections):
     found = corrections.find(claim(corrections, "  Kākāpō ").token)
     assert (found.claimed, found.is_known) == ("Kākāpō", False)
+    corrections.set_labels(["Cardinal", "kākāpō"])
+    found = corrections.find(claim(corrections, "Kākāpō").token)
+    assert (found.claimed, found.is_known) == ("kākāpō", True)
 
 
 @pytest.mark.parametrize("name", ["", "  ", "\0", "a\x1b[2J", "x" * 256, "\ud800", "\u202eabc"])
