@@ -7,6 +7,11 @@ document.addEventListener("submit", (event) => {
   if (!place.ariaBusy) send(place, event.target, event.submitter);
 });
 
+// The second click of a double click must not reach the button to delete, which may be where the first one was.
+document.addEventListener("click", (event) => {
+  if (event.detail > 1 && event.target.closest(".outcome button")) event.preventDefault();
+});
+
 async function send(place, form, button) {
   const outcome = place.querySelector(".outcome");
   place.ariaBusy = "true";

@@ -125,7 +125,7 @@ def delete(page: Page, link: str) -> None:
     """Delete a correction under its link."""
     page.goto(link)
     page.get_by_role("button", name="Delete it").click()
-    expect(page.get_by_role("heading", name="It is gone")).to_be_visible()
+    expect(page.get_by_role("heading", name="Deleted")).to_be_visible()
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(link)
 

@@ -276,7 +276,7 @@ def test_the_page_of_a_correction_is_secret_and_deletes_it_with_its_photo(birder
     assert page.headers["X-Robots-Tag"] == "noindex"
     assert page.headers["Referrer-Policy"] == "no-referrer"
     assert "Set-Cookie" not in page.headers
-    assert re.search(r"If nobody has reviewed it by \d+ \w+ \d{4}, it is deleted\.", page.text)
+    assert re.search(r"If nobody has reviewed it by \d+ \w+ \d{4}, it will be deleted\.", page.text)
     assert len(list(kept.glob("photos/*"))) == 1
     deleted = birder.post(f"{address}/delete", data={"anything": "else"})
     assert deleted.status_code == 200

@@ -112,7 +112,7 @@ def test_a_person_corrects_an_answer_lets_the_photo_be_kept_and_deletes_both(
     expect(later.get_by_text("You said that it is: Snow Bunting.")).to_be_visible()
     assert serious_faults(later) == [] if has_script else True
     later.get_by_role("button", name="Delete it").click()
-    expect(later.get_by_role("heading", name="It is gone")).to_be_visible()
+    expect(later.get_by_role("heading", name="Deleted")).to_be_visible()
     assert corrections(kept) == photos(kept) == []
     page.get_by_role("button", name="Delete it").click()
     expect(page.get_by_text("There is nothing at this address, or it has been deleted.")).to_be_visible()
@@ -225,6 +225,21 @@ def test_what_cannot_be_kept_is_said_in_the_card_and_can_be_sent_again(open_page
     right.click()
     expect(page.get_by_role("status")).to_contain_text("You said that the answer is right.")
     assert corrections(kept) == [("right", "Goldfinch", 0)]
+
+
+def test_a_double_click_sends_and_does_not_delete_what_it_sent(open_page, serve_feedback, kept, yellow):
+    page = open_page(address=serve_feedback())
+    send(page, yellow)
+    page.get_by_role("button", name="Right", exact=True).click()
+    delete = page.get_by_role("button", name="Delete it")
+    delete.hover()
+    assert serious_faults(page) == []
+    page.mouse.down(click_count=2)
+    page.mouse.up(click_count=2)
+    expect(delete).to_be_visible()
+    assert corrections(kept) == [("right", "Goldfinch", 0)]
+    delete.click()
+    expect(page.get_by_text("What you told us has been deleted")).to_be_visible()
 
 
 def test_the_link_to_delete_a_correction_stays_when_a_part_of_the_photo_is_looked_at(open_page, serve_feedback, yellow):
