@@ -67,7 +67,8 @@ def export_accepted(corrections: Corrections, folder: Path, include_unreviewed: 
     Files that no export wrote are not touched. If it is interrupted, the next one finishes it.
 
     :param include_unreviewed: whether to write those, too, that nobody has reviewed, as what their visitors claim.
-    :raises FeedbackError: the database does not answer, or the folder's list of files is damaged.
+    :raises FeedbackError: the database does not answer, the folder's list of files is damaged, or the folder holds
+        something else.
     :raises OSError: the folder cannot be written to, or the photo store does not answer.
     """
     wanted, duplicates, contradicting, unlabelled = _choose(_find(corrections, include_unreviewed))
@@ -155,11 +156,14 @@ def _remove(folder: Path, name: str) -> None:
 def _read_manifest(folder: Path) -> set[str]:
     """The files that earlier exports wrote.
 
-    :raises FeedbackError: the list is damaged; it could name any file.
+    :raises FeedbackError: the list is damaged; it could name any file. Or it is not there, but other files are: they
+        may be the photos that the model was trained or tested with.
     """
     try:
         names = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if any(not each.name.startswith(".") for each in folder.iterdir()):
+            raise FeedbackError(f"{folder} holds files that no export wrote. Export to a new folder.") from None
         return set()
     except ValueError:
         names = None

@@ -9,7 +9,7 @@ from PIL import Image
 from feedback.errors import FeedbackError
 from feedback.export import MANIFEST, export_accepted
 from feedback.schema import OTHER_LABEL, Claim, Status
-from tests.support.claimed import claim, decide, jpeg, pattern
+from tests.support.corrections import claim, decide, jpeg, pattern
 from tests.support.disk import no_room
 
 
@@ -142,6 +142,15 @@ def test_a_damaged_list_removes_nothing(corrections, data, names):
     with pytest.raises(FeedbackError, match=r"is damaged, so nobody knows"):
         export_accepted(corrections, data)
     assert (data.parent / "outside.jpg").exists()
+
+
+def test_no_export_goes_among_other_photos(corrections, data):
+    accepted(corrections, "Cardinal", photo=1)
+    (data / "Cardinal").mkdir(parents=True)
+    (data / "Cardinal" / "001.jpg").write_bytes(b"mine")
+    with pytest.raises(FeedbackError, match="holds files that no export wrote"):
+        export_accepted(corrections, data)
+    assert [path.name for path in data.rglob("*") if path.is_file()] == ["001.jpg"]
 
 
 def test_after_a_full_disk_the_next_export_goes_on(corrections, data):
