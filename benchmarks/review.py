@@ -23,7 +23,7 @@ from feedback.opening import open_database
 from feedback.schema import Claim, Correction, Status
 from inference.sandbox import Sandbox
 from tests.support import seam
-from tests.support.claims import REVIEW_KEY, correction, feedback_settings
+from tests.support.corrections import REVIEW_KEY, correction, feedback_settings
 
 CORRECTIONS = 10_000
 DAYS = 365

@@ -11,7 +11,7 @@ from feedback.errors import FeedbackError
 from feedback.opening import open_corrections
 from feedback.sessions import UNAVAILABLE
 from settings import FeedbackSettings
-from tests.support.claimed import claim
+from tests.support.corrections import claim
 from tests.unit.feedback.conftest import LABELS, LIMITS
 
 

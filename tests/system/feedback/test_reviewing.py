@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.claims import Kept
+from tests.support.corrections import CorrectionFolder
 from tests.support.databases import PostgreSQL
 from tests.unit.feedback.test_review import *  # noqa: F403
 
 
 @pytest.fixture
-def kept(tmp_path: Path, postgresql: PostgreSQL) -> Iterator[Kept]:
+def kept(tmp_path: Path, postgresql: PostgreSQL) -> Iterator[CorrectionFolder]:
     """An empty database and an empty photo store."""
     postgresql.empty()
-    kept = Kept(tmp_path, postgresql.url)
+    kept = CorrectionFolder(tmp_path, postgresql.url)
     yield kept
     kept.corrections.engine.dispose()

@@ -13,7 +13,7 @@ from feedback.corrections import Corrections
 from feedback.opening import open_database
 from feedback.photo_store import FolderStore
 from feedback.schema import Claim, Status
-from tests.support.claimed import claim, decide
+from tests.support.corrections import claim, decide
 
 LABELS = ("American_Goldfinch", "Cardinal")
 

@@ -13,13 +13,13 @@ from feedback import corrections as module
 from feedback.corrections import NO_ROOM, client_hash, now
 from feedback.errors import ClaimError, TooManyError
 from feedback.schema import Claim, Correction, RepeatToken, Status, StrayPhoto
-from tests.support.claimed import claim, decide, jpeg, pattern
+from tests.support.corrections import claim, decide, jpeg, pattern
 
 KILLED = """
 import os, signal, sys
 from feedback.opening import open_corrections
 from settings import FeedbackSettings
-from tests.support.claimed import claim
+from tests.support.corrections import claim
 corrections = open_corrections(FeedbackSettings(*sys.argv[1:], "", 2**30, 50, 90), ["Cardinal", "Blue Jay"])
 write = corrections.photos.write
 corrections.photos.write = lambda *photo: (write(*photo), os.kill(os.getpid(), signal.SIGKILL))

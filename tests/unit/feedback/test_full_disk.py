@@ -3,7 +3,7 @@
 import logging
 
 from feedback.corrections import NOT_KEPT
-from tests.support.claimed import claim, jpeg, pattern
+from tests.support.corrections import claim, jpeg, pattern
 from tests.support.disk import no_room
 
 LARGE = jpeg(pattern(1, (3200, 2400)), 100)

@@ -15,7 +15,7 @@ from feedback.errors import FeedbackError
 from feedback.opening import open_corrections, open_database
 from feedback.schema import Base
 from settings import FeedbackSettings
-from tests.support.claimed import claim
+from tests.support.corrections import claim
 from tests.unit.feedback.conftest import LABELS, LIMITS
 
 AT_ONCE = """

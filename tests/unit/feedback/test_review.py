@@ -11,15 +11,15 @@ from feedback.labels import claimed_label, is_folder_name
 from feedback.review import PAGE, Filter, agreement, count, decide, find_page, monday_of
 from feedback.schema import Claim, Status
 from inference import OTHER_FOLDER
-from tests.support.claims import Kept, correction
+from tests.support.corrections import CorrectionFolder, correction
 
 ALL = Filter(status=None)
 
 
 @pytest.fixture
-def kept(tmp_path) -> Kept:
+def kept(tmp_path) -> CorrectionFolder:
     """An empty database and an empty photo store."""
-    return Kept(tmp_path)
+    return CorrectionFolder(tmp_path)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from feedback.review import PAGE
 from feedback.schema import Claim
 from inference import OTHER_FOLDER
-from tests.support.claims import REVIEW_KEY, Kept, feedback_settings
+from tests.support.corrections import REVIEW_KEY, CorrectionFolder, feedback_settings
 from tests.support.pages import sentence_on
 from web.services import current_services
 
@@ -20,9 +20,9 @@ FROM_SCRIPT = {"Accept": "application/json"}
 
 
 @pytest.fixture
-def kept(tmp_path) -> Kept:
+def kept(tmp_path) -> CorrectionFolder:
     """The corrections of the site."""
-    return Kept(tmp_path)
+    return CorrectionFolder(tmp_path)
 
 
 @pytest.fixture

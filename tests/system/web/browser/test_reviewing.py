@@ -8,19 +8,19 @@ from playwright.sync_api import Page, expect
 
 from feedback.schema import Claim
 from tests.support.browsing import Open, Serve, keep_screenshot, serious_faults
-from tests.support.claims import REVIEW_KEY, Kept, feedback_settings
+from tests.support.corrections import REVIEW_KEY, CorrectionFolder, feedback_settings
 from tests.support.drawings import draw_goldfinch, encoded
 from tests.support.seam import ColorClassifier
 
 
 @pytest.fixture
-def kept(tmp_path) -> Kept:
+def kept(tmp_path) -> CorrectionFolder:
     """The corrections of the site."""
-    return Kept(tmp_path)
+    return CorrectionFolder(tmp_path)
 
 
 @pytest.fixture
-def sign_in(open_page: Open, serve: Serve, kept: Kept) -> Callable[..., Page]:
+def sign_in(open_page: Open, serve: Serve, kept: CorrectionFolder) -> Callable[..., Page]:
     """Opens the review page and gives the key; the arguments are Playwright's of a context."""
     address = serve(ColorClassifier(), **feedback_settings(kept.folder))
 
@@ -32,6 +32,7 @@ def sign_in(open_page: Open, serve: Serve, kept: Kept) -> Callable[..., Page]:
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="Review corrections")).to_be_visible()
         expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+        page.wait_for_load_state()  # or its script may not listen yet
         return page
 
     return sign_in
@@ -42,7 +43,7 @@ def item(page: Page, number: int):
     return page.get_by_role("article", name=f"Correction {number}", exact=True)
 
 
-def some_corrections(kept: Kept) -> list[int]:
+def some_corrections(kept: CorrectionFolder) -> list[int]:
     """Corrections in the order in which the page shows them."""
     photo = encoded(draw_goldfinch(), "JPEG")
     first = kept.add(claimed="Goldfinch", confidence=0.95, jpeg=photo, client="someone", region="0.2,0.2,0.5,0.5")

@@ -1,17 +1,20 @@
-"""Corrections as visitors send them, for tests and benchmarks."""
+"""Corrections for tests and benchmarks: sent as the web process hands them on, or written straight to the database."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+import numpy as np
+from PIL import Image
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from feedback.corrections import Corrections, now
+from feedback.corrections import Answer, Corrections, Kept, now
 from feedback.opening import open_database
 from feedback.photo_store import FolderStore
 from feedback.schema import Claim, Correction, Status
 
+from .drawings import encoded
 from .seam import COLORS, SHA256
 
 REVIEW_KEY = "the key of this test"
@@ -25,6 +28,37 @@ def feedback_settings(folder: Path) -> dict[str, str]:
         "BIRD_PHOTO_STORE": str(folder / "photos"),
         "BIRD_REVIEW_KEY": REVIEW_KEY,
     }
+
+
+def pattern(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
+    """A picture that looks unlike that of any other seed, in each of its quarters, too."""
+    cells = np.random.default_rng(seed).integers(0, 255, (24, 32, 3), dtype="uint8")
+    return Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC)
+
+
+def jpeg(image: Image.Image, quality: int = 90) -> bytes:
+    """An image as a JPEG file."""
+    return encoded(image, "JPEG", quality=quality)
+
+
+def claim(corrections: Corrections, claimed: str | Claim = "Cardinal", **values: Any) -> Kept:
+    """Send a correction: the answer was American_Goldfinch.
+
+    :param claimed: the species, or what else the visitor says.
+    :param values: ``client``, ``photo`` (a seed, or a JPEG file) and what is in an ``Answer``.
+    """
+    photo, client = values.pop("photo", None), values.pop("client", "one")
+    answer = {"predicted": "American_Goldfinch", "confidence": 0.75, "verdict": "sure", "region": "", "model": SHA256}
+    kind = claimed if isinstance(claimed, Claim) else Claim.SPECIES
+    content = jpeg(pattern(photo)) if isinstance(photo, int) else photo
+    return corrections.add(Answer(**answer | values), kind, claimed, client, content)
+
+
+def decide(corrections: Corrections, kept: Kept, status: Status, label: str = "", **values: Any) -> None:
+    """Review a correction."""
+    with Session(corrections.engine) as session, session.begin():
+        which = update(Correction).where(Correction.id == corrections.find(kept.token).id)
+        session.execute(which.values(status=status, label=label, **values))
 
 
 def correction(number: int, **values: Any) -> Correction:
@@ -44,7 +78,7 @@ def correction(number: int, **values: Any) -> Correction:
 
 
 @dataclass
-class Kept:
+class CorrectionFolder:
     """The corrections of a folder, beside a site that has them open.
 
     :param database_url: of another database than the one in that folder.
