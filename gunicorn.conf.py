@@ -1,6 +1,9 @@
 """How gunicorn serves the app. gunicorn finds this file by its name in the folder where it starts."""
 
+import contextlib
 import os
+import signal
+import time
 
 import logs
 from inference import MAX_WAITING
@@ -17,3 +20,42 @@ timeout = 120  # seconds without a heartbeat; TensorFlow's import blocks all thr
 graceful_timeout = 45
 logconfig_dict = logs.CONFIG
 control_socket_disable = True  # nothing uses it, and two apps of the same user would share the socket
+
+
+# After SIGHUP, gunicorn starts a new worker and stops the old one at once, while the new one still loads its model.
+# Here the old one goes on until the new one is ready, so that nobody waits for the new model or is refused.
+
+
+def on_reload(server):
+    """Let the workers that run now be more than there should be, until the new ones have stopped them."""
+    server.replaced = set(server.WORKERS)
+    server.num_workers += len(server.replaced)
+
+
+def post_fork(server, worker):
+    """Tell a new worker whom it replaces."""
+    worker.replaced = getattr(server, "replaced", set())
+
+
+def post_worker_init(worker):
+    """Take requests only when the model is ready, and then stop the workers that this one replaces."""
+    if not worker.replaced:
+        return  # at the start: /healthz says that the model is being loaded
+    from web import startup  # not in the main process, which would then hold the app, too
+
+    with worker.wsgi.app_context():
+        while worker.alive and not startup.is_ready():
+            worker.notify()
+            time.sleep(0.1)
+    if worker.alive:
+        for pid in worker.replaced:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+
+def child_exit(server, worker):
+    """Have no new worker started for one that was replaced."""
+    replaced = getattr(server, "replaced", set())
+    if worker.pid in replaced:
+        replaced.remove(worker.pid)
+        server.num_workers -= 1

@@ -49,6 +49,7 @@ ALONE = (
     "tests/system/web/test_load.py::test_sixty_four_people",
     "tests/system/web/test_load.py::test_gunicorn_told_to_stop",
     "tests/system/web/test_files.py::test_no_file_costs_more",
+    "tests/system/web/test_new_pair.py::test_visitors_are_all_answered",
 )
 # Files to hold locks on; nothing is written to them.
 ENTRANCE_LOCK, RUNNING_LOCK = Path(__file__), Path(__file__).with_name("__init__.py")

@@ -43,11 +43,11 @@ class Split:
 class MorePhotos:
     """Photos from corrections of visitors.
 
-    :param learned: how many are among those to learn from, in ``train`` or in ``others``.
+    :param learned: those among the photos to learn from, in ``train`` or in ``others``.
     :param held_out: those that decide whether the new network is better.
     """
 
-    learned: int
+    learned: list[Path]
     held_out: Split
 
 

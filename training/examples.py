@@ -28,6 +28,8 @@ def choose_examples(
 ) -> list[list[Path]]:
     """For each label the photos to show: held-out ones, or some that the network learned from if it names none of them.
 
+    Corrections of visitors are never among them.
+
     :param probabilities: the network's answers for each split but ``train``, ``float[photos, classes]``.
     :param answers_for: gives its answers for other photos.
     :param sure_from: the least confidence, 0 to 1, of the answer for a photo that is shown.
@@ -41,7 +43,10 @@ def choose_examples(
     chosen = surest_photos(held_out, np.concatenate(list(probabilities.values())), classes, sure_from)
     train = dataset.splits["train"]
     without = [label for label, paths in enumerate(chosen) if not paths]
-    photos = np.flatnonzero(np.isin(train.targets, without))
+    # Visitors agreed that their photos are used for training, not that they are shown.
+    corrections = set(dataset.more.learned if dataset.more else ())
+    may_be_shown = [path not in corrections for path in train.paths]
+    photos = np.flatnonzero(np.isin(train.targets, without) & may_be_shown)
     if not len(photos):
         return chosen
     learned = Split([train.paths[photo] for photo in photos], train.targets[photos])

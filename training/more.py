@@ -17,7 +17,6 @@ from .others import OTHER_FOLDER, Others
 from .photos import LabeledPhoto, leave_out_duplicates, leave_out_unreadable
 
 HELD_OUT = 0.2  # share of the photos that the network does not learn from: they decide about its promotion
-EXPORT_FILE = "export.json"  # what the command that exports corrections writes beside the photos
 
 
 def add_corrections(dataset: Dataset, export: Path) -> Dataset:
@@ -148,5 +147,5 @@ def merge(dataset: Dataset, learned: list[LabeledPhoto], held_out: list[LabeledP
         faults=dataset.faults + labels_without_photos({label: class_indices[label] for label in new_labels}, splits),
         others=Others(dataset.others.train + others.train, dataset.others.held_out + others.held_out),
         corrected={name: renumbered(targets) for name, targets in dataset.corrected.items()},
-        more=MorePhotos(len(learned) + len(others.train), split_of(held_out)),
+        more=MorePhotos(more.paths + others.train, split_of(held_out)),
     )

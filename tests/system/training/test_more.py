@@ -57,7 +57,7 @@ def promoted(folder) -> tuple[Path, str, str]:
     before = sha256(folder / "models" / MODEL_FILE)
     draw_pictures(folder / "export" / "Green Light", 12, "lime", 7)
     draw_pictures(folder / "export" / "_other", 3, "gray", 7)
-    (folder / "export" / "export.json").write_text("{}")
+    (folder / "export" / ".feedback.json").write_text("{}")
     status, said = learn_more(folder, folder / "export", 6)
     assert status == 0, said
     return folder, before, said
