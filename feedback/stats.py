@@ -54,11 +54,11 @@ class Stats:
         statuses = ", ".join(f"{self.statuses.get(each, 0)} {each}" for each in Status)
         claims = ", ".join(f"{self.claims.get(each, 0)} {_CLAIMS[each]}" for each in Claim)
         return [
-            f"Corrections: {sum(self.statuses.values())} from {self.clients} clients ({statuses})",
+            f"Corrections: {sum(self.statuses.values())} from {_number(self.clients, 'client')} ({statuses})",
             f"What they say: {claims}",
             f"Photos: {self.photos}, {self.photo_bytes / 2**20:.1f} of {max_bytes / 2**20:.1f} MB",
             *(
-                f"{day.date}: {day.number} corrections, {day.agreeing / day.number:.0%} agree with the model"
+                f"{day.date}: {_number(day.number, 'correction')}, {day.agreeing / day.number:.0%} agree with the model"
                 for day in self.days
             ),
         ]
@@ -70,6 +70,10 @@ _CLAIMS = {
     Claim.NO_BIRD: "not a bird",
     Claim.UNKNOWN: "do not know",
 }
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def read_stats(engine: Engine) -> Stats:
