@@ -62,6 +62,7 @@ def _compiled_engine(pair: Pair, options: NetworkOptions) -> "Engine":
     file = find_compiled(pair.model_file, pair.sha256)
     if file is None:
         raise PairError(f"{pair.model_file} is not compiled. {_how_to_compile()}")
+    pair.check_outputs(file.about.outputs)
     if not is_installed("onnxruntime"):
         raise PairError(f"ONNX Runtime, which runs {file.path}, is not installed: {INSTALL_TO_SERVE}")
     if options.input_range not in (None, file.about.input_range):

@@ -29,6 +29,17 @@ class Pair:
     sha256: str
     versions: tuple[FileVersion | None, FileVersion | None]
 
+    def check_outputs(self, outputs: int) -> None:
+        """Make sure that there is a label for each class that the network tells apart.
+
+        :raises PairError: there are more or fewer.
+        """
+        if outputs != len(self.labels):
+            raise PairError(
+                f"{self.model_file} tells {outputs} classes apart, but {self.labels_file} holds {len(self.labels)} "
+                "labels. Put in the two files of one training."
+            )
+
     def check_unchanged(self) -> None:
         """Make sure that both files are still those that were checked.
 

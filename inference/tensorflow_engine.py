@@ -49,12 +49,7 @@ class TensorFlowEngine:
         use_threads(usable_cores())
         has_gpu = let_gpu_memory_grow()
         model = load_network(pair.model_file)
-        outputs = max(2, scores_shape(model)[-1])  # one sigmoid tells two classes apart
-        if outputs != len(pair.labels):
-            raise PairError(
-                f"{pair.model_file} tells {outputs} classes apart, but {pair.labels_file} holds {len(pair.labels)} "
-                "labels. Put in the two files of one training."
-            )
+        pair.check_outputs(max(2, scores_shape(model)[-1]))  # one sigmoid tells two classes apart
         chosen, self.input_range_reason = choose_range(input_range, find_input_range(model))
         self.info = EngineInfo(EngineName.TENSORFLOW, precision, "GPU" if has_gpu else "CPU", chosen)
         self._meaning_in_training = meaning_in_training(pair.model_file)

@@ -2,6 +2,9 @@
 
 The network is a small one of the kind that fine-tuning scripts of that time saved: augmentation, a
 preprocessing in TensorFlow arithmetic, networks inside the network, and the optimizer's state.
+
+``flask --app application compile`` then makes compiled_network.zip of it (with BIRD_MODEL and BIRD_LABELS), so that the
+servers and workers of most tests start without TensorFlow.
 """
 
 from pathlib import Path

@@ -266,11 +266,11 @@ def test_the_web_process_of_a_split_deployment_has_no_tensorflow_and_takes_littl
             assert send_photo(address, goldfinch).status == 200
         for process in servers.processes_at(address):
             mapped = [each.path for each in process.memory_maps()]
-            assert not [path for path in mapped if re.search(r"tensorflow|keras|h5py|grpc", path)]
+            assert not [path for path in mapped if re.search(r"tensorflow|keras|h5py|grpc|onnxruntime", path)]
             assert process.memory_info().rss < 150e6
-        # The one that has TensorFlow shows that this would be seen.
-        assert any("tensorflow" in each.path for each in worker.children()[0].memory_maps())
-        assert not any("tensorflow" in each.path for each in worker.memory_maps())  # it could not fork then
+        # The one that has a network shows that this would be seen.
+        assert any("onnxruntime" in each.path for each in worker.children()[0].memory_maps())
+        assert not any("onnxruntime" in each.path for each in worker.memory_maps())  # it could not fork then
 
 
 def test_an_answer_of_another_model_is_shown_with_its_own_labels(tmp_path, redis, worker, network, goldfinch):
@@ -284,7 +284,7 @@ def test_an_answer_of_another_model_is_shown_with_its_own_labels(tmp_path, redis
         assert about["model"] == sha256(MODELS / MODEL_FILE)
         (worker_info,) = about["workers"]
         assert (worker_info["labels"], worker_info["model"]) == (len(network.labels), sha256(KERAS2 / "model.h5"))
-        assert worker_info["engine"] == {"name": "tensorflow", "precision": "float32", "device": "CPU"}
+        assert worker_info["engine"] == {"name": "onnx", "precision": "float32", "device": "CPU"}
     with web(redis, redis, tmp_path / "uploads", BIRD_MODEL=str(tmp_path / "none.h5")) as address:  # none is needed
         page = send_photo(address, goldfinch).page
         assert candidates_on(page) == candidates_of(network, goldfinch)

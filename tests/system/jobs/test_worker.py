@@ -125,7 +125,7 @@ def test_a_worker_says_at_healthz_what_it_can_name(own_redis, network):
     port = servers.free_port()
     address = f"http://127.0.0.1:{port}"
     with brokers.worker(own_redis, own_redis, **SMALL_NETWORK, BIRD_HEALTH_PORT=str(port)):
-        engine = {"name": "tensorflow", "precision": "float32", "device": "CPU"}
+        engine = {"name": "onnx", "precision": "float32", "device": "CPU"}
         expected = {"mode": "worker", "labels": len(network.labels), "model": network.sha256, "engine": engine}
         assert health(address) == (200, expected)
         own_redis.stop()

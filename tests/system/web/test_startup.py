@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from inference import LABELS_FILE, MODEL_FILE
+from inference.compiled import COMPILED_FILE
 from tests.support import servers
 from tests.support.servers import SMALL_NETWORK, one_line_refusal
 from tests.unit.inference.test_labels import RunsCode
@@ -159,11 +160,14 @@ def test_a_missing_model_stops_the_start(tmp_path):
     )
 
 
-def test_labels_of_the_wrong_length_stop_the_start(tmp_path):
+@pytest.mark.parametrize("engine", ["auto", "onnx", "tensorflow"])
+def test_labels_of_the_wrong_length_stop_the_start(tmp_path, engine):
     model, labels = tmp_path / MODEL_FILE, tmp_path / "labels.npy"
-    model.symlink_to(servers.ROOT / "models" / MODEL_FILE)  # without the file that says which labels it was saved with
+    for name in (MODEL_FILE, COMPILED_FILE):  # without the file that says which labels it was saved with
+        (tmp_path / name).symlink_to(servers.ROOT / "models" / name)
     np.save(labels, {"a": 0, "b": 1})
-    line = one_line_refusal(tmp_path / "uploads", BIRD_MODEL=str(model), BIRD_LABELS=str(labels))
+    pair = {"BIRD_MODEL": str(model), "BIRD_LABELS": str(labels)}
+    line = one_line_refusal(tmp_path / "uploads", BIRD_ENGINE=engine, **pair)
     assert f"{MODEL_FILE} tells 121 classes apart, but {tmp_path}/labels.npy holds 2 labels." in line
 
 
