@@ -90,6 +90,16 @@ class Corrections:
         self._labels_by_name = {name.casefold(): label for label, name in species_names(labels).items()}
         self._labels_by_name |= {label.casefold(): label for label in labels}
 
+    def check_client(self, client: str) -> None:
+        """Find out whether a client may send a correction, before the work of copying its photo.
+
+        :param client: as for ``add``.
+        :raises TooManyError: it has sent too many.
+        :raises FeedbackError: the database does not answer.
+        """
+        with reading(self.engine) as session:
+            self.limits.check_client(session, client)
+
     def add(self, answer: Answer, claim: Claim, claimed: str, client: str, photo: bytes | None) -> Kept:
         """Keep a correction. If it was kept already, this visitor gets another address for it.
 

@@ -5,7 +5,9 @@ import io
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 
@@ -361,7 +363,25 @@ def test_a_client_that_sends_too_many_corrections_in_a_day_is_told_so(make, phot
     refused = client.post("/feedback", data=form, headers=OWN)
     assert refused.status_code == 429
     assert sentence_on(refused.text)
+    with_photo = form | {"keep": "1", "photo": (io.BytesIO(b"nothing of this is read"), "photo")}
+    assert client.post("/feedback", data=with_photo, headers=OWN).status_code == 429
     assert len(all_of(client)) == 1
+
+
+def test_only_so_many_photos_wait_to_be_copied(make, photo):
+    client = make(BIRD_FEEDBACK_PER_DAY="1000")
+    form = fields(client, photo) | {"claim": "right", "keep": "1"}
+    large = encoded(Image.radial_gradient("L").resize((4000, 3000)), "JPEG")
+
+    def send(_number: int) -> int:
+        sent = form | {"photo": (io.BytesIO(large), "photo")}
+        return client.application.test_client().post("/feedback", data=sent, headers=OWN).status_code
+
+    with ThreadPoolExecutor(30) as visitors:
+        statuses = Counter(visitors.map(send, range(30)))
+    assert statuses.keys() == {303, 503}
+    assert statuses[303] >= feedback.MOST_COPIES
+    assert send(0) == 303
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "CON", "\\\\server"])
