@@ -214,6 +214,14 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
     app.add_template_filter(answer_token)
     app.context_processor(_context)
+    app.after_request(_sweep)
+
+
+def _sweep(response: Response) -> Response:
+    """Delete what is too old after any answer, since pages promise it, and perhaps no correction comes in any more."""
+    if has_services() and _corrections().is_sweep_due():
+        response.call_on_close(_corrections().sweep)
+    return response
 
 
 def _context() -> dict[str, Any]:

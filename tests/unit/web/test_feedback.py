@@ -5,19 +5,21 @@ import io
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from html import unescape
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from feedback.corrections import Corrections
+from feedback.corrections import Corrections, now
 from feedback.errors import FeedbackError
 from feedback.schema import Claim, Correction
 from inference import PICTURE_SIDE, Identification
@@ -388,6 +390,18 @@ def test_only_so_many_photos_wait_to_be_copied(make, photo):
 def test_a_name_that_could_be_no_folder_is_a_claim_or_refused_and_never_our_fault(birder, photo, name):
     form = fields(birder, photo) | {"claim": "species", "species": name}
     assert birder.post("/feedback", data=form, headers=OWN).status_code in (303, 400)
+
+
+def test_what_is_too_old_goes_though_no_correction_comes_in_any_more(birder, photo, monkeypatch):
+    form = fields(birder, photo) | {"claim": "right", "keep": "1"}
+    address = birder.post("/feedback", data=form, headers=OWN).location
+    with Session(corrections_of(birder).engine) as session, session.begin():
+        session.execute(update(Correction).values(created=now() - timedelta(days=91)))
+    assert birder.get(address).status_code == 200
+    hour_later = time.monotonic() + 3601
+    monkeypatch.setattr(time, "monotonic", lambda: hour_later)
+    birder.get("/healthz").close()
+    assert birder.get(address).status_code == 404
 
 
 def test_without_room_for_photos_the_claim_is_kept_and_the_visitor_is_told(make, photo):
