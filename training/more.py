@@ -17,7 +17,6 @@ from .others import OTHER_FOLDER, Others
 from .photos import LabeledPhoto, leave_out_duplicates, leave_out_unreadable
 
 HELD_OUT = 0.2  # share of the photos that the network does not learn from: they decide about its promotion
-EXPORT_FILE = "export.json"  # what the command that exports corrections writes beside the photos
 
 
 def add_corrections(dataset: Dataset, export: Path) -> Dataset:
