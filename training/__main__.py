@@ -182,7 +182,7 @@ def print_summary(dataset: Dataset) -> None:
     if more := dataset.more:
         log.info(
             "corrections: %s to learn from among these, and %d held out to decide whether the new pair is better",
-            count_of(more.learned, "photo"), len(more.held_out.paths),
+            count_of(len(more.learned), "photo"), len(more.held_out.paths),
         )  # fmt: skip
 
 

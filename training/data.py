@@ -43,11 +43,12 @@ class Split:
 class MorePhotos:
     """Photos from corrections of visitors.
 
-    :param learned: how many are among those to learn from, in ``train`` or in ``others``.
+    :param learned: those that are to be learned from, in ``train`` or in ``others``. Visitors have not agreed that
+        anybody publishes them.
     :param held_out: those that decide whether the new network is better.
     """
 
-    learned: int
+    learned: frozenset[Path]
     held_out: Split
 
 

@@ -28,6 +28,8 @@ def choose_examples(
 ) -> list[list[Path]]:
     """For each label the photos to show: held-out ones, or some that the network learned from if it names none of them.
 
+    Photos from corrections of visitors are not shown, so a label that only these have has no photo.
+
     :param probabilities: the network's answers for each split but ``train``, ``float[photos, classes]``.
     :param answers_for: gives its answers for other photos.
     :param sure_from: the least confidence, 0 to 1, of the answer for a photo that is shown.
@@ -41,8 +43,9 @@ def choose_examples(
     chosen = surest_photos(held_out, np.concatenate(list(probabilities.values())), classes, sure_from)
     train = dataset.splits["train"]
     without = [label for label, paths in enumerate(chosen) if not paths]
-    photos = np.flatnonzero(np.isin(train.targets, without))
-    if not len(photos):
+    private = dataset.more.learned if dataset.more else ()
+    photos = [photo for photo in np.flatnonzero(np.isin(train.targets, without)) if train.paths[photo] not in private]
+    if not photos:
         return chosen
     learned = Split([train.paths[photo] for photo in photos], train.targets[photos])
     fallback = surest_photos(learned, answers_for(learned), classes, sure_from)

@@ -62,7 +62,7 @@ def build_card(
         date=date.today().isoformat(),
         labels=labels,
         photos={name: len(split.paths) for name, split in splits.items()},
-        corrections=schema.CorrectionPhotos(dataset.more.learned, len(dataset.more.held_out.paths))
+        corrections=schema.CorrectionPhotos(len(dataset.more.learned), len(dataset.more.held_out.paths))
         if dataset.more
         else UNSET,
         left_out=dict(Counter(fault.what for fault in dataset.faults if fault.remedy == "left out")),

@@ -147,5 +147,5 @@ def merge(dataset: Dataset, learned: list[LabeledPhoto], held_out: list[LabeledP
         faults=dataset.faults + labels_without_photos({label: class_indices[label] for label in new_labels}, splits),
         others=Others(dataset.others.train + others.train, dataset.others.held_out + others.held_out),
         corrected={name: renumbered(targets) for name, targets in dataset.corrected.items()},
-        more=MorePhotos(len(learned) + len(others.train), split_of(held_out)),
+        more=MorePhotos(frozenset([*more.paths, *others.train]), split_of(held_out)),
     )

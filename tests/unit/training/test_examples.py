@@ -10,7 +10,7 @@ from PIL import Image
 from inference import MODEL_FILE
 from inference.examples import EXAMPLES_FILE, EXAMPLES_FOLDER, load_examples
 from tests.support.drawings import draw_goldfinch
-from training.data import Dataset, Split
+from training.data import Dataset, MorePhotos, Split
 from training.examples import EXAMPLE_SIZE, choose_examples, remove_examples, write_examples
 
 SHA256 = "5eed" * 16
@@ -57,6 +57,21 @@ def test_only_where_no_held_out_photo_is_named_correctly_photos_that_were_learne
     chosen = choose_examples(dataset, {"validation": validation}, answers_for, sure_from=0.65)
     assert asked == ["t1.jpg", "t2.jpg", "t3.jpg", "t4.jpg"]
     assert names(chosen) == [["v0.jpg"], ["t2.jpg", "t1.jpg"], ["t3.jpg"]]
+
+
+def test_photos_of_visitors_are_not_shown():
+    splits = {"train": split([0, 1, 1, 2], "t"), "validation": split([0], "v")}
+    visitors = MorePhotos(frozenset({Path("t2.jpg"), Path("t3.jpg")}), split([1, 2], "h"))
+    dataset = Dataset({"a": 0, "b": 1, "c": 2}, splits, [], more=visitors)
+    answered = {"validation": answers((0, 0.9))}
+    assert names(choose_examples(dataset, answered, lambda _photos: answers((1, 0.9)), 0.65)) == [
+        ["v0.jpg"],
+        ["t1.jpg"],
+        [],
+    ]
+    only_theirs = MorePhotos(frozenset({Path("t1.jpg")}) | visitors.learned, visitors.held_out)
+    dataset = Dataset({"a": 0, "b": 1, "c": 2}, splits, [], more=only_theirs)
+    assert names(choose_examples(dataset, answered, pytest.fail, 0.65)) == [["v0.jpg"], [], []]
 
 
 def test_a_network_that_diverged_has_no_examples():
