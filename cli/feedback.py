@@ -43,7 +43,7 @@ def export(data: Path, unreviewed: bool) -> None:
             click.echo(line)
 
 
-@command.command("delete")
+@command.command("delete", context_settings={"ignore_unknown_options": True})  # a token may begin with a hyphen
 @click.argument("which", metavar="TOKEN|LINK|ID")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_appcontext

@@ -90,6 +90,16 @@ class Corrections:
         self._labels_by_name = {name.casefold(): label for label, name in species_names(labels).items()}
         self._labels_by_name |= {label.casefold(): label for label in labels}
 
+    def check_client(self, client: str) -> None:
+        """Find out whether a client may send a correction, before the work of copying its photo.
+
+        :param client: as for ``add``.
+        :raises TooManyError: it has sent too many.
+        :raises FeedbackError: the database does not answer.
+        """
+        with reading(self.engine) as session:
+            self.limits.check_client(session, client)
+
     def add(self, answer: Answer, claim: Claim, claimed: str, client: str, photo: bytes | None) -> Kept:
         """Keep a correction. If it was kept already, this visitor gets another address for it.
 
@@ -116,8 +126,6 @@ class Corrections:
                 session.add(correction)
         if repeated:
             self._delete_strays([correction.photo])
-        if time.monotonic() > self._next_sweep:
-            self.sweep()
         return Kept(token, bool(correction.photo), why_no_photo)
 
     def find(self, token: str) -> Correction | None:
@@ -163,20 +171,25 @@ class Corrections:
         by_name = self._labels_by_name
         return by_name.get(name.casefold()) or by_name.get(" ".join(name.split()).casefold())
 
+    def is_sweep_due(self) -> bool:
+        """Whether the last ``sweep`` was an hour ago, or has left something to the next one."""
+        return time.monotonic() > self._next_sweep
+
     def sweep(self) -> None:
-        """Delete what is too old, and photos that belong to no correction; the rest of them next time."""
+        """Delete what is too old, and photos that belong to no correction; if there are many, the rest next time."""
         self._next_sweep = time.monotonic() + SWEEP_EVERY
         try:
             with writing(self.engine) as session:
                 expired = session.scalars(select(Correction).where(self.limits.is_expired()).limit(SWEPT_AT_ONCE)).all()
                 for correction in expired:
                     _forget(session, correction)
-                strays = select(StrayPhoto.key).where(StrayPhoto.created < now() - STRAY_AFTER)
-                keys = session.scalars(strays.order_by(StrayPhoto.created).limit(SWEPT_AT_ONCE)).all()
-            keys = [*keys, *(each.photo for each in expired if each.photo)]
-            self._delete_strays(keys)
+                noted = select(StrayPhoto.key).where(StrayPhoto.created < now() - STRAY_AFTER)
+                strays = session.scalars(noted.order_by(StrayPhoto.created).limit(SWEPT_AT_ONCE)).all()
+            self._delete_strays([*strays, *(each.photo for each in expired)])
         except FeedbackError:
             return  # it was logged
+        if len(expired) == SWEPT_AT_ONCE:
+            self._next_sweep = time.monotonic()  # not because of photos: a store that fails would be asked all the time
         if expired:
             log.info("%d corrections were deleted because of their age.", len(expired))
 

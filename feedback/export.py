@@ -36,7 +36,7 @@ class Exported:
     :param duplicates: photos left out because the folder has a near-duplicate.
     :param contradicting: photos left out because near-duplicates have different labels.
     :param unlabelled: photos left out because they have no label, or one that cannot be the name of a folder.
-    :param lost: photos that are not in the photo store any more.
+    :param lost: photos that are not in the photo store any more, or damaged there.
     """
 
     written: int
@@ -53,7 +53,7 @@ class Exported:
             "near-duplicates of others": self.duplicates,
             "near-duplicates with different labels": self.contradicting,
             "without a label that can be the name of a folder": self.unlabelled,
-            "missing in the photo store": self.lost,
+            "missing or damaged in the photo store": self.lost,
         }
         return [
             f"Written: {self.written} photos. There already: {self.unchanged}. Removed: {self.removed}.",
@@ -121,19 +121,27 @@ def _choose(found: Iterable[tuple[Correction, str]]) -> tuple[dict[str, Correcti
 
 
 def _write_photo(corrections: Corrections, correction: Correction, folder: Path, name: str) -> bool:
-    """Write a photo, or tell that the photo store does not have it."""
+    """Write a photo, or tell that the photo store does not have it whole."""
     jpeg = corrections.photos.read(correction.photo)
-    if jpeg is None:
+    content = _cut_out(jpeg, correction.region) if jpeg else None
+    if content is None:
         return False
     (folder / name).parent.mkdir(exist_ok=True)
-    _write(folder, name, _cut_out(jpeg, correction.region) if correction.region else jpeg)
+    _write(folder, name, content)
     return True
 
 
-def _cut_out(jpeg: bytes, region: str) -> bytes:
+def _cut_out(jpeg: bytes, region: str) -> bytes | None:
+    """The part of a photo that an answer is about, as a JPEG file; None if the photo is damaged."""
     buffer = io.BytesIO()
-    with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
-        part_of(image, region).save(buffer, "JPEG", quality=QUALITY)
+    try:
+        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
+            image.load()
+            if not region:
+                return jpeg
+            part_of(image, region).save(buffer, "JPEG", quality=QUALITY)
+    except OSError:
+        return None
     return buffer.getvalue()
 
 

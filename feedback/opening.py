@@ -83,13 +83,14 @@ def _sqlite(url: URL) -> Engine:
     file = Path(str(url.database))
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.touch(mode=0o600)
-    engine = create_engine(url, connect_args={"timeout": LOCK_WAIT}, pool_timeout=10)
+    engine = create_engine(url, connect_args={"timeout": LOCK_WAIT}, pool_timeout=10, hide_parameters=True)
     prepare_sqlite(engine)
     return engine
 
 
 def _postgresql(url: URL) -> Engine:
-    return create_engine(url, connect_args=POSTGRESQL | dict(url.query), pool_pre_ping=True, pool_timeout=10)
+    options = POSTGRESQL | dict(url.query)
+    return create_engine(url, connect_args=options, pool_pre_ping=True, pool_timeout=10, hide_parameters=True)
 
 
 def _migrate(engine: Engine) -> None:

@@ -1,5 +1,6 @@
 """Where the photos are kept that people agreed to: a folder, or a bucket of S3 or of what speaks like it."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Protocol
@@ -54,12 +55,19 @@ class FolderStore:
         try:
             return self._path(key).read_bytes()
         except FileNotFoundError:
+            self._check_folder()
             return None
 
     def delete(self, key: str) -> None:
         """Delete a photo, and what a process has left of it that was killed when it wrote it."""
+        self._check_folder()
         self._path(key).unlink(missing_ok=True)
         self._new(key).unlink(missing_ok=True)
+
+    def _check_folder(self) -> None:
+        """Where there is no folder, as while a disk is missing, nobody knows which photos there are."""
+        if not self._folder.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._folder))
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.jpg"

@@ -136,7 +136,7 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         conditions.append(Correction.status == wanted.status)
     if wanted.day is not None:
         midnight = datetime.combine(wanted.day, time())
-        conditions += [Correction.created >= midnight, Correction.created < midnight + timedelta(days=1)]
+        conditions += [Correction.created >= midnight, Correction.created <= datetime.combine(wanted.day, time.max)]
     if wanted.species:
         columns = (Correction.predicted, Correction.claimed, Correction.label)
         conditions.append(or_(*(column == wanted.species for column in columns)))

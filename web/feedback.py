@@ -3,6 +3,7 @@
 import base64
 import binascii
 import io
+import threading
 from datetime import timedelta
 from typing import Any, BinaryIO, cast
 
@@ -28,6 +29,7 @@ from .uploads import check_announced_size, receiving
 
 ANSWER_MAX_AGE = 24 * 60 * 60  # seconds in which an answer can be corrected
 LONGEST_NAME = 100  # characters of a species
+MOST_COPIES = 8  # photos that are being copied or wait for that; each keeps a thread, which answers need, too
 
 TOO_OLD = (
     "This answer is more than a day old, or the site has been restarted since. Please send the photo again, and "
@@ -37,9 +39,12 @@ NO_CLAIM = "Please say whether the answer is right, or which bird it is."
 NO_NAME = "Please write which bird it is."
 LONG_NAME = f"Please write a name of {LONGEST_NAME} characters at most."
 NO_PHOTO = "The photo that we may keep has not arrived. Please send it again, or do not tick that we may keep it."
+BUSY = "Many people are sending photos to be kept at the moment. Please try again in a few seconds."
 GONE = "There is nothing at this address, or it has been deleted."
 
 blueprint = Blueprint("feedback", __name__, url_prefix="/feedback")
+_to_be_copied = threading.BoundedSemaphore(MOST_COPIES)
+_copying = threading.Lock()  # so that a photo to be identified waits for one copy at most
 
 
 @blueprint.post("")
@@ -52,7 +57,7 @@ def send() -> Response:
         form = request.form
     answer = _answer(form.get("answer", ""))
     claim, claimed = _claim(answer, form.get("claim", ""), form.get("species", ""))
-    photo = current_services().sandbox.copy(_photo()) if form.get("keep") else None
+    photo = _copy(_photo()) if form.get("keep") else None
     kept = _corrections().add(answer, claim, claimed, _client(), photo)
     note = _serializer("note").dumps(kept.why_no_photo) if kept.why_no_photo else None
     return redirect(url_for(".correction", token=kept.token, note=note), 303)
@@ -160,6 +165,22 @@ def _photo() -> BinaryIO:
     return io.BytesIO(thumbnail)
 
 
+def _copy(photo: BinaryIO) -> bytes:
+    """A copy of a photo, to be kept.
+
+    :raises TooManyError: this client may send no more corrections.
+    :raises ServiceUnavailable: too many photos wait to be copied.
+    """
+    _corrections().check_client(_client())
+    if not _to_be_copied.acquire(blocking=False):
+        raise ServiceUnavailable(BUSY, retry_after=retry_after.UNAVAILABLE)
+    try:
+        with _copying:
+            return current_services().sandbox.copy(photo)
+    finally:
+        _to_be_copied.release()
+
+
 def _client() -> str:
     return client_hash(current_services().settings.secret_key, rate_limit_key(request.remote_addr or ""))
 
@@ -193,6 +214,14 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
     app.add_template_filter(answer_token)
     app.context_processor(_context)
+    app.after_request(_sweep)
+
+
+def _sweep(response: Response) -> Response:
+    """Delete what is too old after any answer, since pages promise it, and perhaps no correction comes in any more."""
+    if has_services() and _corrections().is_sweep_due():
+        response.call_on_close(_corrections().sweep)
+    return response
 
 
 def _context() -> dict[str, Any]:

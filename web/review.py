@@ -42,7 +42,7 @@ def check_session() -> Response | None:
     if request.endpoint == "review.sign_in":
         return None
     if not reviewer.is_signed_in():
-        if request.method == "GET" and request.endpoint != "review.photo":
+        if request.method != "POST" and request.endpoint != "review.photo":
             return make_response(render_template("review_key.html"), 200 if request.endpoint == "review.page" else 403)
         raise Forbidden("You are not signed in, or your session has ended. Open the review page, and give the key.")
     if request.method == "POST" and not reviewer.has_form_token():
@@ -89,7 +89,7 @@ def sign_in() -> Response:
         seconds = seconds_until_reset()
         sentence = f"Too many keys came from your address. Please try again in {retry_after.in_words(seconds)}."
         return refuse(TooManyRequests(sentence, retry_after=seconds))
-    if not reviewer.is_right(request.form.get("key", "")):
+    if not reviewer.is_right(reviewer.received_form().get("key", "")):
         return make_response(render_template("review_key.html", sentence="This is not the key."), 403)
     response = redirect(url_for("review.page"), 303)
     reviewer.sign_in(response)

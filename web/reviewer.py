@@ -6,9 +6,11 @@ from hashlib import sha256
 
 from flask import request, url_for
 from itsdangerous import BadData, URLSafeTimedSerializer
+from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from .services import current_services
+from .uploads import receiving
 
 COOKIE = "review"
 HOURS = 12  # after which the key has to be given again
@@ -36,9 +38,21 @@ def form_token() -> str:
     return hmac.new(secret.encode(), f"review form {cookie}".encode(), sha256).hexdigest()
 
 
+def received_form() -> MultiDict[str, str]:
+    """The form of this request.
+
+    :raises BrokenUploadError: it was interrupted or is malformed.
+    """
+    with receiving():
+        return request.form
+
+
 def has_form_token() -> bool:
-    """Whether the form of this request carries it."""
-    return hmac.compare_digest(_digest(request.form.get(TOKEN, "")), _digest(form_token()))
+    """Whether the form of this request carries it.
+
+    :raises BrokenUploadError: as ``received_form``.
+    """
+    return hmac.compare_digest(_digest(received_form().get(TOKEN, "")), _digest(form_token()))
 
 
 def sign_in(response: Response) -> None:

@@ -88,7 +88,7 @@ def test_delete_takes_a_number_and_need_not_ask(runner, corrections):
 def test_delete_keeps_what_it_was_not_told_to_delete(runner, corrections):
     kept = claim(corrections)
     run(runner, "delete", kept.token, input="n\n", status=1)
-    for other in ("99", "9" * 40, "nonsense", "x" * 32):
+    for other in ("99", "9" * 40, "nonsense", "x" * 32, "-" + "x" * 31):
         assert run(runner, "delete", other, "--yes", status=1) == "feedback: There is no such correction.\n"
     assert corrections.find(kept.token)
 

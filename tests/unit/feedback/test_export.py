@@ -129,7 +129,17 @@ def test_what_a_reviewer_decided_goes_before_what_another_visitor_claims(correct
 def test_a_photo_that_is_lost_is_said(corrections, data):
     kept = accepted(corrections, "Cardinal", photo=1)
     corrections.photos.delete(corrections.find(kept.token).photo)
-    assert "Left out: 1 missing in the photo store." in export_accepted(corrections, data).in_words()
+    assert "Left out: 1 missing or damaged in the photo store." in export_accepted(corrections, data).in_words()
+
+
+@pytest.mark.parametrize("region", ["", "0.1,0.1,0.5,0.5"])
+@pytest.mark.parametrize("length", [0, 2000])
+def test_a_photo_that_is_damaged_keeps_no_other_from_being_exported(corrections, data, region, length):
+    damaged, _whole = (accepted(corrections, "Cardinal", photo=seed, region=region) for seed in (1, 2))
+    key = corrections.find(damaged.token).photo
+    corrections.photos.write(key, corrections.photos.read(key)[:length])
+    exported = export_accepted(corrections, data)
+    assert (exported.written, exported.lost) == (1, 1)
 
 
 @pytest.mark.parametrize(

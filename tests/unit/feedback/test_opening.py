@@ -1,5 +1,6 @@
 """What the settings name is opened, or refused with a sentence. system/feedback runs the first tests on PostgreSQL."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -111,3 +112,18 @@ def test_nobody_else_may_look_into_what_is_kept(tmp_path):
         os.umask(umask)
     assert (tmp_path / "kept").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "kept" / "feedback.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_log_says_nothing_of_what_is_kept_if_the_database_is_damaged(opened, places, caplog):
+    corrections = opened()
+    claim(corrections, "A Secret Bird", photo=1)
+    corrections.engine.dispose()
+    file = Path(places[0].removeprefix("sqlite:///"))
+    file.write_bytes(file.read_bytes()[:4096].ljust(file.stat().st_size, b"?"))
+    with pytest.raises(FeedbackError, match="at the moment"):
+        claim(corrections, "A Secret Bird", client="a secret client", photo=2)
+    with pytest.raises(FeedbackError, match="at the moment"):
+        corrections.find("a secret token")
+    assert "malformed" in caplog.text
+    assert "secret" not in caplog.text.lower()
+    assert hashlib.sha256(b"a secret token").hexdigest() not in caplog.text

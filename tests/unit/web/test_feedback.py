@@ -5,17 +5,21 @@ import io
 import re
 import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from html import unescape
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from feedback.corrections import Corrections
+from feedback.corrections import Corrections, now
 from feedback.errors import FeedbackError
 from feedback.schema import Claim, Correction
 from inference import PICTURE_SIDE, Identification
@@ -361,13 +365,43 @@ def test_a_client_that_sends_too_many_corrections_in_a_day_is_told_so(make, phot
     refused = client.post("/feedback", data=form, headers=OWN)
     assert refused.status_code == 429
     assert sentence_on(refused.text)
+    with_photo = form | {"keep": "1", "photo": (io.BytesIO(b"nothing of this is read"), "photo")}
+    assert client.post("/feedback", data=with_photo, headers=OWN).status_code == 429
     assert len(all_of(client)) == 1
+
+
+def test_only_so_many_photos_wait_to_be_copied(make, photo):
+    client = make(BIRD_FEEDBACK_PER_DAY="1000")
+    form = fields(client, photo) | {"claim": "right", "keep": "1"}
+    large = encoded(Image.radial_gradient("L").resize((4000, 3000)), "JPEG")
+
+    def send(_number: int) -> int:
+        sent = form | {"photo": (io.BytesIO(large), "photo")}
+        return client.application.test_client().post("/feedback", data=sent, headers=OWN).status_code
+
+    with ThreadPoolExecutor(30) as visitors:
+        statuses = Counter(visitors.map(send, range(30)))
+    assert statuses.keys() == {303, 503}
+    assert statuses[303] >= feedback.MOST_COPIES
+    assert send(0) == 303
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "CON", "\\\\server"])
 def test_a_name_that_could_be_no_folder_is_a_claim_or_refused_and_never_our_fault(birder, photo, name):
     form = fields(birder, photo) | {"claim": "species", "species": name}
     assert birder.post("/feedback", data=form, headers=OWN).status_code in (303, 400)
+
+
+def test_what_is_too_old_goes_though_no_correction_comes_in_any_more(birder, photo, monkeypatch):
+    form = fields(birder, photo) | {"claim": "right", "keep": "1"}
+    address = birder.post("/feedback", data=form, headers=OWN).location
+    with Session(corrections_of(birder).engine) as session, session.begin():
+        session.execute(update(Correction).values(created=now() - timedelta(days=91)))
+    assert birder.get(address).status_code == 200
+    hour_later = time.monotonic() + 3601
+    monkeypatch.setattr(time, "monotonic", lambda: hour_later)
+    birder.get("/healthz").close()
+    assert birder.get(address).status_code == 404
 
 
 def test_without_room_for_photos_the_claim_is_kept_and_the_visitor_is_told(make, photo):

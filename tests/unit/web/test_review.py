@@ -247,6 +247,7 @@ def test_a_form_that_makes_no_sense_gets_a_sentence(reviewer, fields):
         "after=-1",
         "species=%00%ff&client=%00",
         "decided=x",
+        "day=9999-12-31&species=%00",
     ],
 )
 def test_an_address_that_makes_no_sense_shows_what_does(reviewer, kept, query):
