@@ -7,9 +7,9 @@ from pathlib import Path
 from inference.names import species_names
 
 from .matching import How, match_labels
-from .own import OWN_FILE, OwnNames, read_own_names
+from .own import OWN_FILE, OwnLine, read_own_names
 from .species import Species
-from .table import Table, read_table
+from .table import read_table
 
 
 @dataclass(frozen=True)
@@ -52,29 +52,42 @@ def find_names(labels: Collection[str], folder: Path | None = None) -> Names:
 
     :param folder: of the model pair, which may hold the maker's own names.
     """
-    readable = species_names(labels)
     table = read_table()
     matches = match_labels(labels, table)
-    species = table.species(row for rows, _how in matches.values() for row in rows)
-    found = {label: LabelName(label, name) for label, name in readable.items()}
-    for label, (rows, how) in matches.items():
-        meant = _species(readable[label], [species[row] for row in rows], how)
-        found[label] = LabelName(label, readable[label], meant, how)
-    if folder:
-        found |= _own(found, read_own_names(folder / OWN_FILE, labels), table)
-    return Names(found)
+    own = read_own_names(folder / OWN_FILE, labels) if folder else {}
+    rows = {name.casefold(): row for row, name in enumerate(table.scientific)} if own else {}
+    matches |= {
+        label: ((rows[line.scientific.casefold()],), How.OWN)
+        for label, line in own.items()
+        if line.scientific.casefold() in rows
+    }
+    species = table.species({row for found, _how in matches.values() for row in found})
+    names = {label: LabelName(label, readable) for label, readable in species_names(labels).items()}
+    for label, (found, how) in matches.items():
+        names[label] = _with_species(names[label], [species[row] for row in found], how)
+    for label, line in own.items():
+        names[label] = _as_the_maker_says(names[label], line)
+    return Names(names)
 
 
-def _species(readable: str, found: Sequence[Species], how: How) -> Species:
+def _as_the_maker_says(name: LabelName, line: OwnLine) -> LabelName:
+    is_another = line.scientific and name.how is not How.OWN  # the table does not have the species of the maker
+    found = None if is_another else name.species
+    return replace(name, species=line.species(found, name.readable), how=How.OWN)
+
+
+def _with_species(name: LabelName, found: Sequence[Species], how: How) -> LabelName:
     if len(found) > 1:
-        return _group(readable, found)
-    keeps_label = how not in (How.CORRECTED, How.SCIENTIFIC) and _is_for_people(readable)
-    return replace(found[0], english=readable) if keeps_label else found[0]
+        return replace(name, species=_group(name.readable, found), how=how)
+    # American models say Gray Catbird, and so do their readers.
+    keeps_label = name.label == name.readable and _has_capitals_as_a_name(name.label)
+    if keeps_label and how not in (How.OWN, How.CORRECTED, How.SCIENTIFIC):
+        return replace(name, species=replace(found[0], english=name.readable), how=how)
+    return replace(name, species=found[0], how=how)
 
 
-def _is_for_people(readable: str) -> bool:
-    """Whether a label is written as people write names: Gray Catbird, but not GRAY CATBIRD or Red winged Blackbird."""
-    return readable[:1].isupper() and not readable.isupper()
+def _has_capitals_as_a_name(text: str) -> bool:
+    return text[:1].isupper() and not text.isupper()
 
 
 def _group(readable: str, found: Sequence[Species]) -> Species:
@@ -87,23 +100,5 @@ def _group(readable: str, found: Sequence[Species]) -> Species:
             {each.order for each in found},
         )
     )
-    name = readable if _is_for_people(readable) else readable.capitalize()
+    name = readable if _has_capitals_as_a_name(readable) else readable.capitalize()
     return Species(" ".join(name.split()), genus or family, family, order)
-
-
-def _own(found: Mapping[str, LabelName], own: OwnNames, table: Table) -> dict[str, LabelName]:
-    """What the maker says of labels, with what the table says of the species that they name."""
-    rows = {name.casefold(): row for row, name in enumerate(table.scientific)}
-    named = {
-        label: rows[line.scientific.casefold()] for label, line in own.items() if line.scientific.casefold() in rows
-    }
-    species = table.species(named.values())
-    result = {}
-    for label, line in own.items():
-        before = found[label].species
-        if label in named:
-            before = species[named[label]]
-        elif line.scientific or not line.names:
-            before = None  # another species than the one that was found, or none
-        result[label] = replace(found[label], species=line.species(before, found[label].readable), how=How.OWN)
-    return result

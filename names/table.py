@@ -6,7 +6,8 @@ and tabs between the cells.
 
 import lzma
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,34 +20,22 @@ FILE = Path(__file__).parent / "bird_names.xz"
 
 @dataclass(frozen=True)
 class Table:
-    """All species that there are names of.
+    """All species that there are names of. Only what they are found by is in memory.
 
-    It takes about 30 MB, so whoever has found the species needed lets go of it.
-
-    :param columns: of the file, by their names, not yet split into cells.
+    :param english: the English name of each species.
+    :param scientific: its scientific name.
+    :param families: its family, in Latin.
     """
 
-    columns: dict[str, str]
-
-    @cached_property
-    def english(self) -> list[str]:
-        """The English name of each species."""
-        return self.columns["english"].split("\t")
-
-    @cached_property
-    def scientific(self) -> list[str]:
-        """The scientific name of each species."""
-        return self.columns["scientific"].split("\t")
+    file: Path
+    english: list[str]
+    scientific: list[str]
+    families: list[str]
 
     @cached_property
     def genera(self) -> list[str]:
         """The genus of each species."""
         return [name.partition(" ")[0] for name in self.scientific]
-
-    @cached_property
-    def families(self) -> list[str]:
-        """The family of each species, in Latin."""
-        return self.columns["family"].split("\t")
 
     @cached_property
     def taxa(self) -> dict[str, tuple[int, ...]]:
@@ -64,28 +53,32 @@ class Table:
                 return found.pop()
         return ""
 
-    def species(self, rows: Iterable[int]) -> dict[int, Species]:
+    def species(self, rows: Collection[int]) -> dict[int, Species]:
         """The species in some rows, by their rows."""
-        wanted = sorted(set(rows))
-        cells = {column: _cells(text, wanted) for column, text in self.columns.items()}
+        cells = {column: {row: values[row] for row in rows} for column, values in _columns(self.file)}
+        codes = [code for code in LANGUAGES if code != ENGLISH]
         return {
             row: Species(
-                cells["english"][place],
-                cells["scientific"][place],
-                cells["family"][place],
-                cells["order"][place],
-                {code: cells[code][place] for code in LANGUAGES if code != ENGLISH and cells[code][place]},
+                cells["english"][row],
+                cells["scientific"][row],
+                cells["family"][row],
+                cells["order"][row],
+                {code: cells[code][row] for code in codes if cells[code][row]},
             )
-            for place, row in enumerate(wanted)
+            for row in rows
         }
 
 
-def _cells(column: str, rows: Sequence[int]) -> list[str]:
-    cells = column.split("\t")
-    return [cells[row] for row in rows]
-
-
 def read_table(file: Path = FILE) -> Table:
-    """Read the table."""
-    lines = (line.decode() for line in lzma.decompress(file.read_bytes()).split(b"\n"))
-    return Table({name: cells for name, _tab, cells in (line.partition("\t") for line in lines)})
+    """Read what species are found by."""
+    with closing(_columns(file)) as columns:
+        english, scientific, families = (next(columns)[1] for _column in range(3))
+    return Table(file, english, scientific, families)
+
+
+def _columns(file: Path) -> Generator[tuple[str, list[str]]]:
+    """The columns with their names, one at a time: all of them take 30 MB."""
+    with lzma.open(file, "rt", encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            column, *cells = line.removesuffix("\n").split("\t")
+            yield column, cells

@@ -30,7 +30,7 @@ def test_the_report_says_how_each_species_was_found_and_which_were_not():
     assert names.report(find_names(LABELS)) == [
         "Blue Jay: Blue Jay, Cyanocitta cristata (English name)",
         "GRAY CATBIRD: Grey Catbird, Dumetella carolinensis (another spelling)",
-        "Eared_Grebe: Eared Grebe, Podiceps nigricollis (another name)",
+        "Eared_Grebe: Black-necked Grebe, Podiceps nigricollis (another name)",
         "KIWI: Kiwi, Apteryx (genus or family)",
         "",
         "Not found: 1. names.csv beside the model can name them (docs/names.md).",
