@@ -38,16 +38,20 @@ LANGUAGES = {
 _OTHER_CODES = {"nb": "no", "nn": "no", "zh-tw": "zh_TW", "zh-hk": "zh_TW", "zh-mo": "zh_TW", "zh-hant": "zh_TW"}
 
 
-def language_for(tags: Collection[str]) -> str:
-    """The first language asked for that there are names in; English if there is none.
+def languages_for(tags: Collection[str]) -> tuple[str, ...]:
+    """The languages asked for that there are names in; English if there is none.
 
     :param tags: language tags such as ``pt-BR``, the one liked best first.
     """
-    for tag in tags:
-        parts = tag.casefold().replace("_", "-").split("-")
-        for length in range(len(parts), 0, -1):
-            code = "-".join(parts[:length])
-            code = _OTHER_CODES.get(code, code)
-            if code in LANGUAGES:
-                return code
-    return ENGLISH
+    found = dict.fromkeys(filter(None, map(_code, tags)))
+    return tuple(found) or (ENGLISH,)
+
+
+def _code(tag: str) -> str | None:
+    parts = tag.casefold().replace("_", "-").split("-")[:3]
+    for length in range(len(parts), 0, -1):
+        code = "-".join(parts[:length])
+        code = _OTHER_CODES.get(code, code)
+        if code in LANGUAGES:
+            return code
+    return None

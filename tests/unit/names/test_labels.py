@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from names.labels import find_names
-from names.languages import LANGUAGES, language_for
+from names.languages import LANGUAGES, languages_for
 from names.matching import How
 from names.own import MAX_SIZE
 from names.table import read_table
@@ -123,21 +123,22 @@ def test_a_huge_file_is_not_read(own_file, caplog):
 
 
 @pytest.mark.parametrize(
-    ("tags", "language"),
+    ("tags", "languages"),
     [
-        (["de"], "de"),
-        (["pt-BR", "en"], "pt"),
-        (["zh-Hant-HK"], "zh_TW"),
-        (["zh-TW"], "zh_TW"),
-        (["zh-CN"], "zh"),
-        (["nb-NO"], "no"),
-        (["xx", "fr"], "fr"),
-        (["xx"], "en"),
-        ([], "en"),
+        (["de"], ("de",)),
+        (["pt-BR", "en"], ("pt", "en")),
+        (["de-AT", "de", "en"], ("de", "en")),
+        (["zh-Hant-HK"], ("zh_TW",)),
+        (["zh-TW"], ("zh_TW",)),
+        (["zh-CN"], ("zh",)),
+        (["nb-NO"], ("no",)),
+        (["xx", "fr"], ("fr",)),
+        (["xx", "*", ""], ("en",)),
+        ([], ("en",)),
     ],
 )
-def test_the_language_is_the_first_that_there_are_names_in(tags, language):
-    assert language_for(tags) == language
+def test_the_languages_are_those_that_there_are_names_in(tags, languages):
+    assert languages_for(tags) == languages
 
 
 def rows_of(table, number):
