@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 import settings
 import web
-from cli import compile, feedback, identify
+from cli import compile, feedback, identify, names
 from inference import Identification
 from web import errors, startup
 from web.admission import PendingPrediction
@@ -32,6 +32,7 @@ web.init_app(application)
 application.cli.add_command(compile.command)
 application.cli.add_command(feedback.command)
 application.cli.add_command(identify.command)
+application.cli.add_command(names.command)
 
 
 @application.route("/", methods=["GET", "POST"])

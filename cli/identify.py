@@ -14,10 +14,12 @@ import settings
 from inference import CANDIDATES
 from inference.errors import PairError, TooManyPixelsError
 from inference.formats import FORMATS
-from inference.names import species_names
 from inference.processor import usable_cores
 from jobs.errors import UnavailableError
+from names.labels import find_names
+from names.languages import ENGLISH, LANGUAGES
 from settings import SettingError
+from web.naming import Naming
 from web.services import load_classifier
 from web.startup import allow_open_files
 
@@ -37,6 +39,11 @@ ALL_IDENTIFIED, SOME_FAILED, BROKEN_OFF, OTHERS_NOT_LOOKED_AT, INTERRUPTED = 0, 
 @click.option("--resume", is_flag=True, help="Continue the file of --csv, without the photos that are in it.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON, a line for each photo.")
 @click.option(
+    "--language",
+    type=click.Choice(list(LANGUAGES), case_sensitive=False),
+    help="The language of the species' names; by default they are made of the labels, and English in JSON.",
+)
+@click.option(
     "--jobs",
     type=click.IntRange(1, 64),
     default=usable_cores,
@@ -52,6 +59,7 @@ def command(
     csv_file: Path | None,
     resume: bool,
     as_json: bool,
+    language: str | None,
     jobs: int,
 ) -> None:
     """Name the birds in photos: in the files and folders PATHS."""
@@ -74,8 +82,9 @@ def command(
             if classifier.network_in_words:
                 click.echo(classifier.network_in_words, err=True)
             pool = ReaderPool(jobs, classifier, checked.max_pixels)
-            names = species_names(classifier.labels)
-            context.exit(identify(found, pool, answers, names, top=top, as_json=as_json))
+            naming = Naming(find_names(classifier.labels, checked.labels.parent), (language or ENGLISH,))
+            names = {each.label: each.name_in(language) if language else each.readable for each in naming.names}
+            context.exit(identify(found, pool, answers, names, naming if as_json else None, top=top))
     except (SettingError, PairError) as error:
         click.echo(f"identify: {error}", err=True)
         context.exit(settings.CANNOT_START)
@@ -86,14 +95,15 @@ def identify(
     pool: ReaderPool,
     answers: AnswerFile | None,
     names: Mapping[str, str],
+    naming: Naming | None,
     *,
     top: int | None,
-    as_json: bool,
 ) -> int:
     """Identify photos, and print what they show.
 
     :param answers: the CSV file to add them to.
     :param names: of the species for people, by their labels.
+    :param naming: how JSON names them; None for lines for people.
     :param top: how many species are listed for each photo; by default 1 in a line and ``CANDIDATES`` in JSON and CSV.
     :return: the exit code.
     """
@@ -110,7 +120,7 @@ def identify(
                 if outcome.error:
                     failed.append(outcome)
                 with tqdm.external_write_mode():
-                    click.echo(outcome.json(top or CANDIDATES) if as_json else outcome.line(names, top or 1))
+                    click.echo(outcome.json(top or CANDIDATES, naming) if naming else outcome.line(names, top or 1))
     except KeyboardInterrupt:
         click.echo(f"Interrupted.{to_resume}", err=True)
         return INTERRUPTED

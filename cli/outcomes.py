@@ -10,6 +10,7 @@ from inference import Candidate, Identification
 from inference.verdict import Verdict
 from web import csv_export
 from web.api import identification_json
+from web.naming import Naming
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,11 @@ class Outcome:
         more = ", ".join(_other_bird(each, names) for each in others)
         return f"{line} (+{len(others)} more: {more})" if others else line
 
-    def json(self, top: int) -> str:
+    def json(self, top: int, naming: Naming) -> str:
         """A line of JSON for programs.
 
         :param top: how many candidates.
+        :param naming: how it names the species.
         """
         found = self.identification
         if found is None:
@@ -48,7 +50,7 @@ class Outcome:
         answer = {
             "file": printable(self.path),
             "taken": self.taken.isoformat() if self.taken else None,
-            **identification_json(found, found.seconds, top),
+            **identification_json(found, found.seconds, top, naming),
         }
         return json.dumps(answer, ensure_ascii=False)
 

@@ -20,6 +20,7 @@ from jobs.pending import Position
 
 from .admission import PendingPrediction
 from .look_alikes import Confusion
+from .naming import Naming, requested_naming
 from .prediction import look_up, predict
 from .rate_limit import count_photo
 from .services import current_services
@@ -62,8 +63,10 @@ def identification(job: str) -> Response:
 @api.get("/v1/species")
 def species() -> Response:
     """The species that the model knows, and how well."""
-    model_info = current_services().model_info
-    return jsonify(species=[_species_json(each, model_info.confusion) for each in model_info.species()])
+    model_info, naming = current_services().model_info, requested_naming()
+    response = jsonify(species=[_species_json(each, model_info.confusion, naming) for each in model_info.species()])
+    response.vary.add("Accept-Language")
+    return response
 
 
 @api.get("/v1/model")
@@ -102,26 +105,27 @@ def index() -> str:
 
 
 def identification_json(
-    identification: Identification, seconds: float, top: int, *, explain: bool = False
+    identification: Identification, seconds: float, top: int, naming: Naming, *, explain: bool = False
 ) -> dict[str, object]:
     """An answer as JSON.
 
     :param seconds: the time that the answer took.
     :param top: how many candidates it lists for each bird.
+    :param naming: how it names the species.
     :param explain: whether it has the class activation maps.
     """
     return {
-        **_bird_json(identification, top, explain),
-        "others": [_bird_json(other, top, explain) for other in identification.others],
+        **_bird_json(identification, top, naming, explain),
+        "others": [_bird_json(other, top, naming, explain) for other in identification.others],
         "model": identification.model,
         "milliseconds": round(1000 * seconds, 2),
     }
 
 
-def _bird_json(bird: Identification, top: int, explain: bool) -> dict[str, object]:
+def _bird_json(bird: Identification, top: int, naming: Naming, explain: bool) -> dict[str, object]:
     return {
-        **_candidate_json(bird),
-        "candidates": [_candidate_json(candidate) for candidate in bird.candidates[:top]],
+        **_candidate_json(bird, naming),
+        "candidates": [_candidate_json(candidate, naming) for candidate in bird.candidates[:top]],
         "verdict": bird.verdict,
         "likely": bird.likely if bird.verdict else None,
         "familiarity": asdict(bird.familiarity) if bird.familiarity else None,
@@ -130,8 +134,8 @@ def _bird_json(bird: Identification, top: int, explain: bool) -> dict[str, objec
     }
 
 
-def _candidate_json(named: Candidate | Identification) -> dict[str, object]:
-    return {"label": named.label, "confidence": named.confidence}
+def _candidate_json(named: Candidate | Identification, naming: Naming) -> dict[str, object]:
+    return {"label": named.label, "confidence": named.confidence, **naming.json(named.label)}
 
 
 def _region_json(region: Region) -> dict[str, float]:
@@ -139,9 +143,10 @@ def _region_json(region: Region) -> dict[str, float]:
     return {name: round(number, 4) for name, number in asdict(region).items()}
 
 
-def _species_json(species: SpeciesMetrics, confusion: Confusion) -> dict[str, object]:
+def _species_json(species: SpeciesMetrics, confusion: Confusion, naming: Naming) -> dict[str, object]:
     return {
         "label": species.label,
+        **naming.json(species.label),
         "trained_on": species.training_photos,
         "held_out": species.held_out_photos,
         "recall": species.recall,
@@ -199,7 +204,7 @@ def _requested_explanation() -> bool:
 
 
 def _answer(identification: Identification, seconds: float, top: int, explain: bool) -> Response:
-    response = jsonify(identification_json(identification, seconds, top, explain=explain))
+    response = jsonify(identification_json(identification, seconds, top, requested_naming(), explain=explain))
     response.cache_control.no_store = True
     return response
 

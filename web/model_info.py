@@ -12,6 +12,7 @@ from inference.model_card import ModelMetrics, SpeciesMetrics, load_model_card
 from inference.names import species_names
 from inference.verdict import Verdict
 from inference.verdicts_file import VerdictCurve, load_verdicts
+from names.labels import Names, find_names
 
 from .curve import CurveRow, curve_rows, group_names
 from .look_alikes import Confusion, LookAlike
@@ -31,6 +32,7 @@ class ModelInfo:
     :param strictness: ``BIRD_STRICTNESS``, the share of known birds that may be refused; None if the model was not
         calibrated, so that its answers have no verdict.
     :param curve: how many pictures are answered at which strictness; None if that was not measured.
+    :param folder: where its maker may have put names of species.
     """
 
     sha256: str
@@ -41,6 +43,7 @@ class ModelInfo:
     examples: Examples | None = None
     strictness: float | None = None
     curve: VerdictCurve | None = None
+    folder: Path | None = None
 
     @property
     def unsure_below(self) -> float:
@@ -100,6 +103,11 @@ class ModelInfo:
         return [(index, number) for number in self.examples.numbers(index)]
 
     @cached_property
+    def names(self) -> Names:
+        """The species that the labels mean; finding them takes a moment, so nobody does before they are needed."""
+        return find_names(self.labels, self.folder)
+
+    @cached_property
     def _names(self) -> Mapping[str, str]:
         return species_names(self.labels)
 
@@ -124,12 +132,14 @@ def read_model_info(
     labels: tuple[str, ...],
     operators_threshold: float | None,
     strictness: float | None = None,
+    folder: Path | None = None,
 ) -> ModelInfo:
     """Read the model card, the report, the examples and the curve of the verdicts beside a model.
 
     :param model_file: the ``.h5``, which need not be there if workers have it.
     :param sha256: of that file; None if it is not there. The model card's own is then trusted.
     :param strictness: ``BIRD_STRICTNESS``, which has no effect on a model that was not calibrated.
+    :param folder: where its maker may have put names of species.
     """
     card = load_model_card(model_file, sha256)
     sha256 = card.sha256 if card else sha256 or ""
@@ -141,6 +151,7 @@ def read_model_info(
         operators_threshold=operators_threshold,
         strictness=strictness if curve else None,
         curve=curve,
+        folder=folder,
     )
     if card is None:
         return info

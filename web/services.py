@@ -163,7 +163,12 @@ def build_services(settings: Settings, sandbox: Sandbox) -> Services:
             sandbox.read, classifier.classify, settings.max_waiting, classifier.concurrency, sandbox.read_picture
         ),
         read_model_info(
-            settings.model, model_sha256, classifier.labels, settings.unsure_below, settings.network.strictness
+            settings.model,
+            model_sha256,
+            classifier.labels,
+            settings.unsure_below,
+            settings.network.strictness,
+            settings.labels.parent,
         ),
         overload_delay=0 if classifier.is_remote else OVERLOAD_DELAY,
         corrections=open_corrections(settings, classifier.labels),

@@ -16,6 +16,7 @@ ROOMS = (
     "web",
     "feedback",
     "jobs",
+    "names",
     "inference",
     "training",
     "settings",
@@ -72,7 +73,9 @@ def test_every_setting_is_documented_with_its_default():
         assert described[name].strip() == f"`{settings.DEFAULTS[name]}`"
 
 
-@pytest.mark.parametrize("room", ["web", "cli", "feedback", "inference", "inference/keras_files", "jobs", "training"])
+@pytest.mark.parametrize(
+    "room", ["web", "cli", "feedback", "inference", "inference/keras_files", "jobs", "names", "training"]
+)
 def test_the_architecture_names_every_file(room):
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     section = re.search(rf"^{room}/ .*\n((?:    .*\n)+)", text, re.MULTILINE)

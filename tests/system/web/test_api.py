@@ -103,7 +103,9 @@ def test_the_species_and_the_model_come_with_the_metrics_of_the_training(server)
 
 def test_a_model_without_a_card_has_no_metrics(web):
     nothing = dict.fromkeys(("trained_on", "held_out", "recall", "precision", "confused_with", "taken_for_it"))
-    assert get(web.address, SPECIES).json() == {"species": [{"label": label, **nothing} for label in LABELS]}
+    assert get(web.address, SPECIES).json() == {
+        "species": [{"label": label, "scientific": None, "names": {"en": label}, **nothing} for label in LABELS]
+    }
     model = get(web.address, MODEL).json()
     assert (model["figures"], model["unsure_below"]) == (None, 0)
 

@@ -83,6 +83,18 @@ def test_a_line_has_the_name_of_a_species_whose_label_was_written_for_programs(r
     assert json.loads(run("a.png", "--json").stdout)["label"] == "001.Red_Bird"
 
 
+def test_species_are_named_in_the_language_that_is_asked_for(run, photos, monkeypatch):
+    labels = ("017.Northern_Cardinal", "AMERICAN GOLDFINCH", "073.Blue_Jay")
+    monkeypatch.setattr(classifiers, "COLORS", labels)
+    monkeypatch.setattr(BatchClassifier, "labels", labels)
+    photos({"a.png": "red"})
+    assert run("a.png", "--language", "de").stdout == "a.png: Rotkardinal 100.0 %\n"
+    answer = json.loads(run("a.png", "--json", "--language", "fr").stdout)
+    assert (answer["label"], answer["scientific"]) == (labels[0], "Cardinalis cardinalis")
+    assert answer["names"] == {"fr": "Cardinal rouge"}
+    assert run("a.png", "--language", "xx").exit_code == 2
+
+
 def test_as_many_species_as_are_wanted_are_on_the_line_and_in_the_list(run, photos):
     photos({"bird.png": "#ff8000"})
     ended = run("bird.png", "--top", "2", "--csv", "list.csv")
@@ -101,7 +113,12 @@ def test_json_says_all_of_it_in_a_line_for_each_photo(run, photos):
     ended = run("--json", "--top", "2", "no extension", "notes.txt")
     photo, notes = map(json.loads, ended.stdout.splitlines())
     assert (photo["file"], photo["taken"], photo["label"]) == ("no extension", None, "green")
-    assert photo["candidates"][0] == {"label": photo["label"], "confidence": photo["confidence"]}
+    assert photo["candidates"][0] == {
+        "label": photo["label"],
+        "confidence": photo["confidence"],
+        "scientific": None,
+        "names": {"en": "green"},
+    }
     assert (len(photo["candidates"]), photo["model"], photo["milliseconds"]) == (2, "0" * 64, 10)
     assert notes == {"file": "notes.txt", "error": NOT_A_PICTURE}
     assert ended.exit_code == 1

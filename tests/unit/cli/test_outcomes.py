@@ -12,7 +12,9 @@ from cli.outcomes import Outcome, printable, terminal_safe
 from inference import Candidate, Identification
 from inference.regions import Region
 from inference.verdict import Familiarity, Verdict
+from names.labels import Names
 from web import csv_export
+from web.naming import Naming
 
 GOLDFINCH = Identification(
     "American Goldfinch",
@@ -22,6 +24,7 @@ GOLDFINCH = Identification(
     seconds=0.0314,
 )
 TAKEN = datetime(2026, 5, 3, 6, 1, 2)
+NAMING = Naming(Names({}), ("en",))
 GOOD = Outcome(Path("day 1/bird.jpg"), GOLDFINCH, TAKEN)
 JAY = Identification(
     "004.Blue_Jay",
@@ -31,6 +34,11 @@ JAY = Identification(
 )
 CROWDED = Outcome(Path("feeder.jpg"), replace(GOLDFINCH, region=Region(0, 0.125, 0.25, 0.5), others=(JAY,)))
 BAD = Outcome(Path("notes.txt"), error="The file is not a picture.")
+
+
+def unknown(label):
+    """What JSON says of a label whose species is not known."""
+    return {"scientific": None, "names": {"en": label}}
 
 
 def test_the_line_has_the_species_and_the_per_cent_of_as_many_candidates_as_are_wanted():
@@ -43,7 +51,7 @@ def test_the_line_has_the_names_of_the_species_and_json_and_csv_their_labels():
     outcome = Outcome(Path("bird.jpg"), found)
     assert outcome.line({"003.Sooty_Albatross": "Sooty Albatross"}) == "bird.jpg: Sooty Albatross 90.0 %"
     assert outcome.line({}) == "bird.jpg: 003.Sooty_Albatross 90.0 %"  # a worker's model may know other species
-    assert json.loads(outcome.json(1))["label"] == outcome.row(1)[2] == "003.Sooty_Albatross"
+    assert json.loads(outcome.json(1, NAMING))["label"] == outcome.row(1)[2] == "003.Sooty_Albatross"
 
 
 def test_the_line_names_other_birds_in_the_photo_at_its_end():
@@ -92,20 +100,21 @@ def test_the_line_says_in_few_words_how_far_the_answers_about_other_birds_can_be
 def test_json_and_the_row_have_the_verdict():
     found = replace(GOLDFINCH, verdict=Verdict.UNSURE, likely=2, familiarity=Familiarity(0.25, 0.5))
     outcome = Outcome(Path("bird.jpg"), found)
-    answer = json.loads(outcome.json(1))
+    answer = json.loads(outcome.json(1, NAMING))
     assert (answer["verdict"], answer["likely"]) == ("unsure", 2)
     assert answer["familiarity"] == {"species": 0.25, "bird": 0.5}
     assert outcome.row(1)[-1] == "unsure"
 
 
 def test_json_says_in_which_parts_of_the_photo_the_birds_are():
-    answer = json.loads(CROWDED.json(1))
+    answer = json.loads(CROWDED.json(1, NAMING))
     assert answer["region"] == {"x": 0, "y": 0.125, "width": 0.25, "height": 0.5}
     assert answer["others"] == [
         {
             "label": "004.Blue_Jay",
+            **unknown("004.Blue_Jay"),
             "confidence": 0.931,
-            "candidates": [{"label": "004.Blue_Jay", "confidence": 0.931}],
+            "candidates": [{"label": "004.Blue_Jay", **unknown("004.Blue_Jay"), "confidence": 0.931}],
             "verdict": None,
             "likely": None,
             "familiarity": None,
@@ -125,16 +134,17 @@ def test_the_line_of_a_photo_that_was_not_identified_says_why():
 
 
 def test_json_has_the_fields_of_the_api_and_the_file():
-    text = GOOD.json(2)
+    text = GOOD.json(2, NAMING)
     assert "\n" not in text
     assert json.loads(text) == {
         "file": "day 1/bird.jpg",
         "taken": "2026-05-03T06:01:02",
         "label": "American Goldfinch",
+        **unknown("American Goldfinch"),
         "confidence": 0.91234,
         "candidates": [
-            {"label": "American Goldfinch", "confidence": 0.91234},
-            {"label": "Pine Siskin", "confidence": 0.05},
+            {"label": "American Goldfinch", **unknown("American Goldfinch"), "confidence": 0.91234},
+            {"label": "Pine Siskin", **unknown("Pine Siskin"), "confidence": 0.05},
         ],
         "verdict": None,
         "likely": None,
@@ -144,15 +154,15 @@ def test_json_has_the_fields_of_the_api_and_the_file():
         "model": "ab" * 32,
         "milliseconds": 31.4,
     }
-    assert "Žluna zelená" in GOOD.json(3)
+    assert "Žluna zelená" in GOOD.json(3, NAMING)
 
 
 def test_json_says_null_where_the_file_does_not_say_when_it_was_taken():
-    assert json.loads(Outcome(Path("bird.jpg"), GOLDFINCH).json(1))["taken"] is None
+    assert json.loads(Outcome(Path("bird.jpg"), GOLDFINCH).json(1, NAMING))["taken"] is None
 
 
 def test_json_of_a_photo_that_was_not_identified_has_a_file_and_an_error():
-    assert json.loads(BAD.json(5)) == {"file": "notes.txt", "error": "The file is not a picture."}
+    assert json.loads(BAD.json(5, NAMING)) == {"file": "notes.txt", "error": "The file is not a picture."}
 
 
 @pytest.mark.parametrize("outcome", [GOOD, CROWDED, BAD])

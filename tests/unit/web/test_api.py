@@ -42,6 +42,12 @@ NO_ANSWER = "There is no such answer here, or it is more than an hour old. Pleas
 # What it answers
 
 
+def named(label: str) -> dict[str, object]:
+    """What is said of a label beside it: there are several goldfinches, and one bird that is just called Cardinal."""
+    scientific = {"Cardinal": "Cardinalis cardinalis"}.get(label)
+    return {"scientific": scientific, "names": {"en": label}}
+
+
 def test_a_form_and_the_bytes_by_themselves_get_the_answer_of_the_classifier(client, uploads, photo):
     identification = ColorClassifier().classify(open_photo(io.BytesIO(photo)).pixels())
     for sent in (
@@ -59,8 +65,10 @@ def test_a_form_and_the_bytes_by_themselves_get_the_answer_of_the_classifier(cli
             "likely",
             "milliseconds",
             "model",
+            "names",
             "others",
             "region",
+            "scientific",
             "verdict",
         ]
         assert [answer.json[name] for name in ("verdict", "likely", "familiarity")] == [None] * 3
@@ -158,8 +166,9 @@ def test_other_birds_are_answers_of_their_own_without_the_model_and_without_othe
     assert "activation" not in answer
     other = {
         "label": "Cardinal",
+        **named("Cardinal"),
         "confidence": 0.9,
-        "candidates": [{"label": "Goldfinch", "confidence": 0.9}],
+        "candidates": [{"label": "Goldfinch", **named("Goldfinch"), "confidence": 0.9}],
         "verdict": None,
         "likely": None,
         "familiarity": None,
@@ -259,6 +268,20 @@ METRICS = ModelMetrics(
 )
 
 
+def test_species_are_named_in_the_languages_that_the_client_understands(make_client, photo):
+    labels = ("Rusty Blackbird", "Eastern Bluebird", "AMERICAN GOLDFINCH", *list(COLORS)[3:])
+    client = make_client(ColorClassifier(labels), model_info=ModelInfo(SHA256, labels))
+    asked = {"headers": {"Accept-Language": "xx, en;q=0.5, de-AT, fr;q=0"}}
+    answer = checked(client.post(IDENTIFICATIONS, data=photo_form(photo), **asked))
+    found = {each["label"]: (each["scientific"], each["names"]) for each in answer.json["candidates"]}
+    goldfinch = ("Spinus tristis", {"de": "Goldzeisig", "en": "American Goldfinch"})
+    assert found["AMERICAN GOLDFINCH"] == goldfinch
+    answer = checked(client.get(SPECIES, **asked), SPECIES, "GET")
+    found = {each["label"]: (each["scientific"], each["names"]) for each in answer.json["species"]}
+    assert found["AMERICAN GOLDFINCH"] == goldfinch
+    assert "Accept-Language" in answer.headers["Vary"]
+
+
 def test_the_species_and_the_model_keep_the_names_of_their_fields(make_client):
     client = make_client(model_info=ModelInfo(SHA256, ("Cardinal", "Goldfinch", "Greenfinch"), METRICS))
     unknown = ("trained_on", "held_out", "recall", "precision", "confused_with", "taken_for_it")
@@ -266,6 +289,7 @@ def test_the_species_and_the_model_keep_the_names_of_their_fields(make_client):
         "species": [
             {
                 "label": "Cardinal",
+                **named("Cardinal"),
                 "trained_on": 40,
                 "held_out": 9,
                 "recall": None,
@@ -275,6 +299,7 @@ def test_the_species_and_the_model_keep_the_names_of_their_fields(make_client):
             },
             {
                 "label": "Goldfinch",
+                **named("Goldfinch"),
                 "trained_on": 60,
                 "held_out": 8,
                 "recall": 0.875,
@@ -282,7 +307,7 @@ def test_the_species_and_the_model_keep_the_names_of_their_fields(make_client):
                 "confused_with": [{"label": "Cardinal", "photos": 2}, {"label": "Bluebird", "photos": 1}],
                 "taken_for_it": [],
             },
-            {"label": "Greenfinch", **dict.fromkeys(unknown)},
+            {"label": "Greenfinch", **named("Greenfinch"), **dict.fromkeys(unknown)},
         ]
     }
     assert checked(client.get(MODEL), MODEL, "GET").json == {

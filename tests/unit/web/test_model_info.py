@@ -138,3 +138,9 @@ def test_examples_belong_to_the_model_of_the_card(model, caplog):
     assert read_model_info(model, None, LABELS, None).examples is None
     [line] = caplog.messages
     assert line.endswith(f"is ignored: it belongs to another model than {MODEL_FILE}.")
+
+
+def test_the_page_about_the_model_says_where_the_names_are_from(make_client):
+    page = make_client().get("/about").text
+    for words in ("IOC World Bird List 13.2", "AviList v2025", "Wikispecies", "CC BY-SA 4.0"):
+        assert words in page
