@@ -12,13 +12,10 @@ from inference import LABELS_FILE, MODEL_FILE
 from inference.compiled import COMPILED_FILE
 from inference.packages import BEYOND_SERVING
 from tests.support import brokers, servers
-from tests.support.servers import KERAS2, SMALL_NETWORK, one_line_refusal
+from tests.support.servers import SMALL_NETWORK, one_line_refusal
 
 INSTALL_ALL = "pip install -r requirements.txt"
-NOT_COMPILED = (
-    f"{KERAS2 / 'model.h5'} is not compiled. TensorFlow, which can run it as it is or compile it, is not installed: "
-    f"{INSTALL_ALL}"
-)
+NOT_COMPILED = "is not compiled. TensorFlow, which can run it as it is or compile it, is not installed: " + INSTALL_ALL
 GUNICORN = servers.GUNICORN[1:]
 MODELS = servers.ROOT / "models"
 
@@ -43,6 +40,14 @@ def compiled_pair(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     shutil.copy(SMALL_NETWORK["BIRD_LABELS"], pair["BIRD_LABELS"])
     ended = run([sys.executable, "-m", "flask", "--app", "application", "compile"], folder, **pair)
     assert ended.returncode == 0, ended.stderr
+    return pair
+
+
+@pytest.fixture
+def uncompiled_pair(tmp_path: Path) -> dict[str, str]:
+    """The settings for the small network, without a compiled one beside it."""
+    pair = {name: str(shutil.copy(file, tmp_path)) for name, file in SMALL_NETWORK.items()}
+    assert set(pair) == {"BIRD_MODEL", "BIRD_LABELS"}
     return pair
 
 
@@ -92,23 +97,24 @@ def test_the_model_that_ships_is_served_as_well(python, tmp_path, goldfinch):
         assert "Predicted : American Goldfinch" in servers.send_photo(address, goldfinch).page
 
 
-def test_a_pair_that_is_not_compiled_ends_the_start_with_one_line(python, tmp_path):
-    line = one_line_refusal(tmp_path / "uploads", command=[python, "application.py"], **SMALL_NETWORK)
-    assert line == f"application: {NOT_COMPILED}"
-    ended = run([python, *GUNICORN], tmp_path, **SMALL_NETWORK)
+def test_a_pair_that_is_not_compiled_ends_the_start_with_one_line(python, uncompiled_pair, tmp_path):
+    line = one_line_refusal(tmp_path / "uploads", command=[python, "application.py"], **uncompiled_pair)
+    assert line == f"application: {uncompiled_pair['BIRD_MODEL']} {NOT_COMPILED}"
+    ended = run([python, *GUNICORN], tmp_path, **uncompiled_pair)
     assert ended.returncode == 4
     assert ended.stderr.splitlines() == [line]
 
 
-def test_it_ends_the_command_line_and_a_worker_with_one_line_too(python, tmp_path, goldfinch):
+def test_it_ends_the_command_line_and_a_worker_with_one_line_too(python, uncompiled_pair, tmp_path, goldfinch):
+    line = f"{uncompiled_pair['BIRD_MODEL']} {NOT_COMPILED}"
     (tmp_path / "garden.jpg").write_bytes(goldfinch)
     identify = [python, "-m", "flask", "--app", "application", "identify", str(tmp_path / "garden.jpg")]
-    ended = run(identify, tmp_path, **SMALL_NETWORK)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (4, "", f"identify: {NOT_COMPILED}\n")
+    ended = run(identify, tmp_path, **uncompiled_pair)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (4, "", f"identify: {line}\n")
     with brokers.started(brokers.redis(tmp_path)) as redis:
         celery = [python, "-m", "celery", "-q", "-A", "jobs.worker", "worker", "-c", "1"]
-        ended = run(celery, tmp_path, BIRD_QUEUE_URL=redis.url, **SMALL_NETWORK)
-    assert (ended.returncode, f"worker: {NOT_COMPILED}" in ended.stderr.splitlines()) == (4, True)
+        ended = run(celery, tmp_path, BIRD_QUEUE_URL=redis.url, **uncompiled_pair)
+    assert (ended.returncode, f"worker: {line}" in ended.stderr.splitlines()) == (4, True)
     assert "Traceback" not in ended.stderr
 
 

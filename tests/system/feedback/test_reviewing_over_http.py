@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tests.support import servers
-from tests.support.claims import feedback_settings
+from tests.support.corrections import feedback_settings
 
 MALFORMED = "Transfer-Encoding: chunked\r\n\r\nZZ\r\nkey=a"
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"

@@ -8,7 +8,7 @@ import pytest
 from feedback import corrections as module
 from feedback.export import export_accepted
 from feedback.schema import Status
-from tests.support.claimed import claim, decide
+from tests.support.corrections import claim, decide
 
 
 def test_what_is_deleted_while_the_folder_is_away_goes_once_it_is_back(corrections, places, stored, monkeypatch):
