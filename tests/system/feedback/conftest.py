@@ -16,7 +16,7 @@ def postgresql() -> Iterator[PostgreSQL]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # what boto3 needs to find it would mislead other tests
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     """A bucket."""
     with databases.s3(tmp_path_factory.mktemp("s3")) as bucket:
