@@ -34,6 +34,8 @@ LONGEST = [
     "system/web/test_api",
     "system/web/test_startup",
     "system/training/test_training",
+    "system/training/test_more",
+    "system/feedback/test_loop",
     "system/web/test_load",
     "system/inference/test_closer_look",
     "system/web/test_files",
