@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from feedback.corrections import now
+from feedback.limits import now
 from feedback.opening import open_database
 from feedback.schema import Claim, Correction, Status
 from inference.sandbox import Sandbox

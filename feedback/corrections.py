@@ -17,10 +17,8 @@ from inference.names import species_names
 from inference.verdict import Verdict
 
 from .duplicates import find_original, find_repeated, hash_of_part, pass_on_duplicates
-from .errors import ClaimError
-from .errors import FeedbackError as FeedbackError
-from .limits import DEFAULTS, Limits
-from .limits import now as now
+from .errors import ClaimError, FeedbackError
+from .limits import DEFAULTS, Limits, now
 from .photo_store import PhotoStore
 from .schema import Claim, Correction, RepeatToken, Status, StrayPhoto
 from .sessions import reading, writing
@@ -80,15 +78,11 @@ class Corrections:
 
     def __init__(self, engine: Engine, photos: PhotoStore, labels: Sequence[str], limits: Limits = DEFAULTS) -> None:
         self.engine, self.photos, self.limits = engine, photos, limits
-        self.set_labels(labels)
-        self._store_fails = False
-        self._next_sweep = time.monotonic() + SWEEP_EVERY
-
-    def set_labels(self, labels: Sequence[str]) -> None:
-        """Say which labels the model knows, once another one answers."""
         self.labels = frozenset(labels)
         self._labels_by_name = {name.casefold(): label for label, name in species_names(labels).items()}
         self._labels_by_name |= {label.casefold(): label for label in labels}
+        self._store_fails = False
+        self._next_sweep = time.monotonic() + SWEEP_EVERY
 
     def check_client(self, client: str) -> None:
         """Find out whether a client may send a correction, before the work of copying its photo.
@@ -197,7 +191,7 @@ class Corrections:
         """A correction without a photo, as the table is to have it."""
         named = "" if answer.verdict in (Verdict.UNKNOWN_BIRD, Verdict.NO_BIRD) else answer.predicted
         claimed = named if claim is Claim.RIGHT else self._name(claimed) if claim is Claim.SPECIES else ""
-        if claimed and claimed == named:
+        if (claimed and claimed == named) or (claim is Claim.NO_BIRD and answer.verdict == Verdict.NO_BIRD):
             claim = Claim.RIGHT
         return Correction(
             created=now(), client=client, model=answer.model, predicted=answer.predicted,

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, case, func, or_, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from .corrections import now
 from .labels import claimed_label, is_folder_name
+from .limits import now
 from .schema import Claim, Correction, Status
 from .sessions import reading, writing
 

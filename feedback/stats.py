@@ -7,7 +7,7 @@ from datetime import datetime, time, timedelta
 from sqlalchemy import Engine, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from .corrections import now
+from .limits import now
 from .schema import Claim, Correction, Status
 from .sessions import reading
 

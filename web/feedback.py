@@ -16,7 +16,6 @@ from feedback.corrections import Answer, Corrections, client_hash
 from feedback.errors import ClaimError, FeedbackError, TooManyError
 from feedback.schema import Claim, Correction
 from inference import PICTURE_SIDE, Identification
-from inference.verdict import Verdict
 from jobs import retry_after
 
 from .draining import drain_request
@@ -56,7 +55,7 @@ def send() -> Response:
     with receiving():
         form = request.form
     answer = _answer(form.get("answer", ""))
-    claim, claimed = _claim(answer, form.get("claim", ""), form.get("species", ""))
+    claim, claimed = _claim(form.get("claim", ""), form.get("species", ""))
     photo = _copy(_photo()) if form.get("keep") else None
     kept = _corrections().add(answer, claim, claimed, _client(), photo)
     note = _serializer("note").dumps(kept.why_no_photo) if kept.why_no_photo else None
@@ -125,7 +124,7 @@ def _answer(token: str) -> Answer:
         raise BadRequest(TOO_OLD) from error
 
 
-def _claim(answer: Answer, claim: str, species: str) -> tuple[Claim, str]:
+def _claim(claim: str, species: str) -> tuple[Claim, str]:
     """What a visitor says, and the name of the species that is meant.
 
     :param species: what was typed; it counts even if the button to agree with the answer was pressed.
@@ -138,8 +137,6 @@ def _claim(answer: Answer, claim: str, species: str) -> tuple[Claim, str]:
         if not 0 < len(name) <= LONGEST_NAME:
             raise BadRequest(LONG_NAME if name else NO_NAME)
         return Claim.SPECIES, name
-    if claim == Claim.NO_BIRD and answer.verdict == Verdict.NO_BIRD:
-        return Claim.RIGHT, ""
     return Claim(claim), ""
 
 

@@ -10,8 +10,9 @@ from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, ServiceUna
 from werkzeug.wrappers import Response
 
 from feedback import review
-from feedback.corrections import Corrections, now
+from feedback.corrections import Corrections
 from feedback.errors import FeedbackError
+from feedback.limits import now
 from feedback.review import Decided, Filter
 from feedback.schema import Claim, Correction, Status
 from inference import OTHER_FOLDER

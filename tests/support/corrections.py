@@ -9,7 +9,8 @@ from PIL import Image
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from feedback.corrections import Answer, Corrections, Kept, now
+from feedback.corrections import Answer, Corrections, Kept
+from feedback.limits import now
 from feedback.opening import open_database
 from feedback.photo_store import FolderStore
 from feedback.schema import Claim, Correction, Status

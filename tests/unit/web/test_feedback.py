@@ -19,8 +19,9 @@ from PIL import Image
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from feedback.corrections import Corrections, now
+from feedback.corrections import Corrections
 from feedback.errors import FeedbackError
+from feedback.limits import now
 from feedback.schema import Claim, Correction
 from inference import PICTURE_SIDE, Identification
 from inference.regions import Region
