@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from web.csv_export import ENCODING, as_csv, earlier_headers, header, original
+from lists.csv_export import ENCODING, as_csv, earlier_headers, header, original
 
 
 class NotAnAnswerFileError(ValueError):

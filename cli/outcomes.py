@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inference import Candidate, Identification
 from inference.verdict import Verdict
-from web import csv_export
+from lists import csv_export
 from web.api import identification_json
 from web.naming import Naming
 

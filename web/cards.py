@@ -9,8 +9,9 @@ from flask import Flask
 
 from inference import Identification
 from jobs.pending import Position
+from lists import csv_export
 
-from . import activation, csv_export
+from . import activation
 from .admission import Prediction
 
 NOT_YET = "Not answered yet."

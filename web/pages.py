@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response
 from inference import regions
 from inference.formats import EXTENSIONS, FORMATS, MAX_PIXELS_OF
 from inference.model_card import SpeciesMetrics
+from lists import csv_export
 
-from . import csv_export
 from .cards import ResultCard
 from .identify import card_of_job, identify_photo
 from .rate_limit import count_photo

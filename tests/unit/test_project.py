@@ -16,6 +16,7 @@ ROOMS = (
     "web",
     "feedback",
     "jobs",
+    "lists",
     "names",
     "inference",
     "training",
@@ -74,7 +75,7 @@ def test_every_setting_is_documented_with_its_default():
 
 
 @pytest.mark.parametrize(
-    "room", ["web", "cli", "feedback", "inference", "inference/keras_files", "jobs", "names", "training"]
+    "room", ["web", "cli", "feedback", "inference", "inference/keras_files", "jobs", "lists", "names", "training"]
 )
 def test_the_architecture_names_every_file(room):
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

@@ -25,12 +25,12 @@ from PIL import Image
 import settings
 from cli import identify
 from inference.photo import open_photo
+from lists import csv_export
 from tests.support import brokers, servers
 from tests.support.brokers import Broker
 from tests.support.drawings import draw_goldfinch, encoded
 from tests.support.photographs import DAMAGED, NOT_A_PICTURE
 from tests.support.servers import SMALL_NETWORK
-from web import csv_export
 from web.services import PhotoClassifier, load_classifier
 
 IDENTIFY = [sys.executable, "-m", "flask", "--app", "application", "identify"]

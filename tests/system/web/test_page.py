@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from inference import Candidate
+from lists import csv_export
 from tests.support import servers
 from tests.support.drawings import draw_goldfinch, encoded
 from tests.support.pages import percent_on, sentence_on, species_on, thumbnail_on
 from tests.support.servers import SMALL_NETWORK, leftovers
-from web import csv_export
 
 
 def test_the_names_that_the_outside_relies_on_are_there(app_module):

@@ -12,7 +12,7 @@ from cli.outcomes import Outcome
 from inference import Candidate, Identification
 from inference.regions import Region
 from inference.verdict import Verdict
-from web.csv_export import as_csv, header
+from lists.csv_export import as_csv, header
 
 BIRD = Identification("bird", 1.0, (Candidate("bird", 1.0),))
 TWO_BIRDS = replace(BIRD, region=Region(0.1, 0.2, 0.3, 0.4), others=(BIRD,), verdict=Verdict.UNSURE)

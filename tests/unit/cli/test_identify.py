@@ -15,10 +15,10 @@ import settings
 from cli import identify, reader_pool
 from jobs.errors import UnavailableError
 from jobs.pending import PendingJob, Position
+from lists import csv_export
 from tests.support.photographs import NOT_A_PICTURE
 from tests.unit.cli import classifiers
 from tests.unit.cli.classifiers import BatchClassifier, Workers
-from web import csv_export
 
 Run = Callable[..., Result]
 

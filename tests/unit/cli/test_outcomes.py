@@ -12,8 +12,8 @@ from cli.outcomes import Outcome, printable, terminal_safe
 from inference import Candidate, Identification
 from inference.regions import Region
 from inference.verdict import Familiarity, Verdict
+from lists import csv_export
 from names.labels import Names
-from web import csv_export
 from web.naming import Naming
 
 GOLDFINCH = Identification(

@@ -13,10 +13,10 @@ from PIL import Image
 
 from jobs.errors import BusyError, JobFailedError
 from jobs.pending import Position
+from lists import csv_export
 from tests.support.drawings import encoded
 from tests.support.pages import percent_on, species_on, thumbnail_on
 from tests.support.seam import COLORS, ColorClassifier, ColorWorkers, HalvesClassifier
-from web import csv_export
 from web.cards import NOT_YET, look_up_url
 
 

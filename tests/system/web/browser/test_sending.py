@@ -10,6 +10,7 @@ import requests
 from PIL import Image
 from playwright.sync_api import expect
 
+from lists import csv_export
 from tests.support.browsing import (
     PREDICTED,
     cards,
@@ -21,7 +22,6 @@ from tests.support.browsing import (
     serious_faults,
 )
 from tests.support.drawings import draw_goldfinch, encoded
-from web import csv_export
 
 
 def test_a_person_chooses_a_photo_and_reads_which_species_it_may_be(open_page, server, bird):

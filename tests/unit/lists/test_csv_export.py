@@ -11,7 +11,7 @@ import pytest
 from inference import Candidate, Identification
 from inference.regions import Region
 from inference.verdict import Verdict
-from web import csv_export
+from lists import csv_export
 
 GOLDFINCH = Identification(
     "American Goldfinch",
