@@ -26,6 +26,16 @@ class LabelName:
     species: Species | None = None
     how: How | None = None
 
+    @property
+    def scientific(self) -> str:
+        """The scientific name of the species, or of the genus or family that the label means; empty if not known."""
+        return self.species.scientific if self.species else ""
+
+    @property
+    def is_of_one_genus(self) -> bool:
+        """Whether the scientific name is that of a species or a genus, which is written in italics."""
+        return self.species is not None and self.species.scientific != self.species.family
+
     def name_in(self, language: str) -> str:
         """The name for people in a language; the readable label if there is none."""
         return self.species.name_in(language) if self.species else self.readable

@@ -14,7 +14,6 @@ class Crop {
   constructor(card, photo, look) {
     Object.assign(this, { card, photo, look });
     this.image = card.querySelector(".photo");
-    this.thumbnail = this.image.src;
     const parts = template.content.cloneNode(true);
     for (const name of ["stage", "selection", "controls", "where", "choose", "whole", "state"])
       this[name] = parts.querySelector(`.${name}`);
@@ -39,7 +38,6 @@ class Crop {
     this.place(region ? parsed(region) : MIDDLE);
     this.card.classList.add("cropping");
     this.card.querySelector(".thumbnail").after(this.controls);
-    this.enlarge();
     this.card.scrollIntoView({ block: "start" });
     this.selection.focus({ preventScroll: true });
   }
@@ -48,20 +46,8 @@ class Crop {
     if (!this.card.matches(".cropping:not(.looking)")) return;
     this.card.classList.remove("cropping");
     this.card.querySelector(".said").append(this.controls);
-    this.image.src = this.thumbnail;
     this.say("");
     this.choose.focus();
-  }
-
-  // The photo itself shows more than its thumbnail. Of other formats, browsers and the server may disagree which way is up.
-  enlarge() {
-    if (this.photo.type !== "image/jpeg") return;
-    const url = URL.createObjectURL(this.photo);
-    this.image.src = url;
-    this.image
-      .decode()
-      .catch(() => (this.image.src = this.thumbnail)) // the browser cannot show it, or the person has left
-      .finally(() => URL.revokeObjectURL(url));
   }
 
   place(region) {

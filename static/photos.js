@@ -23,6 +23,9 @@ let senders = 0; // how many photos are being sent
 
 document.documentElement.classList.add("scripted");
 for (const card of cards.querySelectorAll("[data-pending]")) follow(card).then(shown);
+window.addEventListener("online", () => {
+  for (const button of cards.querySelectorAll(".unsent .again:not([hidden])")) button.click();
+});
 
 form.addEventListener("change", ({ target: field }) => {
   take(field.files);
@@ -59,7 +62,8 @@ function take(files) {
   problem.textContent = problem.hidden ? "" : `Please send ${form.dataset.most} photos at most at once.`;
   if (!problem.hidden) return;
   announce(photos.length === 1 ? "Sending the photo." : `Sending ${photos.length} photos.`);
-  document.documentElement.classList.add("answered");
+  form.classList.add("more-photos");
+  document.querySelector("h1").classList.add("visually-hidden");
   const sendings = photos.map((photo) => ({ photo, card: newCard(photo) }));
   sendings[0].card.scrollIntoView({ block: "start" });
   waiting.push(...sendings);
@@ -75,7 +79,7 @@ async function sendWaiting() {
 function newCard(photo) {
   const card = document.querySelector("#sending").content.firstElementChild.cloneNode(true);
   const image = card.querySelector("img");
-  image.addEventListener("error", () => image.remove()); // a format that this browser does not show
+  image.addEventListener("error", () => image.parentElement.remove()); // a format that this browser does not show
   image.src = URL.createObjectURL(photo);
   image.alt += `: ${photo.name}`;
   card.setAttribute("aria-label", photo.name);
@@ -144,7 +148,8 @@ function post(body, card, headers) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not report how much has been sent
     request.upload.addEventListener("progress", ({ loaded, total }) => {
-      bar.value = loaded / total;
+      if (loaded < total) bar.value = loaded / total;
+      else bar.removeAttribute("value"); // nobody knows how long that takes
       state(card, loaded < total ? "On its way." : "Being looked at.");
     });
     request.addEventListener("load", () => resolve(request));
@@ -157,12 +162,14 @@ function post(body, card, headers) {
 
 function offerToSendAgain(photo, card, sentence) {
   state(card, sentence);
+  card.classList.add("unsent");
   announce(`${photo.name}: ${sentence}`);
   const again = card.querySelector(".again");
   again.hidden = false;
   again.onclick = () => {
     card.focus(); // the button goes
     again.hidden = true;
+    card.classList.remove("unsent");
     waiting.push({ photo, card });
     if (senders < AT_ONCE) sendWaiting();
   };
@@ -176,15 +183,28 @@ function element(tag, name, text = "") {
 }
 
 async function show(card, next, photo) {
-  const image = card.querySelector("img");
-  if (next.querySelector("img")) URL.revokeObjectURL(image?.src);
-  else if (image) next.prepend(image);
+  const picture = card.querySelector(".thumbnail");
+  const image = next.querySelector(".photo");
+  if (!image && picture) next.prepend(picture);
+  if (image) URL.revokeObjectURL(picture?.firstElementChild.src);
   replaced(card, next);
   if (next.matches("[data-pending]")) {
     announce(`${nameOf(card)}: ${sentenceOn(next)}`);
     next = await follow(next);
   }
   shown(next, photo);
+}
+
+// The photo itself shows more than its thumbnail. Of other formats, browsers and the server may disagree which way is up.
+function enlarge(image, photo) {
+  if (!image) return;
+  const thumbnail = image.src;
+  const large = URL.createObjectURL(photo);
+  image.src = large;
+  image
+    .decode()
+    .catch(() => (image.src = thumbnail)) // the browser cannot show it
+    .finally(() => URL.revokeObjectURL(large));
 }
 
 // Replaces an answered card by the answer about a part of its photo, or about the whole photo if `part` is empty.
@@ -211,11 +231,11 @@ async function lookAgain(card, photo, part) {
 function shown(card, photo, part) {
   const answers = [...card.querySelectorAll(".answer")];
   card.photo = photo; // for feedback.js
-  if (answers.length) announce(`${nameOf(card)} ${answers.map(inWords).join("; ")}`);
+  if (photo?.type === "image/jpeg") enlarge(card.querySelector(".photo"), photo);
+  if (answers.length) announce(`${nameOf(card)} ${answers.map((answer) => answer.dataset.said).join("; ")}`);
   if (answers.length && photo) offerCrop(card, photo, Boolean(part), (region) => lookAgain(card, photo, region));
-  const isSure = answers[0]?.querySelector(".species");
-  const title = isSure && cards.children.length === 1 ? `${speciesOf(answers[0])} – ` : "";
-  document.title = `${title}Which bird is it?`;
+  const species = cards.children.length === 1 && answers[0]?.dataset.species;
+  document.title = `${species ? `${species} – ` : ""}Which bird is it?`;
   renewList();
 }
 
@@ -236,16 +256,6 @@ function csvRow(card) {
   return `${cell},${card.dataset.taken},${card.dataset.csv}`;
 }
 
-function inWords(answer) {
-  const unnamed = answer.querySelector(".unnamed");
-  if (unnamed) return unnamed.textContent;
-  const likely = [...answer.querySelectorAll(".likely a")].map((link) => link.textContent);
-  if (likely.length) return `Not sure, probably ${likely.join(" or ")}`;
-  const percent = Math.round(100 * answer.querySelector("meter").value); // short, because it is read aloud
-  return `${answer.querySelector(".unsure") ? "Not sure, perhaps " : ""}${speciesOf(answer)}, ${percent} %`;
-}
-
-const speciesOf = (answer) => answer.querySelector(".candidates a").textContent;
 const sentenceOn = (card) => card.querySelector(".message, .species").textContent;
 const nameOf = (card) => card.querySelector(".name")?.textContent ?? "";
 

@@ -3,7 +3,6 @@
 import base64
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote
 
 from flask import Flask
 
@@ -15,7 +14,6 @@ from . import activation
 from .admission import Prediction
 
 NOT_YET = "Not answered yet."
-LOOK_UP = "https://en.wikipedia.org/wiki/Special:Search?search="
 
 
 @dataclass(frozen=True)
@@ -90,11 +88,6 @@ def as_base64(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
 
 
-def look_up_url(name: str) -> str:
-    """The address of a page about a species."""
-    return LOOK_UP + quote(name, safe="")
-
-
 def csv_list(cards: list[ResultCard]) -> str:
     """The CSV list of all photos on a page, in base64."""
     rows = [csv_export.header(), *(card.csv_row for card in cards)]
@@ -104,7 +97,6 @@ def csv_list(cards: list[ResultCard]) -> str:
 def init_app(app: Flask) -> None:
     """Make the filters of this module available in templates."""
     app.add_template_filter(csv_list)
-    app.add_template_filter(look_up_url)
     app.add_template_filter(lambda shares: as_base64(activation.overlay_png(shares)), "overlay")
     app.add_template_filter(activation.in_words)
     app.add_template_filter(activation.area_of)

@@ -20,6 +20,7 @@ from jobs import retry_after
 
 from .draining import drain_request
 from .errors import render_error
+from .naming import page_naming
 from .pages import private_page
 from .rate_limit import count_photo, rate_limit_key
 from .security import PAGE_HEADERS, check_own_page
@@ -136,7 +137,7 @@ def _claim(claim: str, species: str) -> tuple[Claim, str]:
     if claim == Claim.SPECIES or (claim == Claim.RIGHT and name):
         if not 0 < len(name) <= LONGEST_NAME:
             raise BadRequest(LONG_NAME if name else NO_NAME)
-        return Claim.SPECIES, name
+        return Claim.SPECIES, page_naming().label_of(name) or name
     return Claim(claim), ""
 
 
@@ -228,6 +229,6 @@ def _context() -> dict[str, Any]:
     assert services.settings.feedback is not None
     return {
         "feedback_days": services.settings.feedback.days,
-        "species_names": services.model_info.species_names,
+        "species_names": page_naming().all_names(),
         "picture_side": PICTURE_SIDE,
     }

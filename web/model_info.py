@@ -13,6 +13,7 @@ from inference.names import species_names
 from inference.verdict import Verdict
 from inference.verdicts_file import VerdictCurve, load_verdicts
 from names.labels import Names, find_names
+from names.search import Search
 
 from .curve import CurveRow, curve_rows, group_names
 from .look_alikes import Confusion, LookAlike
@@ -108,17 +109,17 @@ class ModelInfo:
         return find_names(self.labels, self.folder)
 
     @cached_property
+    def search(self) -> Search:
+        """Finds species by their names."""
+        return Search(self.names)
+
+    @cached_property
     def _names(self) -> Mapping[str, str]:
         return species_names(self.labels)
 
     def name_of(self, label: str) -> str:
-        """The name of a species for people to read. A worker's model may have labels that are unknown here."""
+        """The label as a name for people to read. A worker's model may have labels that are unknown here."""
         return self._names.get(label, label)
-
-    @cached_property
-    def species_names(self) -> list[str]:
-        """The names of all species, in alphabetical order."""
-        return sorted(self._names.values(), key=str.casefold)
 
     def species(self) -> list[SpeciesMetrics]:
         """Every label in alphabetical order, with its metrics if there are any."""

@@ -2,13 +2,17 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from urllib.parse import quote
 
-from flask import request
+from flask import Flask, g, request
 
-from names.labels import Names
+from names.labels import LabelName, Names
 from names.languages import languages_for
+from names.search import folded
 
 from .services import current_services
+
+WIKIPEDIA = "https://{language}.wikipedia.org/wiki/Special:Search?search={name}"
 
 
 @dataclass(frozen=True)
@@ -21,16 +25,60 @@ class Naming:
     names: Names
     languages: Collection[str]
 
+    @property
+    def language(self) -> str:
+        """The language that a person reads names in."""
+        return next(iter(self.languages))
+
+    def name(self, label: str) -> str:
+        """The name of a species for people to read. A worker's model may have labels that are unknown here."""
+        return self.names[label].name_in(self.language)
+
+    def all_names(self) -> list[str]:
+        """The names of all species, in alphabetical order."""
+        return sorted({self.name(each.label) for each in self.names}, key=folded)
+
+    def label_of(self, name: str) -> str | None:
+        """The label of the species that has a name in the reader's language; None if none has, or several have."""
+        labels = [each.label for each in self.names if folded(self.name(each.label)) == folded(name)]
+        return labels[0] if len(labels) == 1 else None
+
     def json(self, label: str) -> dict[str, object]:
         """The names of a species: the scientific one, or null, and those in each of the languages."""
         name = self.names[label]
         return {
-            "scientific": (name.species.scientific or None) if name.species else None,
+            "scientific": name.scientific or None,
             "names": {language: name.name_in(language) for language in self.languages},
         }
+
+    def look_up_url(self, label: str) -> str:
+        """The address of a page about a species in Wikipedia, which knows birds by their scientific names."""
+        name = self.names[label].scientific or self.name(label)
+        # zh_TW reads the Chinese one.
+        return WIKIPEDIA.format(language=self.language.partition("_")[0], name=quote(name, safe=""))
 
 
 def requested_naming() -> Naming:
     """Names in the languages of the request, or in English if there is none of them."""
     tags = [tag for tag, quality in request.accept_languages if quality > 0]
     return Naming(current_services().model_info.names, languages_for(tags))
+
+
+def page_naming() -> Naming:
+    """Names in the language of the page's reader."""
+    if "naming" not in g:
+        g.naming = requested_naming()
+    naming: Naming = g.naming
+    return naming
+
+
+def init_app(app: Flask) -> None:
+    """Make the names available in templates."""
+
+    def named(label: str) -> LabelName:
+        return page_naming().names[label]
+
+    app.add_template_filter(lambda label: page_naming().name(label), "species_name")
+    app.add_template_filter(lambda label: named(label).scientific, "scientific_name")
+    app.add_template_filter(lambda label: named(label).is_of_one_genus, "is_of_one_genus")
+    app.add_template_filter(lambda label: page_naming().look_up_url(label), "look_up_url")

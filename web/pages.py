@@ -10,9 +10,11 @@ from inference import regions
 from inference.formats import EXTENSIONS, FORMATS, MAX_PIXELS_OF
 from inference.model_card import SpeciesMetrics
 from lists import csv_export
+from names.search import folded
 
 from .cards import ResultCard
 from .identify import card_of_job, identify_photo
+from .naming import page_naming
 from .rate_limit import count_photo
 from .security import REPORT_HEADERS
 from .services import current_services, has_services
@@ -49,18 +51,14 @@ def pending(job: str) -> Response:
 
 @pages.get("/species")
 def species() -> str:
-    """The species that the model knows; with ``?q=`` those whose name, or label, contains each of these words."""
-    words = request.args.get("q", "").casefold().split()
-    model_info = current_services().model_info
+    """The species that the model knows; with ``?q=`` those that have a name with these words in any language."""
+    model_info, naming = current_services().model_info, page_naming()
+    labels = model_info.search.find(request.args.get("q", ""))
 
-    def texts(species: SpeciesMetrics) -> tuple[str, str]:
-        return model_info.name_of(species.label).casefold(), species.label.casefold()
+    def sort_key(species: SpeciesMetrics) -> tuple[str, str]:
+        return folded(naming.name(species.label)), species.label
 
-    found = [
-        species
-        for species in sorted(model_info.species(), key=texts)
-        if any(all(word in text for word in words) for text in texts(species))
-    ]
+    found = sorted((each for each in model_info.species() if each.label in labels), key=sort_key)
     return render_template("species.html", found=found, look_alikes_of=model_info.confusion.look_alikes)
 
 
@@ -123,7 +121,6 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(pages)
     app.register_blueprint(cards)
     app.context_processor(_context)
-    app.add_template_filter(lambda label: current_services().model_info.name_of(label), "species_name")
     app.add_template_filter(lambda answer: current_services().model_info.look_alikes(answer), "look_alikes")
     app.add_template_filter(_example_urls, "example_urls")
     app.add_template_filter(lambda answer: current_services().model_info.verdict_on(answer), "verdict")
@@ -153,6 +150,7 @@ def _context() -> dict[str, Any]:
     }
     return {
         "formats": list(FORMATS),
+        "names_language": page_naming().language,
         "extensions": list(EXTENSIONS),
         "limits": limits,
         "species_known": len(services.classifier.labels),

@@ -14,6 +14,12 @@ def sentence_on(page: str) -> str:
     return unescape(sentence)
 
 
+def headings_on(page: str) -> list[str]:
+    """What the answers on a page say, in order, without markup."""
+    headings = re.findall(r'<h\d class="(?:species|unsure|unnamed)">(.+?)</h\d>', page, re.DOTALL)
+    return [unescape(re.sub("<.*?>", "", heading)) for heading in headings]
+
+
 def species_on(page: str) -> str:
     """The species that the only answer on a page names."""
     (species,) = re.findall(r"Predicted : (.*?)<", page)

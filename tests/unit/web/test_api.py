@@ -32,7 +32,7 @@ from tests.support.api import (
     problem_in,
 )
 from tests.support.drawings import draw_goldfinch, encoded
-from tests.support.pages import sentence_on
+from tests.support.pages import headings_on, sentence_on
 from tests.support.seam import COLORS, ENGINE, SHA256, ColorClassifier, ColorWorkers
 from tests.support.servers import leftovers
 from web.model_info import ModelInfo
@@ -349,7 +349,7 @@ def test_the_confidence_below_which_the_page_is_not_sure_can_be_set(make_client,
         client = make_client(env={"BIRD_UNSURE_BELOW": below})
         page = client.post("/", data=photo_form(photo)).text
         assert ("Not sure." in page) == is_unsure
-        assert ("We think this is: Goldfinch<" in page) != is_unsure
+        assert (headings_on(page) == ["We think this is: Goldfinch"]) != is_unsure
         assert client.get(MODEL).json["unsure_below"] == float(below)
 
 

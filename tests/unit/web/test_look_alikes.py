@@ -69,10 +69,10 @@ def test_the_card_says_what_its_first_candidate_is_confused_with(make_client, ph
     assert shown(page) == (
         "Easily confused with "
         "Greenfinch 3 of its 12 photos were named Goldfinch. 1 of 16 photos of Goldfinch was named Greenfinch. "
-        "Snow Bunting 1 of its 1 photo was named Goldfinch. "
+        "Snow Bunting 1 of its 1 photos was named Goldfinch. "
         "Counted on photos that the model did not learn from."
     )
-    assert page.count("search=Snow%20Bunting") >= 1
+    assert page.count("search=Plectrophenax%20nivalis") >= 1
     assert "<img" not in re.search(r'<section aria-label="Look-alikes">.*?</section>', page, re.DOTALL)[0]
 
 

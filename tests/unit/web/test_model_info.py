@@ -20,6 +20,7 @@ from inference.model_card import (
     TrainingPhotos,
     encode_card,
 )
+from tests.support.pages import headings_on
 from tests.support.seam import COLORS, SHA256, ColorClassifier
 from web.model_info import read_model_info
 from web.services import build_services
@@ -83,7 +84,7 @@ def test_an_answer_of_another_model_than_the_cards_is_shown_as_sure(make_client,
 def test_the_operators_threshold_applies_to_every_answer(make_client, model, photo):
     info = read_model_info(model, None, LABELS, operators_threshold=0.0)
     assert info.unsure_below == 0
-    assert "We think this is: Goldfinch" in answer_to(make_client(model_info=info), photo)
+    assert headings_on(answer_to(make_client(model_info=info), photo)) == ["We think this is: Goldfinch"]
 
 
 def test_without_a_card_every_answer_is_sure(tmp_path):

@@ -14,7 +14,7 @@ from inference.verdict import Verdict
 from inference.verdicts_file import AnsweredGroup, VerdictCurve
 from tests.support.api import IDENTIFICATIONS, MODEL, checked, photo_form
 from tests.support.drawings import encoded
-from tests.support.pages import percent_on, species_on
+from tests.support.pages import headings_on, percent_on, species_on
 from tests.support.seam import COLORS, PHOTO_OF, SHA256, ColorClassifier, HalvesClassifier
 from web.curve import MAX_ROWS, curve_rows
 from web.model_info import ModelInfo
@@ -61,11 +61,6 @@ def card_of(client, photo: bytes, **form: str) -> str:
     return client.post("/cards", data=photo_form(photo, "bird.png") | form).text
 
 
-def heading_of(card: str) -> list[str]:
-    """The headings of the answers on a card."""
-    return re.findall(r'<h\d class="(?:species|unsure|unnamed)">(.+?)</h\d>', card)
-
-
 def lists_on(card: str) -> dict[str, list[str]]:
     """The names in each list of candidates, by the list's own name."""
     return {
@@ -90,7 +85,7 @@ def calibrated(make_client):
 @pytest.mark.parametrize("verdict", Verdict)
 def test_the_card_says_how_far_its_answer_can_be_trusted(calibrated, verdict):
     card = card_of(calibrated, photo_of(verdict))
-    assert heading_of(card) == [HEADINGS[verdict]]
+    assert headings_on(card) == [HEADINGS[verdict]]
 
 
 @pytest.mark.parametrize("verdict", Verdict)
@@ -126,7 +121,7 @@ def test_as_many_candidates_are_shown_as_are_likely(make_client, photo, likely, 
             return replace(super().classify(pixels), verdict=Verdict.UNSURE, likely=likely)
 
     card = card_of(make_client(Unsure()), photo)
-    assert heading_of(card) == [heading]
+    assert headings_on(card) == [heading]
     assert {title: len(listed) for title, listed in lists_on(card).items()} == names
 
 
@@ -145,7 +140,7 @@ def test_a_photo_without_a_bird_comes_with_advice(calibrated):
     for verdict in (Verdict.SURE, Verdict.UNSURE, Verdict.UNKNOWN_BIRD):
         assert "“Choose the bird yourself”" not in card_of(calibrated, photo_of(verdict))
     part = card_of(calibrated, photo_of(Verdict.NO_BIRD), crop="0,0,0.5,1")
-    assert heading_of(part) == ["We see no bird in the marked part of the photo."]
+    assert headings_on(part) == ["We see no bird in the marked part of the photo."]
 
 
 @pytest.mark.parametrize("verdict", Verdict)
@@ -161,12 +156,12 @@ def test_only_a_species_that_is_named_is_looked_up_has_look_alikes_and_is_the_ti
 def test_each_bird_of_a_photo_has_its_verdict(make_client):
     client = make_client(HalvesClassifier(gives_verdicts=True), model_info=CALIBRATED)
     card = card_of(client, photo_of(Verdict.SURE, Verdict.UNKNOWN_BIRD))
-    assert heading_of(card) == ["1. " + HEADINGS[Verdict.SURE], "2. " + HEADINGS[Verdict.UNKNOWN_BIRD]]
+    assert headings_on(card) == ["1. " + HEADINGS[Verdict.SURE], "2. " + HEADINGS[Verdict.UNKNOWN_BIRD]]
     assert "2 birds found" in card
     assert re.findall(r"looked at \((.+?)\)</summary>", card) == ["1. Goldfinch", "2"]
     assert card.count("Predicted : ") == 1
     card = card_of(client, photo_of(Verdict.UNSURE, Verdict.NO_BIRD))
-    assert heading_of(card)[1] == "2. We see no bird in the marked part of the photo."
+    assert headings_on(card)[1] == "2. We see no bird in the marked part of the photo."
     assert "2 parts of the photo looked at" in card
 
 
@@ -177,9 +172,9 @@ def test_the_threshold_of_the_model_card_counts_only_for_an_answer_without_a_ver
     photo = photo_of(Verdict.SURE)
     info = ModelInfo(SHA256, LABELS, METRICS)
     with_verdict = card_of(make_client(ColorClassifier(gives_verdicts=True), model_info=info), photo)
-    assert heading_of(with_verdict) == [HEADINGS[Verdict.SURE]]
+    assert headings_on(with_verdict) == [HEADINGS[Verdict.SURE]]
     without = card_of(make_client(model_info=info), photo)
-    assert heading_of(without) == ["Not sure. It may be any of these:"]
+    assert headings_on(without) == ["Not sure. It may be any of these:"]
     assert "Easily confused with" in without
 
 
@@ -187,11 +182,11 @@ def test_the_threshold_of_the_operator_makes_a_sure_answer_unsure_and_leaves_the
     info = replace(CALIBRATED, metrics=METRICS, operators_threshold=1.0)
     client = make_client(ColorClassifier(gives_verdicts=True), model_info=info)
     card = card_of(client, photo_of(Verdict.SURE))
-    assert heading_of(card) == ["Not sure. It may be any of these:"]
+    assert headings_on(card) == ["Not sure. It may be any of these:"]
     assert len(lists_on(card)["What it may be"]) == 5
     assert "Easily confused with" not in card
     for verdict in (Verdict.UNSURE, Verdict.UNKNOWN_BIRD, Verdict.NO_BIRD):
-        assert heading_of(card_of(client, photo_of(verdict))) == [HEADINGS[verdict]]
+        assert headings_on(card_of(client, photo_of(verdict))) == [HEADINGS[verdict]]
 
 
 # The API, the CSV list and the metrics

@@ -1,0 +1,42 @@
+"""Searching species by any of their names, in any language."""
+
+import unicodedata
+from collections.abc import Collection
+from functools import cached_property
+
+from .labels import LabelName, Names
+
+_APART = str.maketrans(dict.fromkeys("-_./", " ") | dict.fromkeys("'’‘ʻʼ`´"))
+
+
+class Search:
+    """All that the labels of a model may be called, to be searched.
+
+    :param names: of these labels.
+    """
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+
+    def find(self, query: str) -> Collection[str]:
+        """The labels that have a name in which each word of a query occurs; a part of a word counts, too."""
+        words = folded(query).split()
+        return {
+            label for label, texts in self._texts.items() if any(all(word in text for word in words) for text in texts)
+        }
+
+    @cached_property
+    def _texts(self) -> dict[str, tuple[str, ...]]:
+        return {name.label: tuple({folded(text) for text in _all_names(name)}) for name in self._names}
+
+
+def _all_names(name: LabelName) -> list[str]:
+    species = name.species
+    others = [species.english, species.scientific, species.family, *species.names.values()] if species else []
+    return [name.label, name.readable, *others]
+
+
+def folded(text: str) -> str:
+    """A text without what people leave out when they search: capitals, accents, apostrophes and hyphens."""
+    letters = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter)).translate(_APART)
