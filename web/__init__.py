@@ -4,7 +4,7 @@ from flask import Flask
 
 from inference.packages import FOR_FEEDBACK, is_installed
 
-from . import api, cards, draining, errors, health, pages, security, startup, telemetry, uploads
+from . import api, cards, draining, errors, health, languages, pages, security, startup, telemetry, uploads, wording
 
 
 def init_app(app: Flask) -> None:
@@ -15,6 +15,8 @@ def init_app(app: Flask) -> None:
     draining.init_app(app)
     security.init_app(app)
     errors.init_app(app)
+    languages.init_app(app)
+    wording.init_app(app)
     cards.init_app(app)
     pages.init_app(app)
     app.register_blueprint(api.api)

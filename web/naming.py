@@ -3,11 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from flask import request
-
 from names.labels import Names
-from names.languages import languages_for
 
+from .languages import reader_languages
 from .services import current_services
 
 
@@ -31,6 +29,5 @@ class Naming:
 
 
 def requested_naming() -> Naming:
-    """Names in the languages of the request, or in English if there is none of them."""
-    tags = [tag for tag, quality in request.accept_languages if quality > 0]
-    return Naming(current_services().model_info.names, languages_for(tags))
+    """Names in the languages that the reader wants, or in English if there is none of them."""
+    return Naming(current_services().model_info.names, reader_languages())
