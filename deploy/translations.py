@@ -56,9 +56,9 @@ def files() -> Iterator[tuple[Path, bytes]]:
         catalog = read_catalog(file, folder.name)
         catalog.update(texts, no_fuzzy_matching=True, update_creation_date=False)
         catalog.obsolete.clear()
-        yield file, _po(catalog)
-        compiled = io.BytesIO()
-        write_mo(compiled, catalog)
+        written, compiled = _po(catalog), io.BytesIO()
+        write_mo(compiled, read_po(io.BytesIO(written), locale=folder.name))
+        yield file, written
         yield file.with_suffix(".mo"), compiled.getvalue()
 
 

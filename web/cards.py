@@ -107,5 +107,5 @@ def init_app(app: Flask) -> None:
     app.add_template_filter(csv_list)
     app.add_template_filter(look_up_url)
     app.add_template_filter(lambda shares: as_base64(activation.overlay_png(shares)), "overlay")
-    app.add_template_filter(lambda shares, image="photo": translated(activation.in_words(shares, image)), "in_words")
+    app.add_template_filter(lambda shares, image: translated(activation.in_words(shares, image)), "in_words")
     app.add_template_filter(lambda region: translated(activation.area_of(region)), "area_of")

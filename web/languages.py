@@ -106,7 +106,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.policies["ext.i18n.trimmed"] = True
     app.register_blueprint(blueprint)
     app.after_request(_set_vary)
-    app.add_template_filter(lang_attribute)
+    app.add_template_global(lang_attribute)  # Jinja applies filters to constants once, whatever the language
     app.context_processor(
         lambda: {
             "languages": LANGUAGES,
