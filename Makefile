@@ -3,7 +3,7 @@ PORT ?= 5000
 REDIS_PORT ?= 6380
 BIN := .venv/bin
 
-.PHONY: run up check lint types unit test coverage requirements fuzz bench screenshot bundle rehearse
+.PHONY: run up check lint types unit test coverage requirements translations fuzz bench screenshot bundle rehearse
 
 # Set up what serving needs, with TensorFlow and what BIRD_FEEDBACK needs only if they are needed, and serve http://127.0.0.1:5000
 run: .venv/bin/python
@@ -44,6 +44,10 @@ coverage: .venv/requirements-dev.txt
 # Write the requirements files from pyproject.toml
 requirements: .venv/bin/python
 	$(BIN)/python -m deploy.requirements
+
+# Collect the texts of the interface, and compile its translations
+translations: .venv/requirements-dev.txt
+	$(BIN)/python -m deploy.translations
 
 # Post 50,000 damaged files to the running app
 fuzz: .venv/requirements-dev.txt

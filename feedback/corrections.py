@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from inference.labels import is_label
 from inference.names import species_names
+from inference.sentences import Sentence
 from inference.verdict import Verdict
 
 from .duplicates import find_original, find_repeated, hash_of_part, pass_on_duplicates
@@ -25,8 +26,8 @@ from .sessions import reading, writing
 
 log = logging.getLogger(__name__)
 
-NO_ROOM = "There is no room for more photos at the moment, so your photo was not kept."
-NOT_KEPT = "Your photo could not be kept because of a problem on our side."
+NO_ROOM = Sentence("There is no room for more photos at the moment, so your photo was not kept.")
+NOT_KEPT = Sentence("Your photo could not be kept because of a problem on our side.")
 STRAY_AFTER = timedelta(hours=1)  # by then a photo has its correction, or the process that was to write it is gone
 SWEEP_EVERY = 3600  # seconds
 SWEPT_AT_ONCE = 100  # corrections, and as many photos
@@ -59,12 +60,12 @@ class Kept:
 
     :param token: the secret part of the address under which it can be deleted.
     :param has_photo: whether its photo was kept.
-    :param why_no_photo: why not, as a sentence, if the visitor had agreed to it; empty otherwise.
+    :param why_no_photo: why not, if the visitor had agreed to it.
     """
 
     token: str
     has_photo: bool
-    why_no_photo: str = ""
+    why_no_photo: Sentence | None = None
 
 
 class Corrections:
@@ -105,7 +106,7 @@ class Corrections:
         :raises FeedbackError: the database does not answer.
         """
         correction = self._correction(answer, claim, claimed, client)
-        why_no_photo = self._keep_photo(correction, photo) if photo else ""
+        why_no_photo = self._keep_photo(correction, photo) if photo else None
         token = secrets.token_urlsafe(24)
         with writing(self.engine) as session:
             self.limits.check_client(session, client)
@@ -207,11 +208,11 @@ class Corrections:
         """
         name = " ".join(claimed.split())
         if not name or not is_label(name):
-            raise ClaimError("Please give the name of the species, in at most 255 characters.")
+            raise ClaimError(Sentence("Please give the name of the species, in at most 255 characters."))
         return self.label_of(claimed) or name
 
-    def _keep_photo(self, correction: Correction, photo: bytes) -> str:
-        """Write a photo to the store and its key to the correction, or give a sentence that says why not.
+    def _keep_photo(self, correction: Correction, photo: bytes) -> Sentence | None:
+        """Write a photo to the store and its key to the correction, or say why not.
 
         :raises FeedbackError: as ``add``.
         """
@@ -226,7 +227,7 @@ class Corrections:
             return NOT_KEPT
         self._store_fails = False
         correction.photo, correction.photo_bytes, correction.photo_hash = key, len(photo), photo_hash
-        return ""
+        return None
 
     def _reserve(self, client: str, photo_bytes: int) -> str:
         """Note a photo that is about to be written, and give its key; an empty one if there is no room."""

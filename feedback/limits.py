@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from inference.sentences import Sentence
+
 from .errors import TooManyError
 from .schema import Correction, RepeatToken, Status, StrayPhoto
 
@@ -34,8 +36,11 @@ class Limits:
         again = again.where(Correction.client == client, RepeatToken.created > yesterday)
         if (session.scalar(sent) or 0) + (session.scalar(again) or 0) >= self.per_day:
             raise TooManyError(
-                f"We take {self.per_day} corrections a day from one network, and have got as many from yours. "
-                "Please come back tomorrow."
+                Sentence(
+                    "We take %(number)s corrections a day from one network, and have got as many from yours. "
+                    "Please come back tomorrow.",
+                    number=self.per_day,
+                )
             )
 
     def has_room(self, session: Session, photo_bytes: int) -> bool:

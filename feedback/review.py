@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, case, func, or_, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from inference.sentences import Sentence
+
 from .labels import claimed_label, is_folder_name
 from .limits import now
 from .schema import Claim, Correction, Status
@@ -91,11 +93,11 @@ class Decided:
     """What came of a decision.
 
     :param labels: under which corrections were accepted, by their ids; empty labels of those that were not accepted.
-    :param refused: why the decision was not possible, as a sentence, by the ids of those corrections.
+    :param refused: why the decision was not possible, by the ids of those corrections.
     """
 
     labels: dict[int, str]
-    refused: dict[int, str]
+    refused: dict[int, Sentence]
 
 
 @dataclass(frozen=True)
@@ -221,10 +223,12 @@ def decide(engine: Engine, decision: Status, labels: Mapping[int, str]) -> Decid
     return decided
 
 
-def _why_not(label: str) -> str:
+def _why_not(label: str) -> Sentence:
     if not label:
-        return "It needs a label: choose a species."
-    return "This cannot be a label, because photos are exported into folders of that name. Use letters and spaces."
+        return Sentence("It needs a label: choose a species.")
+    return Sentence(
+        "This cannot be a label, because photos are exported into folders of that name. Use letters and spaces."
+    )
 
 
 def agreement(engine: Engine, since: date) -> list[Week]:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.orm import Session
 
 from inference.errors import first_line
+from inference.sentences import Sentence
 
 from .errors import FeedbackError
 
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 WRITES = "writes"  # an execution option of connections that write
 LOCK = 0x62697264  # the number of the advisory lock in PostgreSQL: "bird"
 
-UNAVAILABLE = "Corrections cannot be kept or looked up at the moment. Please try again later."
+UNAVAILABLE = Sentence("Corrections cannot be kept or looked up at the moment. Please try again later.")
 
 
 @contextmanager

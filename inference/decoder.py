@@ -63,7 +63,7 @@ def main() -> None:
         content = requests.read(size)
         with _limited_processor_time():
             reply = _reply_to(content, is_path, max_pixels, Wanted(wanted), Region(*numbers))
-        if reply == _line(refused=str(TooCostlyError())) and not is_new:
+        if reply == _refusal(TooCostlyError()) and not is_new:
             break  # what earlier photos have left behind may be the reason, so a new process is asked again
         is_new = False
         replies.write(reply)
@@ -85,11 +85,11 @@ def _reply_to(content: bytes, is_path: bool, max_pixels: int, wanted: Wanted, re
         decoded = time.perf_counter()
         jpeg = _jpeg(photo, wanted, is_path)
     except MemoryError:
-        return _line(refused=str(TooCostlyError()))
+        return _refusal(TooCostlyError())
     except PhotoError as error:
-        return _line(refused=str(error))
+        return _refusal(error)
     except OSError as error:  # the file cannot be opened
-        return _line(refused=str(UnreadableError(error.strerror or "unknown error")))
+        return _refusal(UnreadableError(error.strerror or "unknown error"))
     except Exception:  # a bug; the app logs it, since this process could not write to a log file
         return _line(failed=traceback.format_exc())
     line = _line(
@@ -115,6 +115,11 @@ def _jpeg(photo: Photo, wanted: Wanted, is_path: bool) -> bytes:
     if wanted is Wanted.COPY:
         return photo.copy()
     return photo.thumbnail() if wanted is Wanted.PIXELS and not is_path else b""
+
+
+def _refusal(error: PhotoError) -> bytes:
+    [sentence] = error.args
+    return _line(refused=sentence.to_json())
 
 
 def _line(**members: object) -> bytes:

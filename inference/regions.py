@@ -3,6 +3,8 @@
 from dataclasses import astuple, dataclass
 from typing import Self
 
+from .sentences import Sentence
+
 SMALLEST = 0.02  # of a side of the photo; less shows no bird
 _CHARACTERS = frozenset("0123456789.+-eE, ")  # float() would also take digits of other scripts, and underscores
 
@@ -33,15 +35,19 @@ class Region:
         try:
             x, y, width, height = map(float, text.split(",") if _CHARACTERS.issuperset(text) else ())
         except ValueError as error:
-            raise RegionError("crop must be four numbers: x,y,width,height, as in crop=0.25,0.1,0.5,0.4.") from error
+            raise RegionError(
+                Sentence("crop must be four numbers: x,y,width,height, as in crop=0.25,0.1,0.5,0.4.")
+            ) from error
         # A client's sum may exceed 1 by what rounding adds.
         if not (x >= 0 and y >= 0 and x + width <= 1.001 and y + height <= 1.001):
             raise RegionError(
-                "crop must lie within the photo: its numbers are shares of the width and the height, from 0 to 1."
+                Sentence(
+                    "crop must lie within the photo: its numbers are shares of the width and the height, from 0 to 1."
+                )
             )
         width, height = min(width, 1 - x), min(height, 1 - y)
         if not (width >= SMALLEST and height >= SMALLEST):
-            raise RegionError(f"crop must be at least {SMALLEST} wide and {SMALLEST} high.")
+            raise RegionError(Sentence("crop must be at least %(side)s wide and %(side)s high.", side=SMALLEST))
         return cls(abs(x), abs(y), width, height)  # -0.0 would be written with its sign
 
     def __str__(self) -> str:

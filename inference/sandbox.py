@@ -29,6 +29,7 @@ from .confinement import minimal_environment
 from .decoder import Wanted
 from .errors import DamagedError, PhotoError, TooCostlyError
 from .regions import WHOLE, Region
+from .sentences import Sentence
 
 READ_TIMEOUT = 20  # seconds on the clock for one photo, on a machine that is busy with other things
 WATCH_INTERVAL = 1  # seconds between two checks of that time
@@ -258,7 +259,7 @@ def _ask(
         return None
     reply = json.loads(line)
     if "refused" in reply:
-        raise PhotoError(reply["refused"])
+        raise PhotoError(Sentence.from_json(reply["refused"]))
     if "failed" in reply:
         raise RuntimeError(f"the decoder process failed: {reply['failed']}")
     pixels = np.frombuffer(replies.read(math.prod(reply["shape"])), "uint8").reshape(reply["shape"])

@@ -1,5 +1,7 @@
 """Why a photo gets no answer from the classifier, local or remote. Each message is a sentence for its sender."""
 
+from inference.sentences import Sentence, counted
+
 from . import retry_after
 
 
@@ -13,10 +15,8 @@ class BusyError(Exception):
 
     def __init__(self, waiting: int, mean_service_time: float) -> None:
         self.retry_after = retry_after.when_queue_is_empty(waiting, mean_service_time)
-        photos = "1 photo is" if waiting == 1 else f"{waiting} photos are"
-        super().__init__(
-            f"The app is busy: {photos} in line. Please try again in {retry_after.in_words(self.retry_after)}."
-        )
+        busy = counted("The app is busy: 1 photo is in line.", "The app is busy: %(num)s photos are in line.", waiting)
+        super().__init__(retry_after.then_try_again(busy, self.retry_after))
 
 
 class UnavailableError(Exception):
@@ -26,7 +26,7 @@ class UnavailableError(Exception):
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__("No photo can be identified at the moment. Please try again in a few seconds.")
+        super().__init__(Sentence("No photo can be identified at the moment. Please try again in a few seconds."))
         self.reason = reason
 
 
@@ -34,7 +34,9 @@ class JobFailedError(Exception):
     """The workers failed on a photo ``MAX_TRIES`` times. Sending it again will not help."""
 
     def __init__(self) -> None:
-        super().__init__("The photo could not be identified: the network failed on it twice. Please try another photo.")
+        super().__init__(
+            Sentence("The photo could not be identified: the network failed on it twice. Please try another photo.")
+        )
 
 
 class JobLostError(Exception):
@@ -44,7 +46,7 @@ class JobLostError(Exception):
     """
 
     def __init__(self) -> None:
-        super().__init__("The answer to this photo did not come in time. Please send it again.")
+        super().__init__(Sentence("The answer to this photo did not come in time. Please send it again."))
 
 
 class UnknownJobError(LookupError):

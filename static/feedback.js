@@ -1,5 +1,7 @@
 // Sends what a person says about an answer, with the photo if it may be kept, and shows what was kept in place of the form.
 
+import { text } from "./texts.js";
+
 document.addEventListener("submit", (event) => {
   const place = event.target.closest(".feedback");
   if (!place) return;
@@ -19,12 +21,12 @@ async function send(place, form, button) {
   try {
     const answer = await fetch(form.action, { method: "POST", body: contentOf(form, button) });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (!answer.ok) throw new Error(page.querySelector(".message")?.textContent ?? "It could not be kept. Please try again later.");
+    if (!answer.ok) throw new Error(page.querySelector(".message")?.textContent ?? text("correction_not_kept"));
     outcome.replaceChildren(...page.querySelector(".outcome").childNodes);
     outcome.focus(); // the button goes
     form.remove();
   } catch (error) {
-    const sentence = error instanceof TypeError ? "It could not be sent. Is there a connection?" : error.message;
+    const sentence = error instanceof TypeError ? text("correction_not_sent") : error.message;
     outcome.append(message(sentence));
   }
   place.ariaBusy = null;

@@ -2,6 +2,7 @@
 
 import { offerCrop } from "./crop.js";
 import { shrunk } from "./shrink.js";
+import { text } from "./texts.js";
 import { follow, replaced } from "./waiting.js";
 
 const AT_ONCE = 2; // photos: the server identifies one while the next one is on its way
@@ -59,9 +60,9 @@ function take(files) {
   const photos = [...files];
   if (!photos.length) return;
   problem.hidden = photos.length <= Number(form.dataset.most);
-  problem.textContent = problem.hidden ? "" : `Please send ${form.dataset.most} photos at most at once.`;
+  problem.textContent = problem.hidden ? "" : text("most_photos", { most: form.dataset.most });
   if (!problem.hidden) return;
-  announce(photos.length === 1 ? "Sending the photo." : `Sending ${photos.length} photos.`);
+  announce(photos.length === 1 ? text("sending_photo") : text("sending_photos", { number: photos.length }));
   form.classList.add("more-photos");
   document.querySelector("h1").classList.add("visually-hidden");
   const sendings = photos.map((photo) => ({ photo, card: newCard(photo) }));
@@ -81,7 +82,7 @@ function newCard(photo) {
   const image = card.querySelector("img");
   image.addEventListener("error", () => image.parentElement.remove()); // a format that this browser does not show
   image.src = URL.createObjectURL(photo);
-  image.alt += `: ${photo.name}`;
+  image.alt = text("photo_of", { name: photo.name });
   card.setAttribute("aria-label", photo.name);
   card.querySelector(".name").textContent = photo.name;
   cards.append(card);
@@ -105,7 +106,7 @@ async function isTooLarge(photo, card) {
 }
 
 async function reduced(photo, card) {
-  state(card, "Making it smaller.");
+  state(card, text("making_smaller"));
   try {
     const small = await shrunk(photo);
     return small.size > limit ? null : small;
@@ -122,11 +123,11 @@ async function resultCard(body, name, card, headers = {}) {
     const next = cardIn(answer);
     if (!next && answer.status === 413 && body) return refusal(name, card); // from a proxy
     if (next && !pause) return next;
-    const sentence = next ? sentenceOn(next) : "The server could not answer. Please try again later.";
+    const sentence = next ? sentenceOn(next) : text("no_answer");
     if (!pause || tries === TRIES) throw new Error(sentence);
-    const said = `${sentence} The page will do so by itself.`;
+    const said = text("will_try_again", { sentence });
     state(card, said);
-    if (tries === 1) announce(`${name}: ${said}`);
+    if (tries === 1) announce(text("about_photo", { name, sentence: said }));
     await new Promise((resolve) => setTimeout(resolve, 1000 * pause));
   }
 }
@@ -150,10 +151,10 @@ function post(body, card, headers) {
     request.upload.addEventListener("progress", ({ loaded, total }) => {
       if (loaded < total) bar.value = loaded / total;
       else bar.removeAttribute("value"); // nobody knows how long that takes
-      state(card, loaded < total ? "On its way." : "Being looked at.");
+      state(card, text(loaded < total ? "on_its_way" : "being_looked_at"));
     });
     request.addEventListener("load", () => resolve(request));
-    request.addEventListener("error", () => reject(new Error("The photo could not be sent. Is there a connection?")));
+    request.addEventListener("error", () => reject(new Error(text("photo_not_sent"))));
     request.open("POST", form.dataset.cards);
     for (const [header, value] of Object.entries(headers)) request.setRequestHeader(header, value);
     request.send(body);
@@ -163,7 +164,7 @@ function post(body, card, headers) {
 function offerToSendAgain(photo, card, sentence) {
   state(card, sentence);
   card.classList.add("unsent");
-  announce(`${photo.name}: ${sentence}`);
+  announce(text("about_photo", { name: photo.name, sentence }));
   const again = card.querySelector(".again");
   again.hidden = false;
   again.onclick = () => {
@@ -189,7 +190,7 @@ async function show(card, next, photo) {
   if (image) URL.revokeObjectURL(picture?.firstElementChild.src);
   replaced(card, next);
   if (next.matches("[data-pending]")) {
-    announce(`${nameOf(card)}: ${sentenceOn(next)}`);
+    announce(text("about_photo", { name: nameOf(card), sentence: sentenceOn(next) }));
     next = await follow(next);
   }
   shown(next, photo);
@@ -222,7 +223,7 @@ async function lookAgain(card, photo, part) {
     replaced(card, next);
     shown(next, photo, part);
   } catch (error) {
-    announce(`${photo.name}: ${error.message}`);
+    announce(text("about_photo", { name: photo.name, sentence: error.message }));
     throw error;
   }
 }
@@ -235,7 +236,7 @@ function shown(card, photo, part) {
   if (answers.length) announce(`${nameOf(card)} ${answers.map((answer) => answer.dataset.said).join("; ")}`);
   if (answers.length && photo) offerCrop(card, photo, Boolean(part), (region) => lookAgain(card, photo, region));
   const species = cards.children.length === 1 && answers[0]?.dataset.species;
-  document.title = `${species ? `${species} – ` : ""}Which bird is it?`;
+  document.title = species ? text("title_of", { species }) : text("title");
   renewList();
 }
 

@@ -1,6 +1,8 @@
 // Parts of a photo: { x, y, width, height }, in shares of its width and height, as inference/regions.py has them. A point is
 // [x, y], in the same shares.
 
+import { text } from "./texts.js";
+
 const REACH = 22; // CSS pixels from a corner within which a pointer takes hold of it; a finger is no more precise
 
 export const MIDDLE = { x: 0.25, y: 0.25, width: 0.5, height: 0.5 };
@@ -16,7 +18,7 @@ export const asText = ({ x, y, width, height }) => [x, y, width, height].map((sh
 
 export function inWords({ x, y, width, height }) {
   const [left, right, top, bottom] = [x, x + width, y, y + height].map((share) => Math.round(100 * share));
-  return `From ${left} to ${right} % of the width and ${top} to ${bottom} % of the height.`;
+  return text("region", { left, right, top, bottom });
 }
 
 export const moved = (region, byX, byY) => ({

@@ -1,6 +1,7 @@
 // Decisions on the review page: by keyboard or mouse, sent without leaving the page. Without this script, its form does the same.
 
-const DONE = { accepted: "Accepted", rejected: "Rejected", new: "Back to new" };
+import { text } from "./texts.js";
+
 const TIMEOUT = 20; // seconds for the answer to a decision
 
 const form = document.getElementById("corrections");
@@ -39,7 +40,7 @@ function countSelected() {
 
 // Sends a decision about some corrections; forAll is a label for all of them, or "" for each its own.
 async function decide(decision, chosen, forAll = "") {
-  if (!chosen.length) return say("Nothing is selected. Select corrections first.");
+  if (!chosen.length) return say(text("nothing_selected"));
   const body = new URLSearchParams({ token: form.elements.token.value, [decision]: "selected", label: forAll });
   for (const item of chosen) {
     body.append("id", item.dataset.id);
@@ -53,7 +54,7 @@ async function decide(decision, chosen, forAll = "") {
     show(result);
     if (decision !== "reset" && result.decided.length) undoable.push(result.decided.map(({ id }) => id));
   } catch {
-    say("The site does not answer. Nothing was changed, as far as this page knows. Please try again.");
+    say(text("no_answer"));
   }
 }
 
@@ -64,8 +65,7 @@ function show({ status, decided, refused }) {
     item.className = `item ${status}`;
     boxOf(item).checked = false;
     if (label) labelOf(item).value = label;
-    const addition = is_new ? " (a species that the model does not know)" : "";
-    item.querySelector(".decision").textContent = status === "new" ? "" : DONE[status] + (label && ` as ${label}${addition}`);
+    item.querySelector(".decision").textContent = status === "new" ? "" : decisionInWords(status, label, is_new);
   }
   for (const { id, sentence } of refused) {
     const item = itemOf(id);
@@ -73,9 +73,18 @@ function show({ status, decided, refused }) {
     item.querySelector(".decision").textContent = sentence;
   }
   countSelected();
-  const what = decided.length === 1 ? `correction ${decided[0].id}` : `${decided.length} corrections`;
-  const why = refused.map(({ id, sentence }) => `Correction ${id}: ${sentence}`);
-  say([...(decided.length ? [`${DONE[status]}: ${what}.`] : []), ...why].join(" "));
+  const why = refused.map(({ id, sentence }) => text("refused", { number: id, sentence }));
+  say([...(decided.length ? [doneInWords(status, decided)] : []), ...why].join(" "));
+}
+
+function decisionInWords(status, label, isNew) {
+  if (!label) return text(status);
+  return text("accepted_as", { label }) + (isNew ? ` ${text("unknown_species")}` : "");
+}
+
+function doneInWords(status, decided) {
+  const isOne = decided.length === 1;
+  return text(isOne ? "done_one" : "done_many", { done: text(status), number: isOne ? decided[0].id : decided.length });
 }
 
 const itemOf = (id) => document.getElementById(`correction-${id}`);
@@ -92,7 +101,7 @@ async function decideByKey(decision, chosen, forAll) {
 
 function undo() {
   const ids = undoable.pop() ?? (current().dataset.status === "new" ? [] : [current().dataset.id]);
-  if (!ids.length) return say("There is nothing to undo.");
+  if (!ids.length) return say(text("nothing_to_undo"));
   decide("reset", ids.map(itemOf));
   goTo(itemOf(ids[0]));
 }

@@ -4,7 +4,21 @@ from flask import Flask
 
 from inference.packages import FOR_FEEDBACK, is_installed
 
-from . import api, cards, draining, errors, health, naming, pages, security, startup, telemetry, uploads
+from . import (
+    api,
+    cards,
+    draining,
+    errors,
+    health,
+    languages,
+    naming,
+    pages,
+    security,
+    startup,
+    telemetry,
+    uploads,
+    wording,
+)
 
 
 def init_app(app: Flask) -> None:
@@ -15,12 +29,10 @@ def init_app(app: Flask) -> None:
     draining.init_app(app)
     security.init_app(app)
     errors.init_app(app)
+    languages.init_app(app)
+    wording.init_app(app)
     cards.init_app(app)
     naming.init_app(app)
-    app.jinja_env.add_extension("jinja2.ext.i18n")  # INTERIM
-    app.jinja_env.install_null_translations(newstyle=True)  # INTERIM
-    app.add_template_filter(lambda share, digits=1: f"{100 * share:.{digits}f} %", "percent")  # INTERIM
-    app.add_template_filter(lambda number, digits=1: f"{number:.{digits}f}", "decimal")  # INTERIM
     pages.init_app(app)
     app.register_blueprint(api.api)
     app.register_blueprint(health.blueprint)

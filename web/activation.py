@@ -2,20 +2,37 @@
 
 import io
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from inference.regions import Region
+from inference.sentences import Sentence
 
 Activation = Sequence[Sequence[float]]  # as in Identification
 
 AREAS = (
-    ("upper left", "top", "upper right"),
-    ("left", "middle", "right"),
-    ("lower left", "bottom", "lower right"),
+    (Sentence("upper left"), Sentence("top"), Sentence("upper right")),
+    (Sentence("left"), Sentence("middle"), Sentence("right")),
+    (Sentence("lower left"), Sentence("bottom"), Sentence("lower right")),
 )
+#: What is said of maps over a photo and over a part of it: nothing, everything, most, or some areas stand out.
+_SENTENCES = {
+    "photo": (
+        Sentence("No part of the photo stood out."),
+        Sentence("It looked at all of the photo alike."),
+        Sentence("It looked at most of the photo."),
+        Sentence("It looked mostly at %(areas)s of the photo."),
+    ),
+    "marked part": (
+        Sentence("No part of the marked part stood out."),
+        Sentence("It looked at all of the marked part alike."),
+        Sentence("It looked at most of the marked part."),
+        Sentence("It looked mostly at %(areas)s of the marked part."),
+    ),
+}
 THIRDS = 3  # an image has so many rows of areas, and so many areas in a row
 
 #: An area is named if it has at least this share of what the strongest area has.
@@ -37,26 +54,27 @@ def overlay_png(activation: Activation) -> bytes:
     return file.getvalue()
 
 
-def in_words(activation: Activation, image: str = "photo") -> str:
+def in_words(activation: Activation, image: str = "photo") -> Sentence:
     """A sentence that says which areas of the image added the most to the answer, the strongest first.
 
-    :param image: what the map lies over.
+    :param image: what the map lies over, ``photo`` or ``marked part``.
     """
+    nothing, everything, most, some = _SENTENCES[image]
     strengths = _thirds(np.asarray(activation, dtype=float)).ravel()
     strongest = strengths.max()
     if strongest <= 0:
-        return f"No part of the {image} stood out."
-    names = np.ravel(AREAS)
+        return nothing
+    names = [name for row in AREAS for name in row]
     order = np.argsort(-strengths, kind="stable")
-    named = [f"the {names[index]}" for index in order if strengths[index] >= NAMED_FROM * strongest]
+    named = [Sentence("the %(area)s", area=names[i]) for i in order if strengths[i] >= NAMED_FROM * strongest]
     if len(named) == len(names):
-        return f"It looked at all of the {image} alike."
+        return everything
     if len(named) >= MOST:
-        return f"It looked at most of the {image}."
-    return f"It looked mostly at {_listed(named)} of the {image}."
+        return most
+    return some.given(areas=_listed(named))
 
 
-def area_of(region: Region) -> str:
+def area_of(region: Region) -> Sentence:
     """The area of the photo in which the middle of a region lies, such as ``upper left``."""
     column, row = region.x + region.width / 2, region.y + region.height / 2
     return AREAS[_third(row)][_third(column)]
@@ -80,7 +98,13 @@ def _weights(count: int) -> NDArray[np.float64]:
     return weights
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: list[Sentence]) -> Sentence:
     """``a``, ``a and b``, or ``a, b and c``."""
     *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+    if not first:
+        return last
+    return Sentence("%(areas)s and %(last)s", areas=reduce(_with_comma, first), last=last)
+
+
+def _with_comma(areas: Sentence, further: Sentence) -> Sentence:
+    return Sentence("%(areas)s, %(next_area)s", areas=areas, next_area=further)

@@ -64,9 +64,7 @@ def identification(job: str) -> Response:
 def species() -> Response:
     """The species that the model knows, and how well."""
     model_info, naming = current_services().model_info, requested_naming()
-    response = jsonify(species=[_species_json(each, model_info.confusion, naming) for each in model_info.species()])
-    response.vary.add("Accept-Language")
-    return response
+    return jsonify(species=[_species_json(each, model_info.confusion, naming) for each in model_info.species()])
 
 
 @api.get("/v1/model")

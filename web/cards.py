@@ -12,6 +12,7 @@ from lists import csv_export
 
 from . import activation
 from .admission import Prediction
+from .wording import translated
 
 NOT_YET = "Not answered yet."
 
@@ -98,5 +99,5 @@ def init_app(app: Flask) -> None:
     """Make the filters of this module available in templates."""
     app.add_template_filter(csv_list)
     app.add_template_filter(lambda shares: as_base64(activation.overlay_png(shares)), "overlay")
-    app.add_template_filter(activation.in_words)
-    app.add_template_filter(activation.area_of)
+    app.add_template_filter(lambda shares, image: translated(activation.in_words(shares, image)), "in_words")
+    app.add_template_filter(lambda region: translated(activation.area_of(region)), "area_of")

@@ -4,16 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inference.sentences import Sentence
 from inference.verdicts_file import VerdictCurve
 
 MAX_ROWS = 8  # besides the site's own
 
 #: What the groups of pictures are called on the page.
 GROUPS = {
-    "validation": "Known birds, which set the thresholds",
-    "test": "Known birds, which did not",
-    "other birds": "Other birds",
-    "others": "Other things",
+    "validation": Sentence("Known birds, which set the thresholds"),
+    "test": Sentence("Known birds, which did not"),
+    "other birds": Sentence("Other birds"),
+    "others": Sentence("Other things"),
 }
 
 

@@ -17,6 +17,7 @@ from werkzeug.exceptions import (
 from werkzeug.wrappers import Response
 
 from inference.errors import PhotoError
+from inference.sentences import Sentence, sentence_of
 from jobs import retry_after
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError
 
@@ -24,9 +25,11 @@ from . import rate_limit
 from .admission import DisconnectedError
 from .cards import ResultCard
 from .draining import drain_request
+from .http_errors import name_of, sentence_on
 from .services import current_services, has_services
 from .telemetry import record_outcome
 from .uploads import SENDER_ERRORS, BrokenUploadError
+from .wording import translated
 
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for an answer that nobody waited for; it appears only in logs
 #: Why a photo gets no answer.
@@ -47,7 +50,7 @@ def as_http(error: Exception) -> HTTPException:
 
     :param error: an HTTPException, or one of ``EXPECTED``.
     """
-    sentence = str(error)
+    sentence = sentence_of(error)
     match error:
         case HTTPException():
             return error
@@ -111,18 +114,19 @@ def _disconnected(_error: DisconnectedError) -> Response:
 def _rate_limit_exceeded(error: TooManyRequests) -> Response:
     seconds = error.retry_after if isinstance(error.retry_after, int) else rate_limit.seconds_until_reset()
     error.retry_after = seconds
-    error.description = (
-        f"Too many uploads came from your address in a short time. Please try again in {retry_after.in_words(seconds)}."
-    )
+    too_many = Sentence("Too many uploads came from your address in a short time.")
+    error.description = retry_after.then_try_again(too_many, seconds)
     return render_error(error)
 
 
 def too_large(error: RequestEntityTooLarge) -> Response:
     """Say that the request is larger than ``MAX_CONTENT_LENGTH``, or that its form holds more than photos."""
     if (request.content_length or sys.maxsize) <= current_services().settings.max_content_length:
-        error.description = "The upload holds too many or too long fields. Please send photos and nothing else."
+        error.description = Sentence(
+            "The upload holds too many or too long fields. Please send photos and nothing else."
+        )
     else:
-        error.description = "Uploaded file too large."
+        error.description = Sentence("Uploaded file too large.")
     return render_error(error)
 
 
@@ -136,20 +140,26 @@ def _render(error: HTTPException) -> Response:
     """A problem (RFC 9457) from the API, a result card for the page's script, a flashed message, or a page."""
     if not isinstance(error, BrokenUploadError):
         drain_request()
-    response = Response.force_type(error.get_response())
+    response, sentence = Response.force_type(error.get_response()), sentence_on(error)
     if request.path.startswith("/api/"):
-        problem = {"type": "about:blank", "title": error.name, "status": error.code, "detail": error.description}
+        problem = {"type": "about:blank", "title": error.name, "status": error.code, "detail": sentence}
         response.set_data(json.dumps(problem))
         response.content_type = "application/problem+json"
     elif request.blueprint == "cards":
-        response.set_data(render_template("card.html", card=ResultCard(sentence=error.description or "")))
+        response.set_data(render_template("card.html", card=ResultCard(sentence=sentence)))
     elif request.endpoint == "index" and isinstance(error, SENDER_ERRORS):
-        flash(error.description or "")
+        flash(translated(sentence))
         return redirect(url_for("index"))
     elif request.endpoint == "index" and request.method == "POST" and has_services():
-        response.set_data(render_template("index.html", sentence=error.description))
+        response.set_data(render_template("index.html", sentence=translated(sentence)))
     else:
-        response.set_data(render_template("error.html", error=error))
+        response.set_data(error_page(error))
         if request.endpoint == "pages.identification" and error.code == ServiceUnavailable.code:
             response.headers["Refresh"] = str(retry_after.UNAVAILABLE)  # the answer may come yet
     return response
+
+
+def error_page(error: HTTPException) -> str:
+    """The page of an error."""
+    name, sentence = name_of(error), sentence_on(error)
+    return render_template("error.html", name=translated(name), explanation=translated(sentence), code=error.code)

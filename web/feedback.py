@@ -4,7 +4,7 @@ import base64
 import binascii
 import io
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, BinaryIO, cast
 
 from flask import Blueprint, Flask, current_app, g, redirect, request, url_for
@@ -16,11 +16,12 @@ from feedback.corrections import Answer, Corrections, client_hash
 from feedback.errors import ClaimError, FeedbackError, TooManyError
 from feedback.schema import Claim, Correction
 from inference import PICTURE_SIDE, Identification
+from inference.sentences import Sentence, sentence_of
 from jobs import retry_after
 
 from .draining import drain_request
 from .errors import render_error
-from .naming import page_naming
+from .naming import requested_naming
 from .pages import private_page
 from .rate_limit import count_photo, rate_limit_key
 from .security import PAGE_HEADERS, check_own_page
@@ -31,16 +32,18 @@ ANSWER_MAX_AGE = 24 * 60 * 60  # seconds in which an answer can be corrected
 LONGEST_NAME = 100  # characters of a species
 MOST_COPIES = 8  # photos that are being copied or wait for that; each keeps a thread, which answers need, too
 
-TOO_OLD = (
+TOO_OLD = Sentence(
     "This answer is more than a day old, or the site has been restarted since. Please send the photo again, and "
     "correct the new answer."
 )
-NO_CLAIM = "Please say whether the answer is right, or which bird it is."
-NO_NAME = "Please write which bird it is."
-LONG_NAME = f"Please write a name of {LONGEST_NAME} characters at most."
-NO_PHOTO = "The photo that we may keep has not arrived. Please send it again, or do not tick that we may keep it."
-BUSY = "Many people are sending photos to be kept at the moment. Please try again in a few seconds."
-GONE = "There is nothing at this address, or it has been deleted."
+NO_CLAIM = Sentence("Please say whether the answer is right, or which bird it is.")
+NO_NAME = Sentence("Please write which bird it is.")
+LONG_NAME = Sentence("Please write a name of %(number)s characters at most.", number=LONGEST_NAME)
+NO_PHOTO = Sentence(
+    "The photo that we may keep has not arrived. Please send it again, or do not tick that we may keep it."
+)
+BUSY = Sentence("Many people are sending photos to be kept at the moment. Please try again in a few seconds.")
+GONE = Sentence("There is nothing at this address, or it has been deleted.")
 
 blueprint = Blueprint("feedback", __name__, url_prefix="/feedback")
 _to_be_copied = threading.BoundedSemaphore(MOST_COPIES)
@@ -59,7 +62,7 @@ def send() -> Response:
     claim, claimed = _claim(form.get("claim", ""), form.get("species", ""))
     photo = _copy(_photo()) if form.get("keep") else None
     kept = _corrections().add(answer, claim, claimed, _client(), photo)
-    note = _serializer("note").dumps(kept.why_no_photo) if kept.why_no_photo else None
+    note = _serializer("note").dumps(kept.why_no_photo.to_json()) if kept.why_no_photo else None
     return redirect(url_for(".correction", token=kept.token, note=note), 303)
 
 
@@ -102,10 +105,10 @@ def not_kept(error: FeedbackError) -> Response:
     """Say why a correction was not kept, or cannot be looked up."""
     match error:
         case TooManyError():
-            return render_error(TooManyRequests(str(error)))
+            return render_error(TooManyRequests(sentence_of(error)))
         case ClaimError():
-            return render_error(BadRequest(str(error)))
-    return render_error(ServiceUnavailable(str(error), retry_after=retry_after.UNAVAILABLE))
+            return render_error(BadRequest(sentence_of(error)))
+    return render_error(ServiceUnavailable(sentence_of(error), retry_after=retry_after.UNAVAILABLE))
 
 
 def answer_token(answer: Identification) -> str:
@@ -137,7 +140,7 @@ def _claim(claim: str, species: str) -> tuple[Claim, str]:
     if claim == Claim.SPECIES or (claim == Claim.RIGHT and name):
         if not 0 < len(name) <= LONGEST_NAME:
             raise BadRequest(LONG_NAME if name else NO_NAME)
-        return Claim.SPECIES, page_naming().label_of(name) or name
+        return Claim.SPECIES, requested_naming().label_of(name) or name
     return Claim(claim), ""
 
 
@@ -183,18 +186,18 @@ def _client() -> str:
     return client_hash(current_services().settings.secret_key, rate_limit_key(request.remote_addr or ""))
 
 
-def _note() -> str:
+def _note() -> Sentence | None:
     """Why the photo was not kept, if the page is shown after the correction came in."""
     try:
-        return str(_serializer("note").loads(request.args.get("note", "")))
+        return Sentence.from_json(_serializer("note").loads(request.args.get("note", "")))
     except BadSignature:
-        return ""
+        return None
 
 
-def _unreviewed_until(found: Correction) -> str:
+def _unreviewed_until(found: Correction) -> datetime:
     settings = current_services().settings.feedback
     assert settings is not None  # or there were no such page
-    return f"{found.created + timedelta(days=settings.days):%d %B %Y}".lstrip("0")
+    return found.created + timedelta(days=settings.days)
 
 
 def _corrections() -> Corrections:
@@ -229,6 +232,6 @@ def _context() -> dict[str, Any]:
     assert services.settings.feedback is not None
     return {
         "feedback_days": services.settings.feedback.days,
-        "species_names": page_naming().all_names(),
+        "species_names": requested_naming().all_names(),
         "picture_side": PICTURE_SIDE,
     }

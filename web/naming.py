@@ -4,12 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from flask import Flask, g, request
+from flask import Flask, g
 
 from names.labels import LabelName, Names
-from names.languages import languages_for
 from names.search import folded
 
+from .languages import reader_languages
 from .services import current_services
 
 WIKIPEDIA = "https://{language}.wikipedia.org/wiki/Special:Search?search={name}"
@@ -59,15 +59,9 @@ class Naming:
 
 
 def requested_naming() -> Naming:
-    """Names in the languages of the request, or in English if there is none of them."""
-    tags = [tag for tag, quality in request.accept_languages if quality > 0]
-    return Naming(current_services().model_info.names, languages_for(tags))
-
-
-def page_naming() -> Naming:
-    """Names in the language of the page's reader."""
+    """Names in the languages that the reader wants, or in English if there is none of them."""
     if "naming" not in g:
-        g.naming = requested_naming()
+        g.naming = Naming(current_services().model_info.names, reader_languages())
     naming: Naming = g.naming
     return naming
 
@@ -76,9 +70,9 @@ def init_app(app: Flask) -> None:
     """Make the names available in templates."""
 
     def named(label: str) -> LabelName:
-        return page_naming().names[label]
+        return requested_naming().names[label]
 
-    app.add_template_filter(lambda label: page_naming().name(label), "species_name")
+    app.add_template_filter(lambda label: requested_naming().name(label), "species_name")
     app.add_template_filter(lambda label: named(label).scientific, "scientific_name")
     app.add_template_filter(lambda label: named(label).is_of_one_genus, "is_of_one_genus")
-    app.add_template_filter(lambda label: page_naming().look_up_url(label), "look_up_url")
+    app.add_template_filter(lambda label: requested_naming().look_up_url(label), "look_up_url")

@@ -14,7 +14,7 @@ from names.search import folded
 
 from .cards import ResultCard
 from .identify import card_of_job, identify_photo
-from .naming import page_naming
+from .naming import requested_naming
 from .rate_limit import count_photo
 from .security import REPORT_HEADERS
 from .services import current_services, has_services
@@ -52,7 +52,7 @@ def pending(job: str) -> Response:
 @pages.get("/species")
 def species() -> str:
     """The species that the model knows; with ``?q=`` those that have a name with these words in any language."""
-    model_info, naming = current_services().model_info, page_naming()
+    model_info, naming = current_services().model_info, requested_naming()
     labels = model_info.search.find(request.args.get("q", ""))
 
     def sort_key(species: SpeciesMetrics) -> tuple[str, str]:
@@ -150,7 +150,6 @@ def _context() -> dict[str, Any]:
     }
     return {
         "formats": list(FORMATS),
-        "names_language": page_naming().language,
         "extensions": list(EXTENSIONS),
         "limits": limits,
         "species_known": len(services.classifier.labels),

@@ -11,6 +11,7 @@ from werkzeug.exceptions import NotFound
 
 from inference import Identification
 from inference.regions import Region
+from inference.sentences import Sentence
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError, UnknownJobError
 from jobs.pending import PendingJob, Position
 
@@ -57,7 +58,7 @@ def look_up(job_id: str) -> tuple[bytes, Identification | Position]:
         return current_services().classifier.look_up(job_id)
     except UnknownJobError as error:
         raise NotFound(
-            "There is no such answer here, or it is more than an hour old. Please send the photo again."
+            Sentence("There is no such answer here, or it is more than an hour old. Please send the photo again.")
         ) from error
 
 

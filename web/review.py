@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from flask import Blueprint, abort, jsonify, make_response, redirect, render_template, request, url_for
+from flask_babel import gettext, ngettext
 from werkzeug.exceptions import BadRequest, Forbidden, HTTPException, ServiceUnavailable, TooManyRequests
 from werkzeug.wrappers import Response
 
@@ -17,21 +18,25 @@ from feedback.review import Decided, Filter
 from feedback.schema import Claim, Correction, Status
 from inference import OTHER_FOLDER
 from inference.regions import Region, RegionError
+from inference.sentences import Sentence, sentence_of
 from jobs import retry_after
 
 from . import agreement_chart, reviewer
 from .draining import drain_request
+from .errors import error_page
+from .http_errors import sentence_on
 from .rate_limit import count_key_try, seconds_until_reset
 from .services import current_services
+from .wording import translated
 
 LARGEST_ID = 2**31 - 1  # in PostgreSQL
 MOST_AT_ONCE = 200  # corrections in one form; four times as many as a page shows
 SELECTED = "selected"  # the value of a button that is about the corrections that are selected
 #: The buttons, by their names.
 DECISIONS = {"accept": Status.ACCEPTED, "reject": Status.REJECTED, "reset": Status.NEW}
-OTHER_NAME = "Not a bird"
-NOTHING_SELECTED = "Nothing is selected. Select corrections first."
-NO_PHOTO = "The photos cannot be reached at the moment. Please try again in a minute."
+OTHER_NAME = Sentence("Not a bird")
+NOTHING_SELECTED = Sentence("Nothing is selected. Select corrections first.")
+NO_PHOTO = Sentence("The photos cannot be reached at the moment. Please try again in a minute.")
 
 blueprint = Blueprint("review", __name__, url_prefix="/review")
 log = logging.getLogger(__name__)
@@ -45,9 +50,11 @@ def check_session() -> Response | None:
     if not reviewer.is_signed_in():
         if request.method != "POST" and request.endpoint != "review.photo":
             return make_response(render_template("review_key.html"), 200 if request.endpoint == "review.page" else 403)
-        raise Forbidden("You are not signed in, or your session has ended. Open the review page, and give the key.")
+        raise Forbidden(
+            Sentence("You are not signed in, or your session has ended. Open the review page, and give the key.")
+        )
     if request.method == "POST" and not reviewer.has_form_token():
-        raise Forbidden("This form is out of date. Load the review page again.")
+        raise Forbidden(Sentence("This form is out of date. Load the review page again."))
     return None
 
 
@@ -66,9 +73,9 @@ def refuse(error: HTTPException) -> Response:
     drain_request()
     answer = error.get_response()
     if _is_from_script():
-        refusal = jsonify(sentence=error.description)
+        refusal = jsonify(sentence=translated(sentence_on(error)))
     else:
-        refusal = make_response(render_template("error.html", error=error))
+        refusal = make_response(error_page(error))
     refusal.status = answer.status
     if "Retry-After" in answer.headers:
         refusal.headers["Retry-After"] = answer.headers["Retry-After"]
@@ -78,7 +85,7 @@ def refuse(error: HTTPException) -> Response:
 @blueprint.errorhandler(FeedbackError)
 def database_failed(error: FeedbackError) -> Response:
     """Say that the database does not answer."""
-    return refuse(ServiceUnavailable(str(error), retry_after=retry_after.UNAVAILABLE))
+    return refuse(ServiceUnavailable(sentence_of(error), retry_after=retry_after.UNAVAILABLE))
 
 
 @blueprint.post("/key")
@@ -88,10 +95,10 @@ def sign_in() -> Response:
         count_key_try()
     except TooManyRequests:
         seconds = seconds_until_reset()
-        sentence = f"Too many keys came from your address. Please try again in {retry_after.in_words(seconds)}."
+        sentence = retry_after.then_try_again(Sentence("Too many keys came from your address."), seconds)
         return refuse(TooManyRequests(sentence, retry_after=seconds))
     if not reviewer.is_right(reviewer.received_form().get("key", "")):
-        return make_response(render_template("review_key.html", sentence="This is not the key."), 403)
+        return make_response(render_template("review_key.html", sentence=gettext("This is not the key.")), 403)
     response = redirect(url_for("review.page"), 303)
     reviewer.sign_in(response)
     return response
@@ -109,7 +116,8 @@ def leave() -> Response:
 def page() -> str:
     """The corrections that match the filter."""
     number = request.args.get("decided", type=int)
-    return _page(f"Done: {number} correction{'s' if number != 1 else ''}." if number is not None else "")
+    done = ngettext("Done: %(num)s correction.", "Done: %(num)s corrections.", number) if number is not None else ""
+    return _page(done)
 
 
 @blueprint.post("")
@@ -119,7 +127,7 @@ def decide() -> Response:
         return redirect(url_for("review.delete", id=_chosen(request.form["delete"])), 303)
     name = next((name for name in DECISIONS if name in request.form), None)
     if name is None:
-        raise BadRequest("Choose what to do: accept, reject, or put back.")
+        raise BadRequest(Sentence("Choose what to do: accept, reject, or put back."))
     for_all = request.form.get("label", "") if request.form[name] == SELECTED else ""
     chosen = _chosen(request.form[name])
     labels = {number: _label_of(for_all or request.form.get(f"label-{number}", "")) for number in chosen}
@@ -127,8 +135,8 @@ def decide() -> Response:
     if _is_from_script():
         return _as_json(DECISIONS[name], decided)
     if decided.refused:
-        sentences = [f"Correction {number}: {sentence}" for number, sentence in decided.refused.items()]
-        return make_response(_page("", " ".join(sentences)), 422)
+        refused = [_refused(number, sentence) for number, sentence in decided.refused.items()]
+        return make_response(_page("", " ".join(refused)), 422)
     return redirect(url_for("review.page", **_filter_args(), decided=len(decided.labels)), 303)
 
 
@@ -177,7 +185,7 @@ def _page(done: str, sentence: str = "") -> str:
         done=done,
         sentence=sentence,
         token=reviewer.form_token(),
-        names=[*map(_shown, current_services().classifier.labels), OTHER_NAME],
+        names=[*map(_shown, current_services().classifier.labels), _shown(OTHER_FOLDER)],
         is_new=_is_new,
         shown=_shown,
         region=_region,
@@ -217,21 +225,23 @@ def _ids(texts: list[str]) -> list[int]:
     if not texts:
         raise BadRequest(NOTHING_SELECTED)
     if len(texts) > MOST_AT_ONCE:
-        raise BadRequest(f"Select {MOST_AT_ONCE} corrections at most.")
+        raise BadRequest(Sentence("Select %(number)s corrections at most.", number=MOST_AT_ONCE))
     if not all(text.isdecimal() and text.isascii() and len(text) <= 10 for text in texts):
-        raise BadRequest("Corrections are chosen by their numbers.")
+        raise BadRequest(Sentence("Corrections are chosen by their numbers."))
     return [int(text) for text in texts if int(text) <= LARGEST_ID]
 
 
 def _shown(label: str) -> str:
     """A label for people to read."""
-    return OTHER_NAME if label == OTHER_FOLDER else current_services().model_info.name_of(label)
+    return translated(OTHER_NAME) if label == OTHER_FOLDER else current_services().model_info.name_of(label)
 
 
 def _label_of(text: str) -> str:
     """The label of which a reviewer has typed the name, or the label itself. It may be a new one."""
     name = " ".join(text.split())
-    return OTHER_FOLDER if name.casefold() == OTHER_NAME.casefold() else _corrections().label_of(text) or name
+    return (
+        OTHER_FOLDER if name.casefold() == translated(OTHER_NAME).casefold() else _corrections().label_of(text) or name
+    )
 
 
 def _is_new(label: str) -> bool:
@@ -253,8 +263,12 @@ def _as_json(status: Status, decided: Decided) -> Response:
         decided=[
             {"id": number, "label": _shown(label), "is_new": _is_new(label)} for number, label in decided.labels.items()
         ],
-        refused=[{"id": number, "sentence": sentence} for number, sentence in decided.refused.items()],
+        refused=[{"id": number, "sentence": translated(sentence)} for number, sentence in decided.refused.items()],
     )
+
+
+def _refused(number: int, sentence: Sentence) -> str:
+    return gettext("Correction %(number)s: %(sentence)s", number=number, sentence=translated(sentence))
 
 
 def _is_from_script() -> bool:

@@ -6,6 +6,8 @@ from secure import ContentSecurityPolicy, ReferrerPolicy, Secure, XContentTypeOp
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response
 
+from inference.sentences import Sentence
+
 NO_REFERRER = ReferrerPolicy().no_referrer()
 
 
@@ -75,4 +77,6 @@ def check_own_page() -> None:
     else:
         is_own = site == "same-origin"
     if not is_own:
-        raise Forbidden("This can only be sent from a page of this site. Please open the page, and send it from there.")
+        raise Forbidden(
+            Sentence("This can only be sent from a page of this site. Please open the page, and send it from there.")
+        )

@@ -22,6 +22,7 @@ from inference import MIN_SIDE
 from inference.errors import PairError
 from inference.photo import Photo
 from inference.sandbox import Sandbox
+from inference.sentences import Sentence
 from jobs import retry_after
 from jobs.errors import UnavailableError
 from settings import CANNOT_START, SettingError, Settings
@@ -33,7 +34,7 @@ from .errors import log_unavailable
 from .services import Services, build_services
 
 OPEN_FILES = 2**16  # that this process may have, if the system allows it
-STARTING = "The app is being started. Please try again in a few seconds."
+STARTING = Sentence("The app is being started. Please try again in a few seconds.")
 EARLY_REQUESTS = 16  # that may wait for the model: half of gunicorn's threads when BIRD_MAX_WAITING is 0
 WARM_UP_ANSWERS = 5  # after these, answers get no faster
 SHUTDOWN = 0.5  # seconds in which the main thread has ended if the process was told to stop

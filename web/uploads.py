@@ -23,6 +23,7 @@ from werkzeug.exceptions import (
 from inference.errors import printable
 from inference.formats import EXTENSIONS, FORMATS, SIGNATURE, has_accepted_signature
 from inference.regions import Region, RegionError
+from inference.sentences import Sentence, counted, sentence_of
 from jobs import retry_after
 from settings import SettingError
 
@@ -40,11 +41,15 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 TOO_LARGE = "X-Body-Too-Large"
 
 _USUAL = [f"'{extension}'" for extension in FORMATS]
-_PLEASE_SELECT = f"Please select a {', '.join(_USUAL[:-1])}, or a {_USUAL[-1]} file."
-UNSUPPORTED_FILE_TYPE = f"The file type you selected: '{{extension}}' is not supported. {_PLEASE_SELECT}"
-UNKNOWN_FILE_TYPE = f"The file you selected is of no supported type. {_PLEASE_SELECT}"
-NO_FILE = "No file uploaded."
-SEND_A_FORM = f"Please send a form (multipart/form-data) with the photo in its field {FIELD}"
+_PLEASE_SELECT = Sentence(
+    "Please select a %(extensions)s, or a %(last)s file.", extensions=", ".join(_USUAL[:-1]), last=_USUAL[-1]
+)
+UNSUPPORTED_FILE_TYPE = Sentence("The file type you selected: '%(extension)s' is not supported. %(please_select)s")
+UNKNOWN_FILE_TYPE = Sentence(
+    "The file you selected is of no supported type. %(please_select)s", please_select=_PLEASE_SELECT
+)
+NO_FILE = Sentence("No file uploaded.")
+SEND_A_FORM = Sentence("Please send a form (multipart/form-data) with the photo in its field %(field)s.", field=FIELD)
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +93,7 @@ class UploadRequest(Request):
 class BrokenUploadError(BadRequest):
     """The body of the request is malformed, or was interrupted: there is nothing left to read."""
 
-    description = "The upload was interrupted or is malformed. Please send it again."
+    description = Sentence("The upload was interrupted or is malformed. Please send it again.")
 
 
 class RefusedError(BadRequest):
@@ -116,10 +121,12 @@ def received_photos() -> list[FileStorage]:
         raise RefusedError(_why_no_file())
     photos = [photo for photo in files.getlist(FIELD) if photo.filename]
     if not photos:
-        raise RefusedError("No file selected to upload.")
+        raise RefusedError(Sentence("No file selected to upload."))
     most = min(MAX_PHOTOS, most_photos() or MAX_PHOTOS)
     if len(photos) > most:
-        raise RefusedError(f"Please send {most} photos at most at once.")
+        raise RefusedError(
+            counted("Please send one photo at a time.", "Please send %(num)s photos at most at once.", most)
+        )
     count_further_photos(len(photos) - 1)
     return photos
 
@@ -131,7 +138,7 @@ def received_photo() -> FileStorage:
     """
     photos = received_photos()
     if len(photos) > 1:
-        raise RefusedError("Please send one photo at a time here.")
+        raise RefusedError(Sentence("Please send one photo at a time here."))
     return photos[0]
 
 
@@ -149,7 +156,7 @@ def received_body() -> BinaryIO:
         raise RefusedError(NO_FILE)
     if not request.mimetype.startswith("image/"):
         raise UnsupportedMediaType(
-            f"{SEND_A_FORM}, or the bytes of the photo with their content type, such as image/jpeg."
+            f"{SEND_A_FORM.removesuffix('.')}, or the bytes of the photo with their content type, such as image/jpeg."
         )
     current_services().check_admission()
     with receiving():
@@ -168,7 +175,7 @@ def requested_region() -> Region | None:
     try:
         return Region.parse(crop) if crop else None
     except RegionError as error:
-        raise RefusedError(str(error)) from error
+        raise RefusedError(sentence_of(error)) from error
 
 
 def open_upload(photo: FileStorage) -> BinaryIO:
@@ -184,16 +191,27 @@ def open_upload(photo: FileStorage) -> BinaryIO:
         return file
     if not extension:
         raise UnsupportedMediaType(UNKNOWN_FILE_TYPE)
-    raise UnsupportedMediaType(UNSUPPORTED_FILE_TYPE.format(extension=printable(extension[:SHOWN])))
+    shown = printable(extension[:SHOWN])
+    raise UnsupportedMediaType(UNSUPPORTED_FILE_TYPE.given(extension=shown, please_select=_PLEASE_SELECT))
 
 
-def _why_no_file() -> str:
+def _why_no_file() -> Sentence:
     """The sentence for a request without a file in the field ``FIELD``: why that is, and what to do."""
     if other := next(iter(request.files), None):
-        return f"{NO_FILE} Please send the photo in the form's field {FIELD}, not in '{printable(other[:SHOWN])}'."
-    if FIELD in request.form:
-        return f"{NO_FILE} The field {FIELD} holds text. Please send a file in it: curl -F {FIELD}=@photo.jpg"
-    return f"{NO_FILE} {SEND_A_FORM}." if request.mimetype or request.content_length else NO_FILE
+        what_to_do = Sentence(
+            "Please send the photo in the form's field %(field)s, not in '%(other)s'.",
+            field=FIELD,
+            other=printable(other[:SHOWN]),
+        )
+    elif FIELD in request.form:
+        what_to_do = Sentence(
+            "The field %(field)s holds text. Please send a file in it: curl -F %(field)s=@photo.jpg", field=FIELD
+        )
+    elif request.mimetype or request.content_length:
+        what_to_do = SEND_A_FORM
+    else:
+        return NO_FILE
+    return Sentence("%(sentence)s %(next_sentence)s", sentence=NO_FILE, next_sentence=what_to_do)
 
 
 def check_announced_size() -> None:
@@ -224,7 +242,8 @@ def receiving() -> Iterator[None]:
             raise
         current_app.logger.error("BIRD_UPLOADS=%s: %s", current_services().settings.uploads, error.strerror)
         raise ServiceUnavailable(
-            "There is no room for photos at the moment. Please try again later.", retry_after=retry_after.DISK_FULL
+            Sentence("There is no room for photos at the moment. Please try again later."),
+            retry_after=retry_after.DISK_FULL,
         ) from error
 
 

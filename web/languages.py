@@ -1,0 +1,117 @@
+"""The language of a page: the one that its reader has chosen, or the best of those that the browser asks for."""
+
+from babel.core import Locale
+from flask import Blueprint, Flask, g, redirect, request, url_for
+from flask_babel import Babel, get_locale
+from markupsafe import Markup
+from werkzeug.exceptions import BadRequest
+from werkzeug.wrappers import Response
+
+from inference.sentences import Sentence
+from names.languages import ENGLISH, LANGUAGES, languages_for
+
+from .uploads import receiving
+
+COOKIE = "language"
+COOKIE_MAX_AGE = 365 * 24 * 60 * 60  # seconds
+#: The languages that the interface has, with Babel's name for each. translations/ has a folder for all but English.
+INTERFACE = {
+    ENGLISH: "en",
+    "de": "de",
+    "es": "es",
+    "fr": "fr",
+    "nl": "nl",
+    "zh": "zh_Hans",
+    "zh_TW": "zh_Hans",  # until somebody translates it, readers of traditional characters get the simplified ones
+}
+
+blueprint = Blueprint("languages", __name__)
+
+
+@blueprint.post("/language")
+def choose() -> Response:
+    """Remember the language that a reader chooses, and go back to the page."""
+    with receiving():
+        language, page = request.form.get("language", ""), request.form.get("page", "")
+    if language not in LANGUAGES:
+        raise BadRequest(Sentence("This site does not have that language. Please choose one from the list."))
+    response = redirect(page if _is_local(page) else url_for("index"), 303)
+    response.set_cookie(
+        COOKIE,
+        language,
+        max_age=COOKIE_MAX_AGE,
+        path=url_for("index"),
+        secure=request.is_secure,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def _is_local(page: str) -> bool:
+    """Whether it is the path of a page of this site. Browsers read a backslash as a slash, and skip line breaks."""
+    return page.startswith("/") and not page.startswith("//") and page.isprintable() and "\\" not in page
+
+
+def reader_languages() -> tuple[str, ...]:
+    """The languages of names that the reader wants, the best first: as chosen, and as ``Accept-Language`` says.
+
+    Programs choose nothing: for the API only ``Accept-Language`` counts.
+    """
+    tags = [tag for tag, quality in request.accept_languages if quality > 0]
+    varies: set[str] = g.setdefault("varies", set())
+    varies.add("Accept-Language")
+    if request.path.startswith("/api/"):
+        return languages_for(tags)
+    varies.add("Cookie")
+    chosen = request.cookies.get(COOKIE)
+    return languages_for([chosen, *tags] if chosen in LANGUAGES else tags)
+
+
+def _interface_locale() -> str:
+    """The first language that the interface has, too, as Babel names it."""
+    return next((INTERFACE[language] for language in reader_languages() if language in INTERFACE), INTERFACE[ENGLISH])
+
+
+def page_locale() -> Locale:
+    """The language of the interface, and how it writes numbers and dates."""
+    return get_locale() or Locale(INTERFACE[ENGLISH])  # there is none outside of a request
+
+
+def interface_tag() -> str:
+    """The language of the interface, as in the attribute ``lang`` of HTML."""
+    return str(page_locale()).replace("_", "-")
+
+
+def lang_attribute(language: str) -> Markup:
+    """The attribute ``lang`` for words in a language of names; nothing if the page is in that language anyway."""
+    if INTERFACE.get(language) == str(page_locale()) and language != "zh_TW":
+        return Markup()
+    return Markup(' lang="{}"').format({"zh": "zh-Hans", "zh_TW": "zh-Hant"}.get(language, language))
+
+
+def _page_to_return_to() -> str:
+    """The path of this page, for the form that chooses a language; the home page if this is the answer to a form."""
+    return request.full_path.rstrip("?") if request.method == "GET" else url_for("index")
+
+
+def _set_vary(response: Response) -> Response:
+    response.vary.update(g.get("varies", ()))
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Let pages speak the language of their reader."""
+    Babel(app, locale_selector=_interface_locale)  # type: ignore[no-untyped-call]
+    app.jinja_env.policies["ext.i18n.trimmed"] = True
+    app.register_blueprint(blueprint)
+    app.after_request(_set_vary)
+    app.add_template_global(lang_attribute)  # Jinja applies filters to constants once, whatever the language
+    app.context_processor(
+        lambda: {
+            "languages": LANGUAGES,
+            "reader_language": reader_languages()[0],
+            "interface_tag": interface_tag(),
+            "page_to_return_to": _page_to_return_to(),
+        }
+    )
