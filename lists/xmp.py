@@ -15,6 +15,7 @@ vanish from darktable and digiKam otherwise. The properties that digiKam prefers
 created: they would hide what other programs add later.
 """
 
+import codecs
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,9 +23,12 @@ from xml.sax.saxutils import escape, quoteattr
 
 from names.labels import LabelName
 
-from .xmp_packet import RDF, NotXmpError, PropertyName, encoding_of, read_packet
+from .xmp_packet import RDF, NotXmpError, PropertyName, read_packet
 
 ROOT = "Birds"
+
+#: By the byte order mark. XMP without one of these is in UTF-8.
+_UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 #: From the outermost keyword to the species.
 KeywordPath = tuple[str, ...]
@@ -85,16 +89,16 @@ def with_keywords(content: bytes, paths: Collection[KeywordPath]) -> bytes:
 
     :raises NotXmpError: it cannot be read, or its keywords are written in a way that XMP does not allow.
     """
-    if encoding := encoding_of(content):
-        try:
-            return _with_keywords(content.decode(encoding).encode(), paths, "utf-8").decode().encode(encoding)
-        except UnicodeError as error:
-            raise NotXmpError("It is damaged.") from error
-    return _with_keywords(content, paths)
+    encoding = _UTF_16.get(content[:2], "utf-8")
+    try:
+        source = content.decode(encoding).encode()
+        return _with_keywords(source, paths).decode().encode(encoding)
+    except UnicodeError as error:
+        raise NotXmpError("It is damaged.") from error
 
 
-def _with_keywords(content: bytes, paths: Collection[KeywordPath], encoding: str | None = None) -> bytes:
-    packet = read_packet(content, [each.qualified for each in _PROPERTIES], encoding)
+def _with_keywords(source: bytes, paths: Collection[KeywordPath]) -> bytes:
+    packet = read_packet(source, [each.qualified for each in _PROPERTIES])
     new: list[str] = []
     for each in _PROPERTIES:
         values = list(dict.fromkeys(each.value(path) for path in paths))
