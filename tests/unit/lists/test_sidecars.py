@@ -45,6 +45,7 @@ def test_a_sidecar_is_begun_and_then_not_written_again_and_nothing_else_changes(
 
 
 def test_a_sidecar_that_is_empty_is_begun(tmp_path):
+    (tmp_path / "a.jpg").touch()
     (tmp_path / "a.jpg.xmp").touch()
     assert add_keywords(tmp_path / "a.jpg", [PATH])
     assert (tmp_path / "a.jpg.xmp").read_bytes() == with_keywords(EMPTY, [PATH])

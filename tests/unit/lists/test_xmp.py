@@ -6,16 +6,20 @@ The samples follow the structure that each program's files have; exiv2 and exift
 import re
 
 import pytest
+from PIL import Image
 
-from lists.xmp import EMPTY, keyword_path, with_keywords
+from lists.xmp import EMPTY, keyword_path, new_sidecar, with_keywords
 from lists.xmp_packet import NotXmpError
 from names.labels import LabelName
 from names.species import Species
+from tests.support.drawings import encoded
 from tests.support.metadata_tools import keywords_by_exiv2, needs_tools, tags_by_exiftool
 from tests.unit.lists.birds import NAMES, TIT
 
 PATH = ("Birds", "Passeriformes", "Paridae", "Great Tit")
 FLAT, BARS, SLASHES = "Great Tit", "Birds|Passeriformes|Paridae|Great Tit", "Birds/Passeriformes/Paridae/Great Tit"
+
+OF_DIGIKAM = ("XMP-digiKam:TagsList", "XMP-microsoft:LastKeywordXMP")
 
 HEAD = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="XMP Core">
@@ -167,6 +171,33 @@ def test_keywords_join_those_that_are_there_and_hide_none_of_them(sample, expect
     file = tmp_path / "photo.jpg.xmp"
     file.write_bytes(with_keywords(SAMPLES[sample], [PATH]))
     assert keywords_by_exiv2(file) == expected
+
+
+@needs_tools
+@pytest.mark.parametrize(
+    ("inside", "expected"),
+    [
+        (LIGHTROOM, {"dc": ["pond & reed", FLAT], "lr": ["places|pond & reed", BARS]}),
+        (
+            DIGIKAM,
+            {
+                "dc": ["Ufer", FLAT],
+                "lr": ["Teich|Ufer", BARS],
+                "digiKam": ["Teich/Ufer", SLASHES],
+                "MicrosoftPhoto": ["Teich/Ufer", SLASHES],
+            },
+        ),
+        (LIGHTROOM.replace("</rdf:RDF>", ""), {"dc": [FLAT], "lr": [BARS]}),
+        ("", {"dc": [FLAT], "lr": [BARS]}),
+    ],
+    ids=["Lightroom", "digiKam", "damaged", "none"],
+)
+def test_a_new_sidecar_does_not_hide_the_keywords_that_are_in_the_photo_itself(inside, expected, tmp_path):
+    photo = encoded(Image.new("RGB", (8, 8)), "JPEG", xmp=inside.encode())
+    file = tmp_path / "photo.jpg.xmp"
+    file.write_bytes(with_keywords(new_sidecar(photo), [PATH]))
+    assert keywords_by_exiv2(file) == expected
+    assert tags_by_exiftool(file).keys() <= {"XMP-dc:Subject", "XMP-lr:HierarchicalSubject", *OF_DIGIKAM}
 
 
 def test_several_birds_get_a_keyword_each_and_none_twice():
