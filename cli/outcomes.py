@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from inference import Candidate, Identification
+from inference.exif import Place
 from inference.verdict import Verdict
 from lists import csv_export
 from web.api import identification_json
@@ -18,12 +19,14 @@ class Outcome:
     """An answer, or a sentence that says why there is none.
 
     :param taken: when the photo was taken, if the file says so.
+    :param place: where, if the file says so and the person wants it in lists.
     """
 
     path: Path
     identification: Identification | None = None
     taken: datetime | None = None
     error: str = ""
+    place: Place | None = None
 
     def line(self, names: Mapping[str, str], top: int = 1) -> str:
         """A line for people. Other birds in the photo come last, each with its most likely species alone.
@@ -54,16 +57,17 @@ class Outcome:
         }
         return json.dumps(answer, ensure_ascii=False)
 
-    def row(self, top: int) -> list[str]:
+    def row(self, top: int, naming: Naming) -> list[str]:
         """A row of the CSV list.
 
         :param top: how many candidates.
+        :param naming: whose first language it names the species in.
         """
-        answer = (
-            csv_export.failed(self.error, top)
-            if self.identification is None
-            else csv_export.identified(self.identification, top)
-        )
+        found = self.identification
+        if found is None:
+            answer = csv_export.failed(self.error, top)
+        else:
+            answer = csv_export.identified(found, naming.names[found.label], naming.languages[0], top)
         return [printable(self.path), csv_export.time_taken(self.taken), *answer]
 
 

@@ -1,6 +1,6 @@
 """The names of species in the languages that a client understands."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -23,7 +23,7 @@ class Naming:
     """
 
     names: Names
-    languages: Collection[str]
+    languages: Sequence[str]
 
     @property
     def language(self) -> str:
