@@ -84,7 +84,7 @@ def command(
             pool = ReaderPool(jobs, classifier, checked.max_pixels)
             naming = Naming(find_names(classifier.labels, checked.labels.parent), (language or ENGLISH,))
             names = {each.label: each.name_in(language) if language else each.readable for each in naming.names}
-            context.exit(identify(found, pool, answers, names, naming if as_json else None, top=top))
+            context.exit(identify(found, pool, answers, names, naming, as_json=as_json, top=top))
     except (SettingError, PairError) as error:
         click.echo(f"identify: {error}", err=True)
         context.exit(settings.CANNOT_START)
@@ -95,15 +95,17 @@ def identify(
     pool: ReaderPool,
     answers: AnswerFile | None,
     names: Mapping[str, str],
-    naming: Naming | None,
+    naming: Naming,
     *,
+    as_json: bool,
     top: int | None,
 ) -> int:
     """Identify photos, and print what they show.
 
     :param answers: the CSV file to add them to.
     :param names: of the species for people, by their labels.
-    :param naming: how JSON names them; None for lines for people.
+    :param naming: how JSON and the CSV file name them.
+    :param as_json: print JSON instead of lines for people.
     :param top: how many species are listed for each photo; by default 1 in a line and ``CANDIDATES`` in JSON and CSV.
     :return: the exit code.
     """
@@ -116,11 +118,11 @@ def identify(
         with pool:
             for outcome in tqdm(pool.identify(files), total=len(files), unit=" photos", disable=None, file=sys.stderr):
                 if answers:
-                    answers.add(outcome.row(top or CANDIDATES))
+                    answers.add(outcome.row(top or CANDIDATES, naming))
                 if outcome.error:
                     failed.append(outcome)
                 with tqdm.external_write_mode():
-                    click.echo(outcome.json(top or CANDIDATES, naming) if naming else outcome.line(names, top or 1))
+                    click.echo(outcome.json(top or CANDIDATES, naming) if as_json else outcome.line(names, top or 1))
     except KeyboardInterrupt:
         click.echo(f"Interrupted.{to_resume}", err=True)
         return INTERRUPTED

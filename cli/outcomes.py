@@ -54,16 +54,17 @@ class Outcome:
         }
         return json.dumps(answer, ensure_ascii=False)
 
-    def row(self, top: int) -> list[str]:
+    def row(self, top: int, naming: Naming) -> list[str]:
         """A row of the CSV list.
 
         :param top: how many candidates.
+        :param naming: whose first language it names the species in.
         """
-        answer = (
-            csv_export.failed(self.error, top)
-            if self.identification is None
-            else csv_export.identified(self.identification, top)
-        )
+        found = self.identification
+        if found is None:
+            answer = csv_export.failed(self.error, top)
+        else:
+            answer = csv_export.identified(found, naming.names[found.label], naming.languages[0], top)
         return [printable(self.path), csv_export.time_taken(self.taken), *answer]
 
 

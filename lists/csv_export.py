@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 
 from inference import CANDIDATES, Identification
+from names.labels import LabelName
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"  # what spreadsheets recognise as a time
 ENCODING = "utf-8-sig"  # with a byte order mark, without which Excel takes the letters for those of another alphabet
@@ -17,8 +18,8 @@ _FORMULA = re.compile(_CELL_START + _FORMULA_START)
 _DEFUSED = re.compile(_CELL_START + "'" + _FORMULA_START)
 
 #: The columns that earlier lists lack. They are the last ones, so that all others keep their places.
-LATER_COLUMNS = ("region", "others", "verdict")
-_MISSING = (1, 3)  # of them: in lists from before there were verdicts, and in those of release 0.9
+LATER_COLUMNS = ("region", "others", "verdict", "scientific", "name")
+_MISSING = (2, 3, 5)  # of them: in lists from before there were names, before there were verdicts, and of release 0.9
 
 
 def header(top: int = CANDIDATES) -> list[str]:
@@ -35,14 +36,18 @@ def earlier_headers(top: int = CANDIDATES) -> list[list[str]]:
     return [header(top)[:-missing] for missing in _MISSING]
 
 
-def identified(identification: Identification, top: int = CANDIDATES) -> list[str]:
+def identified(identification: Identification, name: LabelName, language: str, top: int = CANDIDATES) -> list[str]:
     """The cells after ``file`` and ``taken`` of a photo that was identified.
 
     Other birds in it share one cell, so that each photo has one row, and a row is an answer to the whole photo.
+
+    :param name: what is known of the most likely species.
+    :param language: in which the column ``name`` has it.
     """
     cells = [text for each in identification.candidates[:top] for text in (each.label, f"{each.confidence:.4f}")]
     others = "; ".join(f"{other.label} {other.confidence:.4f}" for other in identification.others)
-    return [*_padded(cells, top), "", str(identification.region or ""), others, identification.verdict or ""]
+    later = [str(identification.region or ""), others, identification.verdict or ""]
+    return [*_padded(cells, top), "", *later, name.scientific, name.name_in(language)]
 
 
 def failed(sentence: str, top: int = CANDIDATES) -> list[str]:

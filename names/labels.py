@@ -26,6 +26,11 @@ class LabelName:
     species: Species | None = None
     how: How | None = None
 
+    @property
+    def scientific(self) -> str:
+        """The scientific name; empty if it is not known."""
+        return self.species.scientific if self.species else ""
+
     def name_in(self, language: str) -> str:
         """The name for people in a language; the readable label if there is none."""
         return self.species.name_in(language) if self.species else self.readable

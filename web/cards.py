@@ -13,6 +13,7 @@ from lists import csv_export
 
 from . import activation
 from .admission import Prediction
+from .naming import requested_naming
 
 NOT_YET = "Not answered yet."
 LOOK_UP = "https://en.wikipedia.org/wiki/Special:Search?search="
@@ -72,7 +73,9 @@ class ResultCard:
     def _answer_cells(self) -> list[str]:
         if self.identification is None:
             return csv_export.failed(self.sentence or NOT_YET)
-        return csv_export.identified(self.identification)
+        naming = requested_naming()
+        name = naming.names[self.identification.label]
+        return csv_export.identified(self.identification, name, naming.languages[0])
 
 
 def card_of_prediction(prediction: Prediction) -> ResultCard:

@@ -1,6 +1,6 @@
 """The names of species in the languages that a client understands."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import request
@@ -19,13 +19,13 @@ class Naming:
     """
 
     names: Names
-    languages: Collection[str]
+    languages: Sequence[str]
 
     def json(self, label: str) -> dict[str, object]:
         """The names of a species: the scientific one, or null, and those in each of the languages."""
         name = self.names[label]
         return {
-            "scientific": (name.species.scientific or None) if name.species else None,
+            "scientific": name.scientific or None,
             "names": {language: name.name_in(language) for language in self.languages},
         }
 

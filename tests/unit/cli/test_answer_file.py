@@ -13,21 +13,23 @@ from inference import Candidate, Identification
 from inference.regions import Region
 from inference.verdict import Verdict
 from lists.csv_export import as_csv, header
+from names.labels import Names
+from web.naming import Naming
 
+NAMING = Naming(Names({}), ("en",))
 BIRD = Identification("bird", 1.0, (Candidate("bird", 1.0),))
 TWO_BIRDS = replace(BIRD, region=Region(0.1, 0.2, 0.3, 0.4), others=(BIRD,), verdict=Verdict.UNSURE)
 ROWS = [
-    Outcome(Path("plain.jpg"), BIRD).row(1),
-    Outcome(Path("two birds.jpg"), TWO_BIRDS).row(1),
-    Outcome(Path('two\r\nlines, "quoted".jpg'), error="Damaged, they say.").row(1),
-    Outcome(Path("last.jpg"), error="Damaged.").row(1),
+    Outcome(Path("plain.jpg"), BIRD).row(1, NAMING),
+    Outcome(Path("two birds.jpg"), TWO_BIRDS).row(1, NAMING),
+    Outcome(Path('two\r\nlines, "quoted".jpg'), error="Damaged, they say.").row(1, NAMING),
+    Outcome(Path("last.jpg"), error="Damaged.").row(1, NAMING),
 ]
 TEXT = as_csv([header(1), *ROWS])
 CONTENT = TEXT.encode("utf-8-sig")
-#: The same list as release 0.9 wrote it, without ``region``, ``others`` and ``verdict``, and as it was then without the
-#: last alone.
-EARLIER_TEXTS = [as_csv([row[:-missing] for row in [header(1), *ROWS]]) for missing in (3, 1)]
-earlier_texts = pytest.mark.parametrize("text", EARLIER_TEXTS, ids=["release 0.9", "without verdicts"])
+#: The same list as earlier releases wrote it: without its last columns.
+EARLIER_TEXTS = [as_csv([row[:-missing] for row in [header(1), *ROWS]]) for missing in (5, 3, 2)]
+earlier_texts = pytest.mark.parametrize("text", EARLIER_TEXTS, ids=["release 0.9", "without verdicts", "without names"])
 
 
 def test_a_list_that_was_cut_off_anywhere_is_continued_to_the_same_list(tmp_path):
@@ -93,7 +95,7 @@ def test_a_list_that_a_spreadsheet_has_saved_is_continued(tmp_path, line_ending)
 @pytest.mark.parametrize("earlier", [b"", b"'"], ids=["of an earlier release", "defused"])
 def test_a_photo_whose_name_begins_like_a_formula_is_recognised(tmp_path, earlier):
     path = tmp_path / "list.csv"
-    row = Outcome(Path("=1+1.jpg"), error="Damaged.").row(1)
+    row = Outcome(Path("=1+1.jpg"), error="Damaged.").row(1, NAMING)
     path.write_bytes(as_csv([header(1)]).encode() + earlier + b"=1+1.jpg,,,,Damaged.\r\n")
     with AnswerFile(path, 1, resume=True) as answers:
         assert answers.names == {row[0]} == {"=1+1.jpg"}

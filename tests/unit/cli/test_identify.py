@@ -92,6 +92,8 @@ def test_species_are_named_in_the_language_that_is_asked_for(run, photos, monkey
     answer = json.loads(run("a.png", "--json", "--language", "fr").stdout)
     assert (answer["label"], answer["scientific"]) == (labels[0], "Cardinalis cardinalis")
     assert answer["names"] == {"fr": "Cardinal rouge"}
+    run("a.png", "--csv", "list.csv", "--language", "de")
+    assert rows_in("list.csv")[1][-2:] == ["Cardinalis cardinalis", "Rotkardinal"]
     assert run("a.png", "--language", "xx").exit_code == 2
 
 
@@ -102,7 +104,7 @@ def test_as_many_species_as_are_wanted_are_on_the_line_and_in_the_list(run, phot
     assert ended.stdout == "bird.png: red 66.6 %, green 33.4 %\n"
     assert rows_in("list.csv") == [
         csv_export.header(2),
-        ["bird.png", "", "red", "0.6658", "green", "0.3342", *[""] * 4],
+        ["bird.png", "", "red", "0.6658", "green", "0.3342", *[""] * 5, "red"],
     ]
     assert run("bird.png", "--top", "6").exit_code == 2
     assert run("bird.png", "--top", "0").exit_code == 2

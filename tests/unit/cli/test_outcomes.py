@@ -51,7 +51,7 @@ def test_the_line_has_the_names_of_the_species_and_json_and_csv_their_labels():
     outcome = Outcome(Path("bird.jpg"), found)
     assert outcome.line({"003.Sooty_Albatross": "Sooty Albatross"}) == "bird.jpg: Sooty Albatross 90.0 %"
     assert outcome.line({}) == "bird.jpg: 003.Sooty_Albatross 90.0 %"  # a worker's model may know other species
-    assert json.loads(outcome.json(1, NAMING))["label"] == outcome.row(1)[2] == "003.Sooty_Albatross"
+    assert json.loads(outcome.json(1, NAMING))["label"] == outcome.row(1, NAMING)[2] == "003.Sooty_Albatross"
 
 
 def test_the_line_names_other_birds_in_the_photo_at_its_end():
@@ -103,7 +103,7 @@ def test_json_and_the_row_have_the_verdict():
     answer = json.loads(outcome.json(1, NAMING))
     assert (answer["verdict"], answer["likely"]) == ("unsure", 2)
     assert answer["familiarity"] == {"species": 0.25, "bird": 0.5}
-    assert outcome.row(1)[-1] == "unsure"
+    assert dict(zip(csv_export.header(1), outcome.row(1, NAMING), strict=True))["verdict"] == "unsure"
 
 
 def test_json_says_in_which_parts_of_the_photo_the_birds_are():
@@ -125,7 +125,7 @@ def test_json_says_in_which_parts_of_the_photo_the_birds_are():
 
 
 def test_a_row_has_the_region_and_the_labels_of_other_birds():
-    row = dict(zip(csv_export.header(1), CROWDED.row(1), strict=True))
+    row = dict(zip(csv_export.header(1), CROWDED.row(1, NAMING), strict=True))
     assert (row["region"], row["others"]) == ("0.0000,0.1250,0.2500,0.5000", "004.Blue_Jay 0.9310")
 
 
@@ -168,7 +168,7 @@ def test_json_of_a_photo_that_was_not_identified_has_a_file_and_an_error():
 @pytest.mark.parametrize("outcome", [GOOD, CROWDED, BAD])
 @pytest.mark.parametrize("top", [1, 2, 5])
 def test_a_row_has_as_many_cells_as_the_list_has_columns(outcome, top):
-    row = dict(zip(csv_export.header(top), outcome.row(top), strict=True))
+    row = dict(zip(csv_export.header(top), outcome.row(top, NAMING), strict=True))
     assert row["file"] == str(outcome.path)
     assert row["error"] == outcome.error
     assert row["taken"] == ("2026-05-03 06:01:02" if outcome.taken else "")

@@ -72,6 +72,17 @@ def test_a_card_has_its_row_of_the_csv_list_for_the_pages_script(client):
     assert len(["file", taken, *cells]) == len(csv_export.header())
 
 
+def test_the_row_of_a_card_has_the_scientific_name_and_the_readers_own_name_of_the_species(make_client, photo):
+    client = make_client(
+        ColorClassifier(("Blackbird", "Bluebird", "Cardinal", "American Goldfinch", "Greenfinch", "Snow Bunting"))
+    )
+    form = {"bird_image": (io.BytesIO(photo), "bird.png")}
+    page = client.post("/cards", data=form, headers={"Accept-Language": "de, en;q=0.5"}).text
+    [answer] = re.findall(r'data-csv="(.*?)"', page)
+    assert answer.startswith("American Goldfinch,")
+    assert answer.endswith(",Spinus tristis,Goldzeisig")
+
+
 def boxes_on(page: str, element: str) -> list[str]:
     """Where the elements of this name lie on the photo: x, y, width and height, as far as they are given."""
     return [

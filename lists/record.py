@@ -1,0 +1,85 @@
+"""A bird for the lists: a species in a photo that the model is sure of, with when and where it was photographed."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from inference import Identification
+from inference.verdict import Verdict
+from names.labels import LabelName, Names
+from names.languages import ENGLISH
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a photo was taken.
+
+    :param latitude: in decimal degrees, WGS 84; negative in the south.
+    :param longitude: in decimal degrees, WGS 84; negative in the west.
+    :param uncertainty: how far from there it may have been, in metres; None if that is not known.
+    """
+
+    latitude: float
+    longitude: float
+    uncertainty: float | None = None
+
+
+@dataclass(frozen=True)
+class PhotoFacts:
+    """What is known of a photo besides what it shows.
+
+    :param file: its name, without folders.
+    :param sha256: of the file; only ``darwin_core`` needs it.
+    :param taken: when, by the clock of the camera.
+    :param place: where, if the person wants that in the lists.
+    """
+
+    file: str
+    sha256: str = ""
+    taken: datetime | None = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """A species in a photo.
+
+    :param number: of the species in the photo, from 1.
+    :param name: what is known of its label.
+    :param confidence: of the surest answer, 0 to 1.
+    :param count: how many of them the photo shows, at least.
+    :param model: the SHA-256 of the model that named it.
+    """
+
+    photo: PhotoFacts
+    number: int
+    name: LabelName
+    confidence: float
+    count: int
+    model: str
+
+    @property
+    def english(self) -> str:
+        """The English name, or the readable label."""
+        return self.name.name_in(ENGLISH)
+
+    @property
+    def taxon(self) -> str:
+        """What it is counted by: two labels, such as those of two plumages, may mean one species."""
+        return self.name.scientific or self.english
+
+
+def records_of(found: Identification, names: Names, photo: PhotoFacts) -> Iterator[Record]:
+    """The species in a photo whose verdict is ``sure``: none if the model was not calibrated, and gives no verdicts.
+
+    :param found: the answer; other birds in the photo count, too.
+    """
+    answers: dict[str, list[Identification]] = defaultdict(list)
+    for each in (found, *found.others):
+        if each.verdict is Verdict.SURE:
+            name = names[each.label]
+            answers[name.scientific or name.name_in(ENGLISH)].append(each)
+    for number, alike in enumerate(answers.values(), start=1):
+        surest = max(alike, key=lambda answer: answer.confidence)
+        yield Record(photo, number, names[surest.label], surest.confidence, len(alike), found.model)
