@@ -4,13 +4,12 @@ import "./exif-reader/exif-reader.js"; // defines ExifReader
 
 const DATE = /^(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)$/; // in local time
 
-// { taken, place }: "YYYY-MM-DD HH:MM:SS", and { latitude, longitude, uncertainty } in degrees and meters. What the file does
-// not say, or says wrongly, is missing.
-export async function readExif(photo) {
-  const content = await photo.arrayBuffer();
+// { taken, place } of a file's content: "YYYY-MM-DD HH:MM:SS", and { latitude, longitude, uncertainty } in degrees and meters.
+// What the file does not say, or says wrongly, is missing.
+export function readExif(content) {
   try {
-    const { exif = {}, gps = {} } = ExifReader.load(content, { expanded: true });
-    return { taken: takenOf(exif), place: placeOf(exif, gps) };
+    const { exif = {} } = ExifReader.load(content, { expanded: true });
+    return { taken: takenOf(exif), place: placeOf(exif) };
   } catch {
     return {}; // no EXIF data, or damaged ones, for which the library has errors of many kinds
   }
@@ -25,10 +24,21 @@ function takenOf({ DateTimeOriginal }) {
   return !Number.isNaN(time.getTime()) && time.toISOString().startsWith(`${year}-${month}-${day}`) ? taken : undefined;
 }
 
-function placeOf({ GPSHPositioningError }, { Latitude: latitude, Longitude: longitude }) {
-  const isOnEarth = Math.abs(latitude) <= 90 && Math.abs(longitude) <= 180; // false if one is missing, or 0/0
-  if (!isOnEarth || (latitude === 0 && longitude === 0)) return undefined; // cameras without a fix write zeros
-  const [numerator, denominator] = GPSHPositioningError?.value ?? [];
+function placeOf(tags) {
+  const latitude = degrees(tags.GPSLatitude, tags.GPSLatitudeRef, "NS", 90);
+  const longitude = degrees(tags.GPSLongitude, tags.GPSLongitudeRef, "EW", 180);
+  const isFound = latitude || longitude; // cameras write zeros until they have found satellites
+  if (Number.isNaN(latitude + longitude) || !isFound) return undefined;
+  const [numerator, denominator] = tags.GPSHPositioningError?.value ?? [];
   const uncertainty = numerator / denominator;
   return { latitude, longitude, uncertainty: uncertainty > 0 && Number.isFinite(uncertainty) ? uncertainty : undefined };
+}
+
+// Degrees, minutes and seconds as decimal degrees, negative in the second direction; NaN if they are no place on earth.
+function degrees(parts, reference, [positive, negative], limit) {
+  const [degree, minute, second] = (parts?.value ?? []).map(([numerator, denominator]) => numerator / denominator);
+  const value = degree + minute / 60 + second / 3600; // 0/0 is what is not known
+  const direction = reference?.value.join("").trim().toUpperCase();
+  if (![positive, negative].includes(direction) || !(value <= limit)) return NaN;
+  return direction === negative ? -value : value;
 }
