@@ -1,7 +1,7 @@
 """``flask --app application identify PATHS``: name the birds in files and folders of photos."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from inference.errors import PairError, TooManyPixelsError
 from inference.formats import FORMATS
 from inference.processor import usable_cores
 from jobs.errors import UnavailableError
+from lists import ebird
 from names.labels import find_names
 from names.languages import ENGLISH, LANGUAGES
 from settings import SettingError
@@ -24,12 +25,17 @@ from web.services import load_classifier
 from web.startup import allow_open_files
 
 from .answer_file import AnswerFile, NotAnAnswerFileError
+from .list_files import ListFiles, check_new
 from .outcomes import Outcome, printable, terminal_safe
+from .outputs import CsvRows, JsonLines, Lines, Output
 from .photo_files import PhotoFiles, find_photos
 from .reader_pool import ReaderPool
+from .sidecars import Sidecars
 
 #: Exit codes; 2 is click's own, for wrong usage, and 4 is settings.CANNOT_START.
 ALL_IDENTIFIED, SOME_FAILED, BROKEN_OFF, OTHERS_NOT_LOOKED_AT, INTERRUPTED = 0, 1, 3, 5, 130
+
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("identify")
@@ -43,6 +49,11 @@ ALL_IDENTIFIED, SOME_FAILED, BROKEN_OFF, OTHERS_NOT_LOOKED_AT, INTERRUPTED = 0, 
     type=click.Choice(list(LANGUAGES), case_sensitive=False),
     help="The language of the species' names; by default they are made of the labels, and English in JSON.",
 )
+@click.option("--xmp", is_flag=True, help="Write keywords into sidecars beside the photos, for photo programs.")
+@click.option("--ebird", "ebird_file", type=NEW_FILE, help="Write a list for eBird to this file.")
+@click.option("--darwin-core", "darwin_core_file", type=NEW_FILE, help="Write a list in Darwin Core to this file.")
+@click.option("--place", is_flag=True, help="Write into these lists where the photos were taken.")
+@click.option("--location", default="", metavar="NAME", help="What the place of the photos is called in these lists.")
 @click.option(
     "--jobs",
     type=click.IntRange(1, 64),
@@ -60,6 +71,11 @@ def command(
     resume: bool,
     as_json: bool,
     language: str | None,
+    xmp: bool,
+    ebird_file: Path | None,
+    darwin_core_file: Path | None,
+    place: bool,
+    location: str,
     jobs: int,
 ) -> None:
     """Name the birds in photos: in the files and folders PATHS."""
@@ -67,6 +83,7 @@ def command(
         raise click.UsageError("Choose one of --csv and --json.")
     if resume and not csv_file:
         raise click.UsageError("--resume goes on with the file that --csv names. Add --csv FILE.")
+    check_list_options(csv_file, ebird_file, darwin_core_file, place=place, location=location, resume=resume)
     found = find_photos(paths, leave_out=csv_file)
     if not found.photos and not found.unreadable:
         click.echo(f"There is no photo ({', '.join(FORMATS)}).", err=True)
@@ -81,48 +98,61 @@ def command(
             classifier, _sha256 = load_classifier(checked)
             if classifier.network_in_words:
                 click.echo(classifier.network_in_words, err=True)
-            pool = ReaderPool(jobs, classifier, checked.max_pixels)
+            pool = ReaderPool(jobs, classifier, checked.max_pixels, with_place=place)
             naming = Naming(find_names(classifier.labels, checked.labels.parent), (language or ENGLISH,))
             names = {each.label: each.name_in(language) if language else each.readable for each in naming.names}
-            context.exit(identify(found, pool, answers, names, naming, as_json=as_json, top=top))
+            outputs: list[Output] = [Sidecars(naming)] if xmp else []
+            if ebird_file or darwin_core_file:
+                outputs.append(ListFiles(ebird_file, darwin_core_file, naming, location))
+            if answers:
+                outputs.append(CsvRows(answers, naming, top))
+            outputs.append(JsonLines(naming, top) if as_json else Lines(names, top))
+            context.exit(identify(found, pool, answers, outputs))
     except (SettingError, PairError) as error:
         click.echo(f"identify: {error}", err=True)
         context.exit(settings.CANNOT_START)
 
 
-def identify(
-    found: PhotoFiles,
-    pool: ReaderPool,
-    answers: AnswerFile | None,
-    names: Mapping[str, str],
-    naming: Naming,
-    *,
-    as_json: bool,
-    top: int | None,
-) -> int:
-    """Identify photos, and print what they show.
+def identify(found: PhotoFiles, pool: ReaderPool, answers: AnswerFile | None, outputs: Sequence[Output]) -> int:
+    """Identify photos, and pass the answers on.
 
-    :param answers: the CSV file to add them to.
-    :param names: of the species for people, by their labels.
-    :param naming: how JSON and the CSV file name them.
-    :param as_json: print JSON instead of lines for people.
-    :param top: how many species are listed for each photo; by default 1 in a line and ``CANDIDATES`` in JSON and CSV.
+    :param answers: a CSV file that may have answers from an earlier run.
+    :param outputs: where each answer goes, in this order.
     :return: the exit code.
     """
-    to_resume = " The same command with --resume continues." if answers else ""
     files, failed = found.photos, found.unreadable
     if answers:
         files = [path for path in files if printable(path) not in answers.names]
         failed = [Outcome(Path(file), error=sentence) for file, sentence in answers.failed] + failed
+    exit_code = identify_each(
+        files, pool, outputs, failed, " The same command with --resume continues." if answers else ""
+    )
+    finish(outputs, is_complete=exit_code == ALL_IDENTIFIED)
+    if exit_code:
+        return exit_code
+    list_others(found)
+    list_failed(failed, pool.max_pixels)
+    if failed or any(output.has_failed for output in outputs):
+        return SOME_FAILED
+    return OTHERS_NOT_LOOKED_AT if found.may_lack_pictures else ALL_IDENTIFIED
+
+
+def identify_each(
+    files: list[Path], pool: ReaderPool, outputs: Sequence[Output], failed: list[Outcome], to_resume: str
+) -> int:
+    """Identify photos until all of them are done, or something stops it.
+
+    :param failed: photos that could not be identified; others are added.
+    :param to_resume: a sentence about going on later.
+    :return: ``ALL_IDENTIFIED``, even if some failed, or the exit code that says what stopped it.
+    """
     try:
         with pool:
             for outcome in tqdm(pool.identify(files), total=len(files), unit=" photos", disable=None, file=sys.stderr):
-                if answers:
-                    answers.add(outcome.row(top or CANDIDATES, naming))
+                for output in outputs:
+                    output.add(outcome)
                 if outcome.error:
                     failed.append(outcome)
-                with tqdm.external_write_mode():
-                    click.echo(outcome.json(top or CANDIDATES, naming) if as_json else outcome.line(names, top or 1))
     except KeyboardInterrupt:
         click.echo(f"Interrupted.{to_resume}", err=True)
         return INTERRUPTED
@@ -134,11 +164,49 @@ def identify(
     except (OSError, RuntimeError) as error:  # the disk is full; the decoder process cannot be started
         click.echo(f"Broken off: {getattr(error, 'strerror', None) or error}.{to_resume}", err=True)
         return BROKEN_OFF
-    list_others(found)
-    list_failed(failed, pool.max_pixels)
-    if failed:
-        return SOME_FAILED
-    return OTHERS_NOT_LOOKED_AT if found.may_lack_pictures else ALL_IDENTIFIED
+    return ALL_IDENTIFIED
+
+
+def finish(outputs: Sequence[Output], *, is_complete: bool) -> None:
+    """Finish the outputs, and print what there is to say about them, each sentence once."""
+    sentences = [sentence for output in outputs for sentence in output.finish(is_complete=is_complete)]
+    for sentence in dict.fromkeys(sentences):
+        click.echo(sentence, err=True)
+
+
+def check_list_options(
+    csv_file: Path | None,
+    ebird_file: Path | None,
+    darwin_core_file: Path | None,
+    *,
+    place: bool,
+    location: str,
+    resume: bool,
+) -> None:
+    """Check what was asked for before photos are identified in vain.
+
+    :raises click.UsageError: the options do not fit together, or a file cannot be written.
+    """
+    files = [file for file in (ebird_file, darwin_core_file) if file]
+    named = [*files, *([csv_file] if csv_file else [])]
+    if len(set(named)) < len(named):
+        raise click.UsageError("--csv, --ebird and --darwin-core must name different files.")
+    if (place or location) and not files:
+        raise click.UsageError("--place and --location say what --ebird and --darwin-core write. Add one of these.")
+    if resume and files:
+        raise click.UsageError("--ebird and --darwin-core need all photos of a day. Leave out --resume.")
+    if ebird_file and not place and not ebird.plain(location):
+        raise click.UsageError(
+            "eBird wants to know where birds were seen. Add --place, to write where the photos were taken, or "
+            "--location NAME, to name the place."
+        )
+    for file in files:
+        try:
+            check_new(file)
+        except FileExistsError as error:
+            raise click.UsageError(f"{terminal_safe(file)} is there already. Name another file.") from error
+        except OSError as error:
+            raise click.UsageError(f"{terminal_safe(file)} cannot be written: {error.strerror}.") from error
 
 
 def open_answer_file(path: Path | None, top: int, resume: bool) -> AbstractContextManager[AnswerFile | None]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from inference import Candidate, Identification
+from inference.exif import Place
 from inference.verdict import Verdict
 from lists import csv_export
 from web.api import identification_json
@@ -18,12 +19,14 @@ class Outcome:
     """An answer, or a sentence that says why there is none.
 
     :param taken: when the photo was taken, if the file says so.
+    :param place: where, if the file says so and the person wants it in lists.
     """
 
     path: Path
     identification: Identification | None = None
     taken: datetime | None = None
     error: str = ""
+    place: Place | None = None
 
     def line(self, names: Mapping[str, str], top: int = 1) -> str:
         """A line for people. Other birds in the photo come last, each with its most likely species alone.

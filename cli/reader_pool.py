@@ -39,14 +39,16 @@ class ReaderPool:
 
     :param jobs: how many processes.
     :param max_pixels: a photo with more is refused.
+    :param with_place: whether to read where photos were taken.
     """
 
-    def __init__(self, jobs: int, classifier: PhotoClassifier, max_pixels: int) -> None:
+    def __init__(self, jobs: int, classifier: PhotoClassifier, max_pixels: int, *, with_place: bool = False) -> None:
         self._classifier = classifier
         self._concurrency = min(classifier.concurrency, SENT_AT_ONCE)
         self._readers = ThreadPoolExecutor(jobs)
         self._network = ThreadPoolExecutor(self._concurrency)
         self.max_pixels = max_pixels
+        self._with_place = with_place
         self._sandboxes = [Sandbox(max_pixels) for _ in range(jobs)]
         self._idle: queue.SimpleQueue[Sandbox] = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -103,7 +105,7 @@ class ReaderPool:
     def _read(self, path: Path) -> Read:
         try:
             with self._sandbox() as sandbox:
-                return path, sandbox.read_path(path)
+                return path, sandbox.read_path(path, with_place=self._with_place)
         except PhotoError as error:
             return path, error
 
@@ -131,7 +133,7 @@ class ReaderPool:
         except (JobFailedError, JobLostError) as error:  # only workers raise these, and their batches are single photos
             return [Outcome(path, error=str(error)) for path, _reading in batch]
         return [
-            Outcome(path, next(answers), reading.taken)
+            Outcome(path, next(answers), reading.taken, place=reading.place)
             if isinstance(reading, Reading)
             else Outcome(path, error=str(reading))
             for path, reading in batch

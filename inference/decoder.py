@@ -17,6 +17,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator
+from dataclasses import astuple
 from enum import IntEnum
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class Wanted(IntEnum):
     PIXELS = 0  # of a region, and the thumbnail
     PICTURE = 1
     COPY = 2
+    PIXELS_AND_PLACE = 3  # the command line alone asks where a photo was taken, if the person wants it
 
 
 def main() -> None:
@@ -80,7 +82,13 @@ def _reply_to(content: bytes, is_path: bool, max_pixels: int, wanted: Wanted, re
     started = time.perf_counter()
     file = Path(os.fsdecode(content)) if is_path else io.BytesIO(content)
     try:
-        photo = open_photo(file, max_pixels, region, for_picture=wanted is not Wanted.PIXELS)
+        photo = open_photo(
+            file,
+            max_pixels,
+            region,
+            for_picture=wanted in (Wanted.PICTURE, Wanted.COPY),
+            with_place=wanted is Wanted.PIXELS_AND_PLACE,
+        )
         pixels = _pixels(photo, wanted)
         decoded = time.perf_counter()
         jpeg = _jpeg(photo, wanted, is_path)
@@ -97,6 +105,7 @@ def _reply_to(content: bytes, is_path: bool, max_pixels: int, wanted: Wanted, re
         jpeg=len(jpeg),
         size=photo.size,
         taken=photo.taken.isoformat() if photo.taken else None,
+        place=astuple(photo.place) if photo.place else None,
         seconds={"decode": decoded - started, "thumbnail": time.perf_counter() - decoded},
     )
     return line + pixels.tobytes() + jpeg
@@ -104,7 +113,7 @@ def _reply_to(content: bytes, is_path: bool, max_pixels: int, wanted: Wanted, re
 
 def _pixels(photo: Photo, wanted: Wanted) -> NDArray[np.uint8]:
     match wanted:
-        case Wanted.PIXELS:
+        case Wanted.PIXELS | Wanted.PIXELS_AND_PLACE:
             return photo.pixels()
         case Wanted.PICTURE:
             return photo.picture()

@@ -15,7 +15,7 @@ from PIL import Image, ImageFile
 from . import IMAGE_SIZE, MAX_PIXELS, PICTURE_SIDE
 from .color import to_opaque, to_srgb
 from .errors import DamagedError, NotAnImageError, PhotoError, TooCostlyError
-from .exif import TRANSPOSE_BY_ORIENTATION, read_orientation, read_taken, region_before
+from .exif import TRANSPOSE_BY_ORIENTATION, Place, read_orientation, read_place, read_taken, region_before
 from .formats import DECODERS, check_before_opening, check_is_whole, check_size, has_accepted_signature, tidied
 from .heif import decode_heif
 from .jpeg import decode_jpeg
@@ -47,12 +47,14 @@ class Photo:
     :param size: width and height of the upright image in the file, in pixels.
     :param taken: when it was taken, by the camera's clock and in its time zone; None if EXIF does not say.
     :param part: the region that was asked for, as ``image`` is; None if it was the whole photo.
+    :param place: where it was taken; None if EXIF does not say, or if that was not asked for.
     """
 
     image: Image.Image
     size: tuple[int, int]
     taken: datetime | None = None
     part: Image.Image | None = None
+    place: Place | None = None
 
     def pixels(self, size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
         """The whole image, or the region that was asked for, as the network takes it; the aspect is not kept.
@@ -97,6 +99,7 @@ def open_photo(
     region: Region = WHOLE,
     *,
     for_picture: bool = False,
+    with_place: bool = False,
 ) -> Photo:
     """Decode an image file and turn it upright.
 
@@ -104,6 +107,7 @@ def open_photo(
     :param max_pixels: an image with more is refused by its header, before it is decoded.
     :param region: the part of the upright photo that the network is to see.
     :param for_picture: keep as many pixels as ``Photo.picture`` and ``Photo.copy`` need.
+    :param with_place: read where it was taken. That is nobody else's business, so only who asks for it gets it.
     :raises PhotoError: the file is not an image of an accepted format, is damaged, has too many
         pixels, or is thinner than ``MIN_SIDE``.
     """
@@ -112,7 +116,7 @@ def open_photo(
         raise NotAnImageError
     try:
         content = tidied(content)
-        return _decode(content, max_pixels, region, _KEPT_FOR_PICTURE if for_picture else _KEPT_SIDE)
+        return _decode(content, max_pixels, region, _KEPT_FOR_PICTURE if for_picture else _KEPT_SIDE, with_place)
     except PhotoError:
         raise
     except MemoryError as error:
@@ -129,7 +133,7 @@ def _as_jpeg(image: Image.Image, quality: int) -> bytes:
     return jpeg.getvalue()
 
 
-def _decode(content: bytes, max_pixels: int, region: Region, kept_side: int) -> Photo:
+def _decode(content: bytes, max_pixels: int, region: Region, kept_side: int, with_place: bool) -> Photo:
     check_before_opening(content, max_pixels)
     with Image.open(io.BytesIO(content), formats=DECODERS) as file:
         check_size(file.size, file.format or "", max_pixels)
@@ -150,8 +154,9 @@ def _decode(content: bytes, max_pixels: int, region: Region, kept_side: int) -> 
         if region != WHOLE:
             part = upright(region if transposition is None else region_before(transposition, region))
         taken = read_taken(file)
+        place = read_place(file) if with_place else None
     is_sideways = transposition is not None and (orientation or 1) >= 5  # the camera was held sideways
-    return Photo(image, size[::-1] if is_sideways else size, taken, part)
+    return Photo(image, size[::-1] if is_sideways else size, taken, part, place)
 
 
 def _load(file: ImageFile.ImageFile, content: bytes, kept_side: int, region: Region) -> tuple[tuple[int, int], Rows]:

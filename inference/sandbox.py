@@ -28,6 +28,7 @@ from . import MAX_PIXELS, decoder
 from .confinement import minimal_environment
 from .decoder import Wanted
 from .errors import DamagedError, PhotoError, TooCostlyError
+from .exif import Place
 from .regions import WHOLE, Region
 
 READ_TIMEOUT = 20  # seconds on the clock for one photo, on a machine that is busy with other things
@@ -52,6 +53,7 @@ class Reading:
     :param thumbnail: of the whole photo, a JPEG file; or its copy; empty if none was made.
     :param taken: when the photo was taken, if the file says so.
     :param seconds: the time that it took to ``decode`` the file into those pixels, and to make the ``thumbnail``.
+    :param place: where the photo was taken, if that was asked for and the file says so.
     """
 
     pixels: NDArray[np.uint8]
@@ -59,6 +61,7 @@ class Reading:
     thumbnail: bytes
     taken: datetime | None
     seconds: dict[str, float]
+    place: Place | None = None
 
 
 _sandboxes: "weakref.WeakSet[Sandbox]" = weakref.WeakSet()  # of this process
@@ -92,12 +95,14 @@ class Sandbox:
         """
         return self._request(file, Wanted.PIXELS, region)
 
-    def read_path(self, path: str | Path) -> Reading:
+    def read_path(self, path: str | Path, *, with_place: bool = False) -> Reading:
         """Decode a photo of this machine, without a thumbnail. The decoder process opens it: nothing is copied.
 
+        :param with_place: read where it was taken, too.
         :raises PhotoError: the file cannot be used as a photo, or cannot be opened.
         """
-        return self._request(_as_file(path), Wanted.PIXELS, is_path=True)
+        wanted = Wanted.PIXELS_AND_PLACE if with_place else Wanted.PIXELS
+        return self._request(_as_file(path), wanted, is_path=True)
 
     def read_picture(self, file: BinaryIO | str | Path) -> NDArray[np.uint8]:
         """Decode a photo once more, to search it for birds.
@@ -264,4 +269,5 @@ def _ask(
     pixels = np.frombuffer(replies.read(math.prod(reply["shape"])), "uint8").reshape(reply["shape"])
     jpeg = replies.read(reply["jpeg"])
     taken = datetime.fromisoformat(reply["taken"]) if reply["taken"] else None
-    return Reading(pixels, tuple(reply["size"]), jpeg, taken, reply["seconds"])
+    place = Place(*reply["place"]) if reply["place"] else None
+    return Reading(pixels, tuple(reply["size"]), jpeg, taken, reply["seconds"], place)

@@ -6,7 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from .record import PhotoFacts, Place, Record
+from inference.exif import Place
+
+from .record import PhotoFacts, Record
 
 SAME_PLACE = 1.0  # km at most between a checklist's first photo and its others
 EARTH_RADIUS = 6371.0088  # km, the mean radius (IUGG)

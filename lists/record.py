@@ -6,23 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from inference import Identification
+from inference.exif import Place
 from inference.verdict import Verdict
 from names.labels import LabelName, Names
 from names.languages import ENGLISH
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a photo was taken.
-
-    :param latitude: in decimal degrees, WGS 84; negative in the south.
-    :param longitude: in decimal degrees, WGS 84; negative in the west.
-    :param uncertainty: how far from there it may have been, in metres; None if that is not known.
-    """
-
-    latitude: float
-    longitude: float
-    uncertainty: float | None = None
 
 
 @dataclass(frozen=True)
