@@ -71,7 +71,7 @@ def as_csv(rows: list[list[str]]) -> str:
 
 
 def defused(cell: str) -> str:
-    """A cell with an apostrophe before whatever a spreadsheet would run as a formula; ``csvRow`` in photos.js agrees.
+    """A cell with an apostrophe before whatever a spreadsheet would run as a formula; csv.js agrees.
 
     A file's name, or a label, may come from a stranger. Confidences, times and regions never begin like a formula.
     """

@@ -11,8 +11,11 @@ import uuid
 from collections.abc import Iterable
 from datetime import date
 
+from names.labels import LabelName
+
 from .checklists import Checklist, Sighting
 from .csv_export import defused
+from .record import Record
 
 TERMS = (
     "occurrenceID",
@@ -65,8 +68,21 @@ def text(checklists: Iterable[Checklist], today: date, language: str, locality: 
     for checklist in checklists:
         where = _event(checklist, locality)
         for sighting in filter(can_be_listed, checklist.sightings):
-            writer.writerow(where | _occurrence(sighting) | _taxon(sighting, language) | _how(sighting, today))
+            identified = identification(sighting.surest, language) | {"dateIdentified": today.isoformat()}
+            writer.writerow(where | _occurrence(sighting) | identified)
     return lines.getvalue()
+
+
+def identification(record: Record, language: str) -> dict[str, str]:
+    """The cells about the species and who named it, without the date; ``darwin_core.js`` gets them with each card.
+
+    :param language: of ``vernacularName``.
+    """
+    return _taxon(record.name, language) | {
+        "identifiedBy": f"machine: model {record.model[:12]}",
+        "identificationVerificationStatus": NOT_VERIFIED,
+        "identificationRemarks": f"Named by an image classifier with a confidence of {record.confidence:.4f}.",
+    }
 
 
 def _event(checklist: Checklist, locality: str) -> dict[str, str]:
@@ -96,8 +112,7 @@ def _occurrence(sighting: Sighting) -> dict[str, str]:
     }
 
 
-def _taxon(sighting: Sighting, language: str) -> dict[str, str]:
-    name = sighting.surest.name
+def _taxon(name: LabelName, language: str) -> dict[str, str]:
     words = name.scientific.split()
     family, order = (name.species.family, name.species.order) if name.species else ("", "")
     rank = {1: "family" if name.scientific == family else "genus", 2: "species"}.get(len(words), "subspecies")
@@ -111,14 +126,4 @@ def _taxon(sighting: Sighting, language: str) -> dict[str, str]:
         "scientificName": defused(name.scientific),
         "taxonRank": rank,
         "vernacularName": defused(name.name_in(language)),
-    }
-
-
-def _how(sighting: Sighting, today: date) -> dict[str, str]:
-    record = sighting.surest
-    return {
-        "identifiedBy": f"machine: model {record.model[:12]}",
-        "dateIdentified": today.isoformat(),
-        "identificationVerificationStatus": NOT_VERIFIED,
-        "identificationRemarks": f"Named by an image classifier with a confidence of {record.confidence:.4f}.",
     }

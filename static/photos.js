@@ -1,6 +1,7 @@
 // Sends photos as soon as they are chosen, dropped or pasted, and shows a card for each. The form works without this script, too.
 
 import { offerCrop } from "./crop.js";
+import { defused, quoted } from "./csv.js";
 import { shrunk } from "./shrink.js";
 import { text } from "./texts.js";
 import { follow, replaced } from "./waiting.js";
@@ -14,6 +15,7 @@ const BYTE_ORDER_MARK = "\ufeff"; // without it, Excel takes the letters for tho
 const form = document.querySelector("#photos");
 const cards = document.querySelector("#cards");
 const list = document.querySelector("#list");
+const lists = document.querySelector("#lists");
 const news = document.querySelector("#news");
 const problem = document.querySelector("#problem");
 const target = form.querySelector(".target");
@@ -27,6 +29,7 @@ for (const card of cards.querySelectorAll("[data-pending]")) follow(card).then(s
 window.addEventListener("online", () => {
   for (const button of cards.querySelectorAll(".unsent .again:not([hidden])")) button.click();
 });
+renewList();
 
 form.addEventListener("change", ({ target: field }) => {
   take(field.files);
@@ -50,6 +53,16 @@ document.addEventListener("drop", (event) => {
   event.preventDefault();
   target.classList.remove("over");
   take(event.dataTransfer.files);
+});
+
+lists.addEventListener("click", async ({ target }) => {
+  if (!target.matches("button")) return;
+  try {
+    const { save } = await import("./lists.js"); // it is large, because it reads EXIF data
+    await save(target.value);
+  } catch {
+    lists.querySelector("[role=status]").textContent = lists.dataset.failed; // no network, or a photo is no longer there
+  }
 });
 
 window.addEventListener("beforeunload", (event) => {
@@ -85,6 +98,7 @@ function newCard(photo) {
   image.alt = text("photo_of", { name: photo.name });
   card.setAttribute("aria-label", photo.name);
   card.querySelector(".name").textContent = photo.name;
+  card.original = photo; // for lists.js
   cards.append(card);
   return card;
 }
@@ -243,18 +257,16 @@ function shown(card, photo, part) {
 function renewList() {
   const answers = [...cards.querySelectorAll("[data-csv]:not([data-pending])")];
   list.hidden = answers.length < 2;
+  lists.hidden = !cards.querySelector("[data-records]");
   const link = list.querySelector("a");
   URL.revokeObjectURL(link.href);
   const rows = [cards.dataset.csvHeader, ...answers.map(csvRow), ""];
   link.href = URL.createObjectURL(new Blob([BYTE_ORDER_MARK, rows.join("\r\n")], { type: "text/csv" }));
 }
 
-// The server writes the row except for the name of the file, which it does not keep. As in csv_export.py, an apostrophe
-// stands before whatever a spreadsheet would run as a formula.
+// The server writes the row except for the name of the file, which it does not keep.
 function csvRow(card) {
-  const name = nameOf(card).replace(/(^|[;\t\r\n])('*[\t\r\n ]*[=+\-@＝＋－＠])/g, "$1'$2");
-  const cell = /[",\r\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;
-  return `${cell},${card.dataset.taken},${card.dataset.csv}`;
+  return `${quoted(defused(nameOf(card)))},${card.dataset.taken},${card.dataset.csv}`;
 }
 
 const sentenceOn = (card) => card.querySelector(".message, .species").textContent;

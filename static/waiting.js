@@ -30,6 +30,7 @@ async function cardOf(answer) {
 export function replaced(card, next) {
   const name = card.querySelector(".name");
   if (name) next.querySelector(".said").prepend(name.cloneNode(true));
+  next.original = card.original;
   if (next.textContent === card.textContent) return card; // the same text is not announced again
   next.setAttribute("aria-label", card.getAttribute("aria-label"));
   const focused = card.contains(document.activeElement) ? document.activeElement : null;

@@ -1,18 +1,21 @@
 """What the page shows of one photo: its answer, its position in the queue, or a sentence that says why it has none."""
 
 import base64
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flask import Flask
 
 from inference import Identification
 from jobs.pending import Position
-from lists import csv_export
+from lists import csv_export, darwin_core
+from lists.record import PhotoFacts, Record, records_of
 
 from . import activation
 from .admission import Prediction
 from .naming import requested_naming
+from .services import current_services
 from .wording import translated
 
 NOT_YET = "Not answered yet."
@@ -69,6 +72,20 @@ class ResultCard:
         return [self.name, self.csv_taken, *self._answer_cells]
 
     @property
+    def records(self) -> str:
+        """What the lists that the page's script writes need of each species that the model is sure of, as JSON.
+
+        Empty if there is none.
+        """
+        if self.identification is None:
+            return ""
+        naming = requested_naming()
+        first, *others = map(_as_shown, self.answers)
+        records = records_of(replace(first, others=tuple(others)), naming.names, PhotoFacts(self.name))
+        found = [record_json(record, naming.languages[0]) for record in records]
+        return json.dumps(found) if found else ""
+
+    @property
     def _answer_cells(self) -> list[str]:
         if self.identification is None:
             return csv_export.failed(self.sentence or NOT_YET)
@@ -85,6 +102,26 @@ def card_of_prediction(prediction: Prediction) -> ResultCard:
         identification=prediction.identification,
         seconds=prediction.total_seconds,
     )
+
+
+def _as_shown(answer: Identification) -> Identification:
+    """An answer that is unsure if the operator wants it so; one without a verdict stays without."""
+    return replace(answer, verdict=answer.verdict and current_services().model_info.verdict_on(answer))
+
+
+def record_json(record: Record, language: str) -> dict[str, object]:
+    """What the page's script needs of a species in a photo besides what the photo says.
+
+    :param language: of its name in Darwin Core.
+    """
+    return {
+        "number": record.number,
+        "count": record.count,
+        "confidence": record.confidence,
+        "english": record.english,
+        "scientific": record.name.scientific,
+        "darwin_core": darwin_core.identification(record, language) if record.name.scientific else {},
+    }
 
 
 def as_base64(content: bytes) -> str:

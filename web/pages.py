@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 from inference import regions
 from inference.formats import EXTENSIONS, FORMATS, MAX_PIXELS_OF
 from inference.model_card import SpeciesMetrics
-from lists import csv_export
+from lists import csv_export, darwin_core
 from names.search import folded
 
 from .cards import ResultCard
@@ -159,4 +159,5 @@ def _context() -> dict[str, Any]:
         "has_workers": services.classifier.is_remote,
         "has_report": model_info.report is not None,
         "csv_header": csv_export.as_line(csv_export.header()),
+        "darwin_core_terms": darwin_core.TERMS,
     }

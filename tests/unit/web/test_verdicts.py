@@ -1,6 +1,7 @@
 """What the pages, the API and the metrics say of how far an answer can be trusted."""
 
 import io
+import json
 import re
 from dataclasses import replace
 from html import unescape
@@ -201,6 +202,36 @@ def test_the_api_and_the_csv_list_have_the_verdict(calibrated, verdict):
     assert sorted(answer["familiarity"]) == ["bird", "species"]
     [row] = re.findall(r'data-csv="(.*?)"', card_of(calibrated, photo_of(verdict)))
     assert f",{verdict.value}," in row
+
+
+def records_on(card: str) -> list[dict[str, object]]:
+    """What a card has for the lists of birders' programs."""
+    return [record for text in re.findall(r'data-records="(.*?)"', card) for record in json.loads(unescape(text))]
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_card_has_records_for_lists_only_of_birds_that_are_sure(make_client, verdict):
+    client = make_client(HalvesClassifier(gives_verdicts=True), model_info=CALIBRATED)
+    records = records_on(card_of(client, photo_of(verdict, Verdict.SURE)))
+    count = 2 if verdict is Verdict.SURE else 1
+    assert [(record["english"], record["number"], record["count"]) for record in records] == [("Goldfinch", 1, count)]
+
+
+def test_a_card_has_no_records_of_what_the_operator_or_nobody_calls_sure(make_client, client, photo):
+    assert records_on(card_of(client, photo)) == []
+    strict = make_client(ColorClassifier(gives_verdicts=True), env={"BIRD_UNSURE_BELOW": "1"})
+    assert records_on(card_of(strict, photo)) == []
+
+
+def test_a_record_has_the_cells_of_darwin_core_in_the_language_of_the_reader(make_client):
+    client = make_client(ColorClassifier(gives_verdicts=True))
+    red = encoded(Image.new("RGB", (64, 48), "red"), "PNG")
+    form = {"bird_image": (io.BytesIO(red), "red.png")}
+    [record] = records_on(client.post("/cards", data=form, headers={"Accept-Language": "de"}).text)
+    assert record["scientific"] == "Cardinalis cardinalis"
+    assert record["darwin_core"]["order"] == "Passeriformes"
+    assert record["darwin_core"]["vernacularName"] == "Rotkardinal"
+    assert record["darwin_core"]["identificationVerificationStatus"].startswith("unverified")
 
 
 def test_the_api_has_the_verdicts_of_other_birds(make_client):

@@ -29,6 +29,18 @@ def test_an_answer_fits_a_small_phone_and_can_be_read_in_the_light_and_in_the_da
     assert serious_faults(page) == []
 
 
+def test_the_first_page_loads_at_most_a_hundred_kilobytes_and_nothing_that_is_for_later(open_page):
+    page = open_page()
+    sizes = page.evaluate(
+        """() => Object.fromEntries(performance.getEntries()
+            .filter((each) => "decodedBodySize" in each).map((each) => [each.name, each.decodedBodySize]))"""
+    )
+    assert all(sizes.values())
+    assert {"photos.js", "regions.js", "style.css"} <= {address.rpartition("/")[2] for address in sizes}
+    assert sum(sizes.values()) <= 100_000
+    assert not [address for address in sizes if re.search("exif|lists", address)]
+
+
 def test_a_person_gets_everywhere_with_the_keyboard_alone(open_page, bird):
     page = open_page()
     page.on("filechooser", lambda _chooser: None)  # Playwright needs a while until it catches choosers
