@@ -5,10 +5,11 @@ BIN := .venv/bin
 
 .PHONY: run up check lint types unit test coverage requirements translations fuzz bench screenshot bundle rehearse
 
-# Set up what serving needs, with TensorFlow and what BIRD_FEEDBACK needs only if they are needed, and serve http://127.0.0.1:5000
+# Set up what serving needs, with TensorFlow and what BIRD_FEEDBACK or SQS needs only if they are needed, and serve http://127.0.0.1:5000
 run: .venv/bin/python
 	@needed=$$($(BIN)/python deploy/needed_packages.py) && $(MAKE) -s ".venv/$$needed"
 	@case "$${BIRD_FEEDBACK:-0}" in 1 | true) $(MAKE) -s .venv/requirements-feedback.txt ;; esac
+	@case "$${BIRD_QUEUE_URL:-}" in sqs://*) $(MAKE) -s .venv/requirements-sqs.txt ;; esac
 	@PORT=$(PORT) $(BIN)/python application.py
 
 # Run the web process, a worker and a Redis between them until Ctrl-C. Needs redis-server
@@ -81,4 +82,4 @@ rehearse: .venv/requirements-dev.txt
 	@touch $@
 
 .venv/requirements.txt: requirements-web.txt requirements-worker.txt
-.venv/requirements-dev.txt: .venv/requirements.txt requirements-feedback.txt
+.venv/requirements-dev.txt: .venv/requirements.txt requirements-feedback.txt requirements-sqs.txt

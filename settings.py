@@ -14,8 +14,9 @@ from flask import Config
 from inference import LABELS_FILE, MAX_PIXELS, MAX_WAITING, MIN_SIDE, MODEL_FILE
 from inference.input_range import InputRange
 from inference.options import EngineName, NetworkOptions, Precision
+from inference.packages import FOR_SQS, INSTALL_FOR_SQS, is_installed
 from inference.processor import has_bfloat16
-from queue_addresses import AddressError, queue_urls
+from queue_addresses import AddressError, queue_urls, url_scheme
 
 ROOT = Path(__file__).parent
 
@@ -128,10 +129,7 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     """
     for name in MINIMUMS:
         _check_number(config, name)
-    try:
-        queue_url, result_url = queue_urls(str(config["QUEUE_URL"]), str(config["RESULT_URL"]))
-    except AddressError as error:
-        raise SettingError(str(error)) from error
+    queue_url, result_url = _queue_urls(config)
     return Settings(
         model=Path(_text(config, "MODEL")),
         labels=Path(_text(config, "LABELS")),
@@ -155,6 +153,16 @@ def from_config(config: Mapping[str, Any]) -> Settings:
         secret_key=_text(config, "SECRET_KEY"),
         feedback=_feedback(config) if _is_on(config, "FEEDBACK") else None,
     )
+
+
+def _queue_urls(config: Mapping[str, Any]) -> tuple[str, str]:
+    try:
+        queue_url, result_url = queue_urls(str(config["QUEUE_URL"]), str(config["RESULT_URL"]))
+    except AddressError as error:
+        raise SettingError(str(error)) from error
+    if url_scheme(queue_url) == "sqs" and not all(map(is_installed, FOR_SQS)):
+        raise SettingError(f"BIRD_QUEUE_URL=sqs:// needs more packages: {INSTALL_FOR_SQS}")
+    return queue_url, result_url
 
 
 def _is_on(config: Mapping[str, Any], name: str) -> bool:

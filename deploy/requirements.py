@@ -31,6 +31,10 @@ def contents(pyproject: str) -> dict[str, str]:
             "What BIRD_FEEDBACK=1 needs, beside one of the other lists.",
             groups["feedback"],
         ),
+        "requirements-sqs.txt": (
+            "What BIRD_QUEUE_URL=sqs:// needs, beside one of the other lists.",
+            groups["sqs"],
+        ),
         "requirements-worker.txt": (f"The worker of a split deployment, {PYTHON}", shared + groups["worker"]),
         "requirements.txt": (
             f"The whole app, in one process or as two services, and training. {PYTHON}",
@@ -38,7 +42,7 @@ def contents(pyproject: str) -> dict[str, str]:
         ),
         "requirements-dev.txt": (
             "Tests, checks, benchmarks and `make up`.",
-            ["-r requirements.txt", "-r requirements-feedback.txt", *groups["dev"]],
+            ["-r requirements.txt", "-r requirements-feedback.txt", "-r requirements-sqs.txt", *groups["dev"]],
         ),
     }
     return {name: "\n".join([f"# {purpose}", WRITTEN, *lines, ""]) for name, (purpose, lines) in files.items()}

@@ -5,8 +5,11 @@ from importlib.util import find_spec
 INSTALL_ALL = "pip install -r requirements.txt"
 INSTALL_TO_SERVE = "pip install -r requirements-serve.txt"
 INSTALL_FOR_FEEDBACK = "pip install -r requirements-feedback.txt"
+INSTALL_FOR_SQS = "pip install -r requirements-sqs.txt"
 #: What requirements-feedback.txt installs, as it is imported.
 FOR_FEEDBACK = ("sqlalchemy", "alembic", "psycopg", "boto3")
+#: What requirements-sqs.txt installs, as it is imported.
+FOR_SQS = ("boto3", "pycurl")
 #: What requirements.txt installs and requirements-serve.txt does not.
 BEYOND_SERVING = ("keras", "matplotlib", "onnx", "tensorflow", "tf2onnx")
 

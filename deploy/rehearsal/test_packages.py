@@ -59,6 +59,14 @@ def test_corrections_of_visitors_need_more(unpacked, value):
     assert (unpacked.current / "requirements.txt").read_text() == texts["web"] + texts["feedback"]
 
 
+@pytest.mark.parametrize("service", ["web", "worker"])
+def test_amazon_sqs_needs_more_on_web_machines_and_workers(unpacked, service):
+    texts = {name: (unpacked.current / f"requirements-{name}.txt").read_text() for name in (service, "sqs")}
+    unpacked.properties |= {"BIRD_QUEUE_URL": "sqs://", "BIRD_SERVICE": service, "BIRD_ENGINE": "tensorflow"}
+    unpacked.run_hooks("prebuild")
+    assert (unpacked.current / "requirements.txt").read_text() == texts[service] + texts["sqs"]
+
+
 @pytest.mark.parametrize(
     ("properties", "chosen"),
     [

@@ -10,7 +10,7 @@ import pytest
 
 from inference import LABELS_FILE, MODEL_FILE
 from inference.compiled import COMPILED_FILE
-from inference.packages import BEYOND_SERVING
+from inference.packages import BEYOND_SERVING, FOR_SQS
 from tests.support import brokers, servers
 from tests.support.servers import SMALL_NETWORK, one_line_refusal
 
@@ -57,8 +57,9 @@ def run(command: list[str], folder: Path, **settings: str) -> subprocess.Complet
     return subprocess.run(command, cwd=servers.ROOT, env=environment, capture_output=True, text=True, timeout=60)
 
 
-def test_it_has_nothing_of_what_only_training_needs(python):
-    program = f"import importlib.util as u; print([name for name in {BEYOND_SERVING} if u.find_spec(name)])"
+def test_it_has_nothing_of_what_only_training_or_another_broker_needs(python):
+    others = BEYOND_SERVING + FOR_SQS
+    program = f"import importlib.util as u; print([name for name in {others} if u.find_spec(name)])"
     assert subprocess.run([python, "-c", program], capture_output=True, text=True).stdout == "[]\n"
 
 
@@ -127,6 +128,14 @@ def test_a_setting_that_needs_tensorflow_ends_it_with_one_line(python, compiled_
     )
     if "none was found here" not in line:  # a processor without bfloat16 is refused before
         assert line == f"application: TensorFlow, which {setting}={value} asks for, is not installed: {INSTALL_ALL}"
+
+
+def test_amazon_sqs_ends_the_web_process_and_a_worker_with_the_line_that_says_what_to_install(python, tmp_path):
+    sqs = {"BIRD_QUEUE_URL": "sqs://", "BIRD_RESULT_URL": "redis://127.0.0.1"}
+    line = "BIRD_QUEUE_URL=sqs:// needs more packages: pip install -r requirements-sqs.txt"
+    assert one_line_refusal(tmp_path / "uploads", command=[python, "application.py"], **sqs) == f"application: {line}"
+    ended = run([python, "-m", "celery", "-A", "jobs.worker", "worker"], tmp_path, **sqs)
+    assert (ended.returncode, ended.stderr) == (4, f"worker: {line}\n")
 
 
 @pytest.mark.parametrize(

@@ -14,3 +14,6 @@ if [ "${BIRD_SERVICE:-web}" != worker ]; then
     1 | true) cat requirements-feedback.txt >>requirements.txt ;;
     esac
 fi
+case "${BIRD_QUEUE_URL:-}" in
+sqs://*) cat requirements-sqs.txt >>requirements.txt ;;
+esac
