@@ -30,8 +30,7 @@ def test_it_survives_a_journey_as_json_and_to_another_process(sentence):
 
 def test_an_error_keeps_its_sentence():
     error = TooManyPixelsError(2_500_000)
-    assert (
-        str(error) == sentence_of(error) == "The picture has more than 2.5 million pixels. Please send a smaller one."
-    )
+    assert str(error) == sentence_of(error)
+    assert "more than 2.5 million pixels" in str(error)
     assert sentence_of(error).values == {"millions": 2.5}
     assert sentence_of(ValueError()) == ""

@@ -57,14 +57,18 @@ def assert_translated(answer, status=200):
     assert not pseudo.untranslated(answer.text, NAMES)
 
 
-@pytest.mark.parametrize("path", ["/species", "/species?q=finch", "/about", "/api"])
+MEASURED = replace(CALIBRATED, metrics=METRICS, report="-")
+
+
 @pytest.mark.parametrize(
-    "model_info", [None, replace(CALIBRATED, metrics=METRICS, report="-"), replace(CALIBRATED, curve=None)],
-    ids=["bare", "measured", "not calibrated"],
-)  # fmt: skip
-@pytest.mark.parametrize("classifier", [ColorClassifier, ColorWorkers], ids=["alone", "with workers"])
-def test_a_page_is_translated(make, path, model_info, classifier):
-    assert_translated(make(classifier(), model_info=model_info).get(path))
+    ("classifier", "model_info"),
+    [(ColorClassifier, None), (ColorClassifier, MEASURED), (ColorWorkers, replace(MEASURED, curve=None))],
+    ids=["bare", "measured", "with workers"],
+)
+def test_a_page_is_translated(make, classifier, model_info):
+    client = make(classifier(), model_info=model_info)
+    for path in ("/species", "/species?q=finch", "/about", "/api"):
+        assert_translated(client.get(path))
 
 
 def test_what_is_said_of_corrections_is_translated_on_the_about_page(make, tmp_path):
@@ -113,21 +117,18 @@ def test_why_a_photo_is_refused_is_translated_whatever_is_wrong(make, photo):
     assert not [left for each in sentences if (left := pseudo.untranslated(f"<p>{re.sub(codes, '', each)}", NAMES))]
 
 
-@pytest.mark.parametrize("claim", list(Claim))
-@pytest.mark.parametrize("status", list(Status))
-def test_the_page_of_a_correction_is_translated(make, tmp_path, photo, claim, status):
+def test_the_page_of_a_correction_is_translated(make, tmp_path, photo):
     client = make(env=feedback_settings(tmp_path))
     page = client.post("/", data={"bird_image": (io.BytesIO(photo), "bird.png")}).text
-    form = {"answer": re.search(r'name="answer" value="([^"]+)"', page)[1], "claim": claim}
-    if claim is Claim.SPECIES:
-        form["species"] = "Cardinal"
-    address = client.post("/feedback", data=form, headers={"Sec-Fetch-Site": "same-origin"}).location
-    kept = client.application.extensions["birds"].corrections
-    with Session(kept.engine) as session, session.begin():
-        session.execute(update(Correction).values(status=status))
-    assert_translated(client.get(address))
-    assert_translated(client.post(f"{address}/delete"))
-    assert_translated(client.get(address), 404)
+    form = {"answer": re.search(r'name="answer" value="([^"]+)"', page)[1]}
+    for claim, status in zip(Claim, [Status.NEW, *Status], strict=True):
+        said = form | {"claim": claim} | ({"species": "Cardinal"} if claim is Claim.SPECIES else {})
+        address = client.post("/feedback", data=said, headers={"Sec-Fetch-Site": "same-origin"}).location
+        with Session(client.application.extensions["birds"].corrections.engine) as session, session.begin():
+            session.execute(update(Correction).values(status=status))
+        assert_translated(client.get(address))
+        assert_translated(client.post(f"{address}/delete"))
+        assert_translated(client.get(address), 404)
 
 
 @pytest.mark.parametrize("fields", [{}, {"answer": "forged"}], ids=["not from here", "forged"])
@@ -168,22 +169,21 @@ def test_the_first_page_is_translated(make, tmp_path, feedback):
     assert_translated(make(env=feedback_settings(tmp_path) if feedback else None).get("/"))
 
 
-@pytest.mark.parametrize("verdict", list(Verdict))
-@pytest.mark.parametrize("classifier", [ColorClassifier, HalvesClassifier])
-@pytest.mark.parametrize("path", ["/", "/cards"])
-def test_the_card_of_an_answer_is_translated(make, verdict, classifier, path):
-    client = make(classifier(gives_verdicts=True), model_info=replace(CALIBRATED, metrics=METRICS))
-    for form in ({}, {"crop": "0,0,0.5,0.5"}):
-        photo = io.BytesIO(photo_of(verdict))
-        assert_translated(client.post(path, data={"bird_image": (photo, "bird.png")} | form))
+@pytest.mark.parametrize("classifier", [ColorClassifier, HalvesClassifier], ids=["one bird", "two birds"])
+def test_the_card_of_an_answer_is_translated(make, classifier):
+    client = make(classifier(gives_verdicts=True), model_info=MEASURED)
+    for verdict in Verdict:
+        for path, form in [("/", {}), ("/cards", {"crop": "0,0,0.5,0.5"})]:
+            photo = io.BytesIO(photo_of(verdict))
+            assert_translated(client.post(path, data={"bird_image": (photo, "bird.png")} | form))
 
 
-@pytest.mark.parametrize("found", [Position(None, 1), Position(0, 1), Position(1, 5), Position(7, 60), JobLostError()])
-def test_the_card_of_a_job_is_translated(make, found):
+def test_the_card_of_a_job_is_translated(make):
     workers = ColorWorkers()
-    workers.found = found
-    answer = make(workers).get("/cards/abc")
-    assert_translated(answer, answer.status_code)
+    client = make(workers)
+    for workers.found in (Position(None, 1), Position(0, 1), Position(1, 5), Position(7, 60), JobLostError()):
+        answer = client.get("/cards/abc")
+        assert_translated(answer, answer.status_code)
 
 
 #: A literal with words in it: letters, a space, letters, and at its end what ends a sentence.
