@@ -120,7 +120,7 @@ def test_labels_are_shown_as_names_and_escaped(make_client, photo):
 
 def test_the_list_of_species_says_what_each_is_confused_with(make_client):
     page = make_client(model_info=ModelInfo(SHA256, LABELS, CONFUSED)).get("/species").text
-    rows = {re.search(r">([^<>]+)</a></th>", row)[1]: row for row in page.split("<tr>")[2:]}
+    rows = {re.search(r">([^<>]+)</a>[^<]*(?:<i.*?</i>)?\s*</th>", row)[1]: row for row in page.split("<tr>")[2:]}
     assert list(rows) == list(LABELS)
     assert ">Greenfinch (4), Snow Bunting (1)</td>" in rows["Goldfinch"]
     assert ">Goldfinch (4), Snow Bunting (1)</td>" in rows["Greenfinch"]
