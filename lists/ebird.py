@@ -75,7 +75,7 @@ def _species(sighting: Sighting) -> list[str]:
     record = sighting.surest
     english, (genus, _space, species) = plain(record.english), record.name.scientific.partition(" ")
     name = ["", plain(genus), plain(species)] if species else [english, "", ""]
-    comment = f"{english}: named by a machine {100 * record.confidence:.0f} % from {_named(sighting.files)}"
+    comment = f"{english}: named by a machine ({100 * record.confidence:.1f} %) from {_named(sighting.files)}"
     return [*name, str(sighting.count), comment]
 
 

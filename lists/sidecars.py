@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from .xmp import EMPTY, KeywordPath, with_keywords
+from .xmp import KeywordPath, new_sidecar, with_keywords
 from .xmp_packet import NotXmpError
 
 EXTENSION = ".xmp"
@@ -27,17 +27,17 @@ def sidecar_of(photo: Path) -> Path:
 
 
 def add_keywords(photo: Path, paths: Collection[KeywordPath]) -> bool:
-    """Add keywords to the sidecar of a photo, or begin one.
+    """Add keywords to the sidecar of a photo, or begin one with those that are in the photo.
 
     :return: whether it lacked any of them; if not, it is not written.
     :raises NotXmpError: the sidecar cannot be read as XMP.
-    :raises OSError: it cannot be read or written.
+    :raises OSError: it cannot be read or written, or the photo cannot be read.
     """
     sidecar = sidecar_of(photo)
     if sidecar.exists() and sidecar.stat().st_size > MAX_SIZE:
         raise NotXmpError(f"It is larger than {MAX_SIZE // 2**20} MB.")
     before = sidecar.read_bytes() if sidecar.exists() else b""
-    after = with_keywords(before or EMPTY, paths)
+    after = with_keywords(before or new_sidecar(photo.read_bytes()), paths)
     if after == before:
         return False
     _replace(Path(os.path.realpath(sidecar)), after)

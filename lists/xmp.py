@@ -11,20 +11,28 @@ Which property a program reads its keywords from decides where they go:
   ``lr:hierarchicalSubject`` and ``dc:subject`` (``dmetadatasettingscontainer.cpp``).
 
 So keywords that a file has only in ``dc:subject`` are repeated in an ``lr:hierarchicalSubject`` that is new: they would
-vanish from darktable and digiKam otherwise. The properties that digiKam prefers are added to where they are, but not
-created: they would hide what other programs add later.
+vanish from darktable and digiKam otherwise. For the same reason, a new sidecar begins with the keywords that are in the
+photo itself, which programs no longer read if there is a sidecar. The properties that digiKam prefers are added to
+where they are, but not created: they would hide what other programs add later.
 """
 
+import codecs
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from names.labels import LabelName
 
-from .xmp_packet import RDF, NotXmpError, PropertyName, encoding_of, read_packet
+from .xmp_packet import RDF, NotXmpError, PropertyName, read_packet
 
 ROOT = "Birds"
+
+#: What surrounds XMP inside other files, so that it can be found without knowing their formats (part 1, 7.3.2).
+_EMBEDDED = re.compile(rb"<\?xpacket begin=[^>]*\?>(.*?)<\?xpacket end=", re.DOTALL)
+
+#: By the byte order mark. XMP without one of these is in UTF-8.
+_UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 #: From the outermost keyword to the species.
 KeywordPath = tuple[str, ...]
@@ -42,6 +50,7 @@ EMPTY = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 class _Property:
     """A property that holds keywords.
 
+    :param container: the kind of its list.
     :param separator: between the levels of a keyword; empty if only the last one stands there.
     :param is_created: whether it is added to a file that lacks it.
     """
@@ -49,6 +58,7 @@ class _Property:
     prefix: str
     namespace: str
     name: str
+    container: str
     separator: str
     is_created: bool
 
@@ -60,13 +70,13 @@ class _Property:
         return self.separator.join(path) if self.separator else path[-1]
 
 
-_FLAT = _Property("dc", "http://purl.org/dc/elements/1.1/", "subject", "", True)
-_HIERARCHICAL = _Property("lr", "http://ns.adobe.com/lightroom/1.0/", "hierarchicalSubject", "|", True)
+_FLAT = _Property("dc", "http://purl.org/dc/elements/1.1/", "subject", "Bag", "", True)
+_HIERARCHICAL = _Property("lr", "http://ns.adobe.com/lightroom/1.0/", "hierarchicalSubject", "Bag", "|", True)
 _PROPERTIES = (
     _FLAT,
     _HIERARCHICAL,
-    _Property("digiKam", "http://www.digikam.org/ns/1.0/", "TagsList", "/", False),
-    _Property("MicrosoftPhoto", "http://ns.microsoft.com/photo/1.0/", "LastKeywordXMP", "/", False),
+    _Property("digiKam", "http://www.digikam.org/ns/1.0/", "TagsList", "Seq", "/", False),
+    _Property("MicrosoftPhoto", "http://ns.microsoft.com/photo/1.0/", "LastKeywordXMP", "Bag", "/", False),
 )
 
 
@@ -80,44 +90,61 @@ def keyword_path(name: LabelName, language: str) -> KeywordPath:
     return tuple(_level(level) for level in levels if level)
 
 
+def new_sidecar(photo: bytes) -> bytes:
+    """A sidecar with the keywords that are in a photo.
+
+    :param photo: the file; what is compressed or damaged in it is not found.
+    """
+    packet = read_packet(EMPTY, [])
+    try:
+        embedded = _EMBEDDED.search(photo)
+        there = read_packet(embedded[1], [each.qualified for each in _PROPERTIES]).lists if embedded else {}
+    except NotXmpError:
+        there = {}
+    if keywords := {each: there[each.qualified].items for each in _PROPERTIES if each.qualified in there}:
+        packet.add_description(_description("", keywords))
+    return packet.content()
+
+
 def with_keywords(content: bytes, paths: Collection[KeywordPath]) -> bytes:
     """A file of XMP with keywords, each once; the same bytes if it has them all.
 
     :raises NotXmpError: it cannot be read, or its keywords are written in a way that XMP does not allow.
     """
-    if encoding := encoding_of(content):
-        try:
-            return _with_keywords(content.decode(encoding).encode(), paths, "utf-8").decode().encode(encoding)
-        except UnicodeError as error:
-            raise NotXmpError("It is damaged.") from error
-    return _with_keywords(content, paths)
+    encoding = _UTF_16.get(content[:2], "utf-8")
+    try:
+        source = content.decode(encoding).encode()
+        return _with_keywords(source, paths).decode().encode(encoding)
+    except UnicodeError as error:
+        raise NotXmpError("It is damaged.") from error
 
 
-def _with_keywords(content: bytes, paths: Collection[KeywordPath], encoding: str | None = None) -> bytes:
-    packet = read_packet(content, [each.qualified for each in _PROPERTIES], encoding)
-    new: list[str] = []
+def _with_keywords(source: bytes, paths: Collection[KeywordPath]) -> bytes:
+    packet = read_packet(source, [each.qualified for each in _PROPERTIES])
+    new: dict[_Property, list[str]] = {}
     for each in _PROPERTIES:
         values = list(dict.fromkeys(each.value(path) for path in paths))
         if there := packet.lists.get(each.qualified):
             packet.add_items(there, [value for value in values if value not in there.items])
         elif each.is_created and values:
             flat = packet.lists.get(_FLAT.qualified)
-            new.append(_element(each, [*flat.items, *values] if flat else values))
+            new[each] = [*flat.items, *values] if flat else values
     if new:
         packet.add_description(_description(packet.about, new))
     return packet.content()
 
 
-def _description(about: str, elements: list[str]) -> str:
-    namespaces = {"rdf": RDF} | {each.prefix: each.namespace for each in _PROPERTIES if each.is_created}
+def _description(about: str, keywords: Mapping[_Property, Collection[str]]) -> str:
+    namespaces = {"rdf": RDF} | {each.prefix: each.namespace for each in keywords}
     declared = "".join(f" xmlns:{prefix}={quoteattr(namespace)}" for prefix, namespace in namespaces.items())
-    return f"<rdf:Description rdf:about={quoteattr(about)}{declared}>{''.join(elements)}\n  </rdf:Description>"
+    elements = "".join(_element(each, values) for each, values in keywords.items())
+    return f"<rdf:Description rdf:about={quoteattr(about)}{declared}>{elements}\n  </rdf:Description>"
 
 
 def _element(kind: _Property, values: Collection[str]) -> str:
     items = "".join(f"\n     <rdf:li>{escape(value)}</rdf:li>" for value in values)
-    name = f"{kind.prefix}:{kind.name}"
-    return f"\n   <{name}>\n    <rdf:Bag>{items}\n    </rdf:Bag>\n   </{name}>"
+    name, container = f"{kind.prefix}:{kind.name}", f"rdf:{kind.container}"
+    return f"\n   <{name}>\n    <{container}>{items}\n    </{container}>\n   </{name}>"
 
 
 def _level(name: str) -> str:

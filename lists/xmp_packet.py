@@ -10,8 +10,6 @@ RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _ROOT, _DESCRIPTION, _ITEM, _ABOUT = (f"{RDF} {name}" for name in ("RDF", "Description", "li", "about"))
 _CONTAINERS = {f"{RDF} {name}" for name in ("Bag", "Seq", "Alt")}
 
-#: By the first bytes; XMP may be in UTF-16.
-_UTF_16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"<\0": "utf-16-le", b"\0<": "utf-16-be"}
 _TAG = re.compile(rb"""<([^\s/>]+)(?:"[^"]*"|'[^']*'|[^>"'])*>""")
 
 PropertyName = tuple[str, str]  # the namespace and the name in it
@@ -25,8 +23,8 @@ class NotXmpError(ValueError):
 class Container:
     """An element that something can be added to.
 
-    :param start: where its start tag is, in bytes.
-    :param end: where its end tag is; the same as ``start`` if one tag is both.
+    :param start: where its start tag begins, in bytes.
+    :param end: where its end tag begins; if one tag is both, where that ends.
     :param items: the texts of its ``rdf:li``.
     """
 
@@ -41,14 +39,12 @@ class Packet:
     :ivar lists: the values of the properties that were looked for.
     :ivar about: what the packet is about, which all its descriptions must repeat.
     :ivar root: ``rdf:RDF``, which holds the descriptions.
-    :ivar is_utf_8: whether letters can be written as they are, rather than as references to characters.
     """
 
     def __init__(self, source: bytes) -> None:
         self.lists: dict[PropertyName, Container] = {}
         self.about = ""
         self.root = Container()
-        self.is_utf_8 = True
         self._source = source
         self._insertions: dict[int, tuple[Container, list[str]]] = {}  # by the place of the end tag
 
@@ -74,43 +70,34 @@ class Packet:
         self._insertions.setdefault(container.end, (container, []))[1].append(text)
 
     def _with_insertions(self, content: bytes, container: Container, texts: list[str]) -> bytes:
+        tag = self._tag(container)
+        if tag[0].endswith(b"/>"):
+            start_tag = tag[0].removesuffix(b"/>").rstrip() + b">"
+            inserted = "".join(texts).encode()
+            return content[: tag.start()] + start_tag + inserted + b"</" + tag[1] + b">" + content[tag.end() :]
         before = content[: container.end]
         space = before[len(before.rstrip()) :]  # the end tag's indentation; what is inserted gets one space more
-        inserted = b"".join((b" " if space else b"") + self._encoded(text) + space for text in texts)
-        if container.start < container.end:
-            return before + inserted + content[container.end :]
-        tag = self._tag(container)
-        start_tag = tag[0].removesuffix(b"/>").rstrip() + b">"
-        return before + start_tag + inserted + b"</" + tag[1] + b">" + content[tag.end() :]
+        inserted = b"".join((b" " if space else b"") + text.encode() + space for text in texts)
+        return before + inserted + content[container.end :]
 
     def _tag(self, container: Container) -> re.Match[bytes]:
         found = _TAG.match(self._source, container.start)
         assert found  # expat has found a tag there
         return found
 
-    def _encoded(self, text: str) -> bytes:
-        return text.encode() if self.is_utf_8 else text.encode("ascii", "xmlcharrefreplace")
 
-
-def encoding_of(content: bytes) -> str:
-    """The encoding of a file if that is UTF-16, which is to be converted before it is read; empty otherwise."""
-    return _UTF_16.get(content[:2], "")
-
-
-def read_packet(content: bytes, properties: Collection[PropertyName], encoding: str | None = None) -> Packet:
+def read_packet(content: bytes, properties: Collection[PropertyName]) -> Packet:
     """Read a packet.
 
+    :param content: in UTF-8, whatever it says itself.
     :param properties: whose lists to look for.
-    :param encoding: of the content, if it is not what the content says.
     :raises NotXmpError: it is not XMP, is damaged, or has such a property in another form than as a list.
     """
     packet = Packet(content)
     try:
-        _Reader(packet, properties, encoding).read(content)
+        _Reader(packet, properties).read(content)
     except expat.ExpatError as error:
         raise NotXmpError(f"It is damaged in line {error.lineno}.") from error
-    except LookupError as error:
-        raise NotXmpError("It is in an encoding that XMP does not have.") from error
     if packet.root.end < 0:
         raise NotXmpError("It holds no XMP.")
     if any(each.end < 0 for each in packet.lists.values()):
@@ -121,15 +108,13 @@ def read_packet(content: bytes, properties: Collection[PropertyName], encoding: 
 class _Reader:
     """Walks through a packet with expat, which says where in the file each tag is."""
 
-    def __init__(self, packet: Packet, properties: Collection[PropertyName], encoding: str | None) -> None:
+    def __init__(self, packet: Packet, properties: Collection[PropertyName]) -> None:
         self._packet = packet
         self._properties = {f"{namespace} {name}": (namespace, name) for namespace, name in properties}
         self._path: list[str] = []  # from the outermost element to the one that is being read
         self._list: Container | None = None  # that is being read
         self._text: list[str] = []  # since the last ``rdf:li`` began
-        self._parser = expat.ParserCreate(encoding, " ")
-        if encoding is None:
-            self._parser.XmlDeclHandler = self._declare
+        self._parser = expat.ParserCreate("utf-8", " ")
         self._parser.StartDoctypeDeclHandler = self._refuse_document_type
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
@@ -137,9 +122,6 @@ class _Reader:
 
     def read(self, content: bytes) -> None:
         self._parser.Parse(content, True)
-
-    def _declare(self, _version: str, encoding: str | None, _standalone: int) -> None:
-        self._packet.is_utf_8 = encoding is None or encoding.lower() == "utf-8"
 
     def _refuse_document_type(self, *_declaration: object) -> None:
         raise NotXmpError("It declares a document type, which XMP does not have.")

@@ -29,7 +29,7 @@ def parsed(text: str) -> list[list[str]]:
 def test_each_row_is_a_species_on_a_checklist_in_the_19_columns_that_ebird_expects():
     (text,) = ebird.files(TRIP)
     assert parsed(text)[0] == [
-        *["", "Parus", "major", "2", "Great Tit: named by a machine 97 % from a.jpg and b.jpg"],
+        *["", "Parus", "major", "2", "Great Tit: named by a machine (97.0 %) from a.jpg and b.jpg"],
         *["47.36667 8.55000", "47.36667", "8.55000", "05/03/2026", "06:01", "", ""],
         *["Incidental", "1", "", "N", "", "", ""],
     ]
