@@ -124,9 +124,9 @@ def identify(found: PhotoFiles, pool: ReaderPool, answers: AnswerFile | None, ou
     if answers:
         files = [path for path in files if printable(path) not in answers.names]
         failed = [Outcome(Path(file), error=sentence) for file, sentence in answers.failed] + failed
-    exit_code = identify_each(
-        files, pool, outputs, failed, " The same command with --resume continues." if answers else ""
-    )
+    can_resume = answers and not any(isinstance(output, ListFiles) for output in outputs)
+    to_resume = " The same command with --resume continues." if can_resume else ""
+    exit_code = identify_each(files, pool, outputs, failed, to_resume)
     finish(outputs, is_complete=exit_code == ALL_IDENTIFIED)
     if exit_code:
         return exit_code
@@ -194,7 +194,7 @@ def check_list_options(
     if (place or location) and not files:
         raise click.UsageError("--place and --location say what --ebird and --darwin-core write. Add one of these.")
     if resume and files:
-        raise click.UsageError("--ebird and --darwin-core need all photos of a day. Leave out --resume.")
+        raise click.UsageError("--ebird and --darwin-core need all photos of a day. They do not go with --resume.")
     if ebird_file and not place and not ebird.plain(location):
         raise click.UsageError(
             "eBird wants to know where birds were seen. Add --place, to write where the photos were taken, or "

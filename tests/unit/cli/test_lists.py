@@ -45,7 +45,7 @@ def run(app: Flask, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
     def run(*arguments: str, classifier=None) -> Result:
         found = classifier or ColorClassifier(LABELS, gives_verdicts=True)
         monkeypatch.setattr(identify, "load_classifier", lambda _settings: (found, None))
-        return invoke(app, *arguments)
+        return invoke(app, "--jobs", "1", *arguments)
 
     return run
 
@@ -194,8 +194,9 @@ def test_what_was_found_before_an_interruption_is_written_with_a_warning(run, tr
     monkeypatch.setattr(classifier, "classify_batch", interrupted)
     monkeypatch.setattr("cli.reader_pool.UNAVAILABLE_PATIENCE", 0)
     monkeypatch.setattr("cli.reader_pool.RETRY_INTERVAL", 0)
-    ended = run("trip", *EBIRD, "--place", "--jobs", "1", classifier=classifier)
+    ended = run("trip", *EBIRD, "--place", "--csv", "list.csv", classifier=classifier)
     assert ended.exit_code == 3
+    assert "--resume" not in ended.stderr  # it would not go with --ebird
     assert len(rows_of("ebird.csv")) == 1
     assert ended.stderr.splitlines()[-1].startswith("The lists lack the photos that were not identified any more.")
 
