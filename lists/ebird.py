@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Iterable
 
 from .checklists import Checklist, Sighting
+from .record import Record
 
 MAX_SIZE = 1_000_000  # bytes of one file
 PROTOCOL = "Incidental"  # whoever takes photos was not necessarily counting birds
@@ -61,7 +62,7 @@ def rows(checklist: Checklist, location: str = "") -> list[list[str]]:
     state, country, duration, distance, area, comments = [""] * 6
     observers, all_reported = "1", "N"
     effort = [state, country, PROTOCOL, observers, duration, all_reported, distance, area, comments]
-    return [[*_species(each), *where, *when, *effort] for each in checklist.sightings]
+    return [[*_row_start(each), *where, *when, *effort] for each in checklist.sightings]
 
 
 def plain(text: str) -> str:
@@ -70,13 +71,21 @@ def plain(text: str) -> str:
     return _FORBIDDEN.sub(" ", printable).lstrip(_FORMULA_START).rstrip()
 
 
-def _species(sighting: Sighting) -> list[str]:
-    """The common name, the genus, the species, the number and the comment."""
+def species(record: Record) -> list[str]:
+    """The cells about the species: its English name, or genus and species. ``ebird.js`` gets them with each card."""
+    genus, _space, epithet = record.name.scientific.partition(" ")
+    return ["", plain(genus), plain(epithet)] if epithet else [plain(record.english), "", ""]
+
+
+def claim(record: Record) -> str:
+    """What the comment says of the species, as ``species`` for the page, too."""
+    return f"{plain(record.english)}: named by a machine ({100 * record.confidence:.1f} %)"
+
+
+def _row_start(sighting: Sighting) -> list[str]:
+    """The species, the number and the comment."""
     record = sighting.surest
-    english, (genus, _space, species) = plain(record.english), record.name.scientific.partition(" ")
-    name = ["", plain(genus), plain(species)] if species else [english, "", ""]
-    comment = f"{english}: named by a machine ({100 * record.confidence:.1f} %) from {_named(sighting.files)}"
-    return [*name, str(sighting.count), comment]
+    return [*species(record), str(sighting.count), f"{claim(record)} from {_named(sighting.files)}"]
 
 
 def _named(names: Collection[str]) -> str:

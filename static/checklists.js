@@ -48,7 +48,7 @@ function isSamePlace(one, other) {
 
 function checklistOf(records) {
   const { taken, place } = records[0].photo;
-  return { started: taken, place, sightings: grouped(records, (record) => record.scientific || record.english) };
+  return { started: taken, place, sightings: grouped(records, ({ taxon }) => taxon) };
 }
 
 function grouped(records, keyOf) {

@@ -5,7 +5,7 @@ import { defused, quoted } from "./csv.js";
 
 const NAMESPACE = "9b423b03a2b94f80886e5ea815df91af"; // of occurrence IDs, as in darwin_core.py
 
-export const hasScientificName = (sighting) => Boolean(surestOf(sighting).scientific);
+export const hasScientificName = (sighting) => Boolean(surestOf(sighting).darwin_core);
 
 // The text of the file, of sightings that have a scientific name. `today` is "YYYY-MM-DD".
 export async function darwinCore(checklists, terms, today, locality) {

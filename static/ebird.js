@@ -33,7 +33,7 @@ function rowsOf({ started, place, sightings }, location) {
   const [state, country, duration, distance, area, comments] = Array(6).fill("");
   const [observers, allReported] = ["1", "N"];
   const effort = [state, country, PROTOCOL, observers, duration, allReported, distance, area, comments];
-  return sightings.map((sighting) => [...speciesOf(sighting), ...where, ...when, ...effort]);
+  return sightings.map((sighting) => [...rowStart(sighting), ...where, ...when, ...effort]);
 }
 
 // A text without what a cell may not hold, nor what a spreadsheet would take for a formula.
@@ -41,14 +41,10 @@ function plain(text) {
   return text.replace(NOT_PRINTABLE, " ").replace(FORBIDDEN, " ").replace(FORMULA_START, "").trimEnd();
 }
 
-// The common name, the genus, the species, the number and the comment.
-function speciesOf(sighting) {
-  const record = surestOf(sighting);
-  const english = plain(record.english);
-  const [, genus, species] = /^(\S*) ?(.*)$/.exec(record.scientific);
-  const name = species ? ["", plain(genus), plain(species)] : [english, "", ""];
-  const files = named(sighting.map(({ photo }) => photo.file));
-  return [...name, `${countOf(sighting)}`, `${english}: named by a machine ${(100 * record.confidence).toFixed(0)} % from ${files}`];
+// The species, the number and the comment.
+function rowStart(sighting) {
+  const { species, claim } = surestOf(sighting).ebird; // from the server
+  return [...species, `${countOf(sighting)}`, `${claim} from ${named(sighting.map(({ photo }) => photo.file))}`];
 }
 
 function named(names) {

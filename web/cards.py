@@ -9,7 +9,7 @@ from flask import Flask
 
 from inference import Identification
 from jobs.pending import Position
-from lists import csv_export, darwin_core
+from lists import csv_export, darwin_core, ebird
 from lists.record import PhotoFacts, Record, records_of
 
 from . import activation
@@ -118,9 +118,9 @@ def record_json(record: Record, language: str) -> dict[str, object]:
         "number": record.number,
         "count": record.count,
         "confidence": record.confidence,
-        "english": record.english,
-        "scientific": record.name.scientific,
-        "darwin_core": darwin_core.identification(record, language) if record.name.scientific else {},
+        "taxon": record.taxon,
+        "ebird": {"species": ebird.species(record), "claim": ebird.claim(record)},
+        "darwin_core": darwin_core.identification(record, language) if record.name.scientific else None,
     }
 
 

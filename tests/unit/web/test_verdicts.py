@@ -214,7 +214,7 @@ def test_a_card_has_records_for_lists_only_of_birds_that_are_sure(make_client, v
     client = make_client(HalvesClassifier(gives_verdicts=True), model_info=CALIBRATED)
     records = records_on(card_of(client, photo_of(verdict, Verdict.SURE)))
     count = 2 if verdict is Verdict.SURE else 1
-    assert [(record["english"], record["number"], record["count"]) for record in records] == [("Goldfinch", 1, count)]
+    assert [(record["taxon"], record["number"], record["count"]) for record in records] == [("Goldfinch", 1, count)]
 
 
 def test_a_card_has_no_records_of_what_the_operator_or_nobody_calls_sure(make_client, client, photo):
@@ -228,7 +228,7 @@ def test_a_record_has_the_cells_of_darwin_core_in_the_language_of_the_reader(mak
     red = encoded(Image.new("RGB", (64, 48), "red"), "PNG")
     form = {"bird_image": (io.BytesIO(red), "red.png")}
     [record] = records_on(client.post("/cards", data=form, headers={"Accept-Language": "de"}).text)
-    assert record["scientific"] == "Cardinalis cardinalis"
+    assert record["ebird"]["species"] == ["", "Cardinalis", "cardinalis"]
     assert record["darwin_core"]["order"] == "Passeriformes"
     assert record["darwin_core"]["vernacularName"] == "Rotkardinal"
     assert record["darwin_core"]["identificationVerificationStatus"].startswith("unverified")

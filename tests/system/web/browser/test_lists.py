@@ -9,8 +9,9 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 from PIL.TiffImagePlugin import IFDRational
 from playwright.sync_api import Locator, Page, expect
 
@@ -262,6 +263,17 @@ def test_without_the_persons_wish_no_place_is_written_and_ebird_asks_for_a_name_
     for text in (",".join(ebird_row), saved(page, "Darwin Core (CSV)")[1]):
         assert "33.8" not in text
         assert "151." not in text
+
+
+def test_what_a_photo_says_counts_even_if_a_smaller_copy_without_it_was_sent(open_page, serve, tmp_path):
+    noise = np.random.default_rng(1).integers(0, 20, (150, 150, 3), np.uint8)
+    image = ImageChops.difference(Image.new("RGB", (150, 150), "red"), Image.fromarray(noise))
+    large = tmp_path / "large.png"
+    image.save(large, exif=exif_of())
+    page = open_page(address=serve(ColorClassifier(gives_verdicts=True), BIRD_MAX_CONTENT_LENGTH="20000"))
+    panel = opened_lists(page, [large])
+    panel.get_by_label("Write where the photos were taken").check()
+    assert ",-33.85850,151.21500,05/03/2026,06:01," in saved(page, "eBird (CSV)")[1]
 
 
 def test_lists_are_offered_once_an_answer_is_sure_and_fit_a_small_phone(open_page, serve, photos):
