@@ -4,7 +4,7 @@ from flask import Flask
 
 from inference.packages import FOR_FEEDBACK, is_installed
 
-from . import api, cards, draining, errors, health, pages, security, startup, telemetry, uploads
+from . import api, cards, draining, errors, health, installing, pages, security, startup, telemetry, uploads
 
 
 def init_app(app: Flask) -> None:
@@ -19,6 +19,7 @@ def init_app(app: Flask) -> None:
     pages.init_app(app)
     app.register_blueprint(api.api)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(installing.installing)
     app.register_blueprint(telemetry.blueprint)
     if app.config["FEEDBACK"] and all(map(is_installed, FOR_FEEDBACK)):  # or the start says what is missing
         _init_feedback(app)
