@@ -10,6 +10,7 @@ from . import (
     draining,
     errors,
     health,
+    installing,
     languages,
     naming,
     pages,
@@ -36,6 +37,7 @@ def init_app(app: Flask) -> None:
     pages.init_app(app)
     app.register_blueprint(api.api)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(installing.installing)
     app.register_blueprint(telemetry.blueprint)
     if app.config["FEEDBACK"] and all(map(is_installed, FOR_FEEDBACK)):  # or the start says what is missing
         _init_feedback(app)

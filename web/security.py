@@ -37,6 +37,8 @@ def security_headers(
         .script_src(script)
         .connect_src(script)
         .img_src("'self'", "data:", "blob:")
+        .manifest_src("'self'")
+        .worker_src("'self'")
         .form_action("'self'")
         .base_uri("'none'")
         .frame_ancestors("'none'"),

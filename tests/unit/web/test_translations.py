@@ -24,7 +24,8 @@ from tests.unit.web.test_verdicts import CALIBRATED, METRICS, photo_of
 from web import languages
 from web.wording import translated
 
-NAMES = {*COLORS, *(each.name_in("de") for each in find_names(COLORS)), "null", "TensorFlow", "CPU", "float32", "Firecrest", "bird.png"}
+GERMAN = {each.name_in("de") for each in find_names(COLORS)}
+NAMES = {*COLORS, *GERMAN, "null", "TensorFlow", "CPU", "float32", "Firecrest", "bird.png"}
 
 
 @pytest.fixture(scope="session")

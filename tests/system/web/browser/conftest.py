@@ -21,15 +21,17 @@ from web.model_info import ModelInfo
 def open_page(browser: Browser, server: tuple[str, Path], request: pytest.FixtureRequest) -> Iterator[Open]:
     """Opens the app, or one of its pages, in a new window; ``options`` are Playwright's of a context.
 
-    At the end the browser must have complained of nothing, and a screenshot of the page is kept.
+    The window gets a service worker only with ``service_workers="allow"``: that would stand between the others and what
+    they look at. At the end the browser must have complained of nothing, and a screenshot of the page is kept.
     """
     opened: list[Page] = []
     complaints: list[str] = []
 
     def open_page(path: str = "/", *, address: str = server[0], **options: object) -> Page:
-        page = browser.new_context(**({"viewport": {"width": 800, "height": 700}} | options)).new_page()
+        defaults = {"viewport": {"width": 800, "height": 700}, "service_workers": "block"}
+        page = browser.new_context(**(defaults | options)).new_page()
         page.set_default_timeout(30_000)  # milliseconds
-        page.on("console", lambda message: is_status(message.text) or complaints.append(message.text))
+        page.on("console", lambda message: is_expected(message.text) or complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address + path)
         opened.append(page)
@@ -42,9 +44,9 @@ def open_page(browser: Browser, server: tuple[str, Path], request: pytest.Fixtur
     assert complaints == []
 
 
-def is_status(complaint: str) -> bool:
-    """Whether a message is about the status of an answer, which the page's script deals with."""
-    return complaint.startswith("Failed to load resource")
+def is_expected(complaint: str) -> bool:
+    """Whether a message is about the status of an answer, which the page's script deals with, or a service worker."""
+    return complaint.startswith(("Failed to load resource", "Service Worker registration blocked by Playwright"))
 
 
 @pytest.fixture(scope="session")

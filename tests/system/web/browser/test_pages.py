@@ -11,7 +11,7 @@ from tests.support.servers import SMALL_NETWORK
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/", "/species", "/species?q=tern", "/about", "/api", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/species", "/species?q=tern", "/about", "/api", "/offline", "/nothing"])
 def test_everybody_can_use_every_page_in_the_light_and_in_the_dark_on_a_small_phone(open_page, path, scheme):
     page = open_page(path, color_scheme=scheme, viewport={"width": 320, "height": 640}, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
