@@ -68,7 +68,7 @@ MEASURED = replace(CALIBRATED, metrics=METRICS, report="-")
 )
 def test_a_page_is_translated(make, classifier, model_info):
     client = make(classifier(), model_info=model_info)
-    for path in ("/species", "/species?q=finch", "/about", "/api"):
+    for path in ("/species", "/species?q=finch", "/about", "/api", "/offline"):
         assert_translated(client.get(path))
 
 
