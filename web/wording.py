@@ -1,5 +1,6 @@
 """Sentences, numbers and dates in the language of the page."""
 
+from collections.abc import Sequence
 from copy import copy
 from datetime import date, datetime
 from functools import lru_cache
@@ -7,6 +8,7 @@ from typing import Any
 
 from babel.core import Locale
 from babel.dates import format_date, format_datetime
+from babel.lists import format_list
 from babel.numbers import NumberPattern, format_decimal, parse_pattern
 from flask import Flask
 from flask_babel import gettext, ngettext
@@ -72,7 +74,12 @@ def date_and_time(moment: datetime) -> str:
     return format_datetime(moment, "d MMMM y, HH:mm" if locale.language == "en" else "short", locale=locale)
 
 
+def any_of(names: Sequence[str]) -> str:
+    """Names of which one is meant, such as A or B."""
+    return format_list(names, "or", page_locale())
+
+
 def init_app(app: Flask) -> None:
     """Make the filters of this module available in templates."""
-    for function in (translated, percent, decimal, long_date, date_and_time):
+    for function in (translated, percent, decimal, long_date, date_and_time, any_of):
         app.add_template_filter(function)
