@@ -269,8 +269,13 @@ function csvRow(card) {
   return `${quoted(defused(nameOf(card)))},${card.dataset.taken},${card.dataset.csv}`;
 }
 
-const sentenceOn = (card) => card.querySelector(".message, .species").textContent;
-const nameOf = (card) => card.querySelector(".name")?.textContent ?? "";
+function sentenceOn(card) {
+  return card.querySelector(".message, .species").textContent;
+}
+
+function nameOf(card) {
+  return card.querySelector(".name")?.textContent ?? "";
+}
 
 function state(card, sentence) {
   card.querySelector(".state").textContent = sentence;

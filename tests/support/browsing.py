@@ -28,6 +28,11 @@ def photo_field(page: Page) -> Locator:
     return page.get_by_label("A photo of a bird")
 
 
+def answer(page: Page) -> Locator:
+    """The answer about the only photo, or the first of several."""
+    return page.locator(".answer").first
+
+
 def cards(page: Page) -> Locator:
     """The result cards."""
     return page.locator("#cards .card")

@@ -107,8 +107,8 @@ def ask(page: Page, photo: Path) -> str:
     """Send a photo; the label that the app gives to it."""
     page.locator("#bird_image").set_input_files(photo)
     card = cards(page).last
-    expect(card.get_by_text("Predicted : ")).to_be_visible()
-    return card.get_by_text("Predicted : ").inner_text().removeprefix("Predicted : ")
+    expect(card.get_by_text("Predicted : ")).to_be_attached()
+    return card.get_by_text("Predicted : ").text_content().removeprefix("Predicted : ")
 
 
 def correct(page: Page, species: str) -> str:

@@ -71,7 +71,7 @@ def test_a_shared_photo_is_answered_and_nothing_of_it_is_kept(open_app, bird):
     page = open_app()
     address = page.url
     share(page, bird)
-    expect(page.get_by_text("Predicted : ")).to_be_visible()
+    expect(page.get_by_text("Predicted : ")).to_be_attached()
     [(name, kept)] = page.evaluate(KEPT).items()
     assert name.startswith("offline-")
     assert sorted(kept) == [
@@ -91,7 +91,7 @@ def test_a_shared_photo_that_has_to_wait_leads_to_the_page_that_asks_again(open_
     share(page, bird)
     assert page.url.endswith("/identifications/job")
     workers.found = ColorClassifier().classify(np.zeros((224, 224, 3), dtype="uint8"))
-    expect(page.get_by_text("Predicted : Blackbird")).to_be_visible()
+    expect(page.get_by_text("Predicted : Blackbird")).to_be_attached()
 
 
 def test_without_a_connection_the_device_says_so_and_claims_of_no_photo_that_it_was_sent(open_app, bird):

@@ -1,6 +1,5 @@
 """A photo that is too large, an app that is busy or being started, a proxy that refuses, no connection."""
 
-import base64
 import io
 import re
 import socket
@@ -18,8 +17,9 @@ from playwright.sync_api import Page, Request, Route, expect
 
 from inference.photo import open_photo
 from tests.support import servers
-from tests.support.browsing import PREDICTED, cards, keep_screenshot, photo_field, serious_faults, state_of
+from tests.support.browsing import answer, cards, keep_screenshot, photo_field, serious_faults, state_of
 from tests.support.drawings import encoded
+from tests.support.pages import thumbnail_on
 from tests.support.photographs import display_p3, slow_photo
 from tests.support.servers import SMALL_NETWORK, until
 
@@ -39,11 +39,12 @@ def test_a_photo_that_is_too_large_is_made_smaller_and_stays_upright_dated_and_i
     plain = io.BytesIO(encoded(noisy.resize((400, 300)), "JPEG", exif=exif, icc_profile=display_p3(), quality=97))
     upright = np.asarray(open_photo(plain).image)  # the server's own way from P3 to sRGB
     page = open_page()
-    photo_field(page).set_input_files(photo)
-    expect(page.get_by_text(PREDICTED)).to_be_visible()
-    thumbnail = page.get_by_alt_text("The photo you sent")
-    assert thumbnail.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [300, 400]
-    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(thumbnail.get_attribute("src").partition(",")[2]))))
+    with page.expect_response("**/cards") as card:
+        photo_field(page).set_input_files(photo)
+    expect(answer(page)).to_be_visible()
+    thumbnail = thumbnail_on(card.value.text())
+    assert thumbnail.size == (300, 400)
+    shown = np.asarray(thumbnail)
     for rows in (slice(20, 180), slice(220, 380)):
         np.testing.assert_allclose(shown[rows].mean((0, 1)), upright[rows].mean((0, 1)), atol=4)
     assert page.locator(".card").get_attribute("data-taken") == "2026-05-03 06:01:02"
@@ -55,7 +56,7 @@ def test_a_photo_of_too_many_pixels_is_made_smaller_too(open_page, bird, tmp_pat
     assert photo.stat().st_size < 10 * 2**20
     page = open_page()
     photo_field(page).set_input_files(photo)
-    expect(page.get_by_text("Predicted : American Goldfinch")).to_be_visible()
+    expect(page.get_by_text("Predicted : American Goldfinch")).to_be_attached()
 
 
 def test_a_photo_that_cannot_be_made_smaller_gets_the_servers_card_and_is_not_sent(open_page, tmp_path):
@@ -88,7 +89,7 @@ def test_a_person_who_comes_when_the_app_is_busy_is_told_so_and_answered_in_the_
             expect(state_of(page)).to_have_text(re.compile(sentence))
             keep_screenshot(page, "busy")
             assert other.result().status == 200
-        expect(page.get_by_text(PREDICTED)).to_be_visible()
+        expect(answer(page)).to_be_visible()
 
 
 @contextmanager
@@ -126,7 +127,7 @@ def test_a_photo_that_is_sent_while_the_app_is_being_started_is_sent_again(open_
         sentence = "The app is being started. Please try again in a few seconds. The page will do so by itself."
         expect(state_of(page)).to_have_text(sentence)
         expect(page.get_by_role("log")).to_contain_text(f"goldfinch.jpg: {sentence}")
-        expect(page.get_by_text(PREDICTED)).to_be_visible()
+        expect(answer(page)).to_be_visible()
     assert set(statuses) == {200, 503}
 
 
@@ -162,7 +163,7 @@ def test_a_503_without_a_card_is_tried_again_when_its_retry_after_is_over(open_p
     expect(state_of(page)).to_have_text(
         "The server could not answer. Please try again later. The page will do so by itself."
     )
-    expect(page.get_by_text(PREDICTED)).to_be_visible()
+    expect(answer(page)).to_be_visible()
     assert len(sent) == 3
 
 
@@ -183,7 +184,7 @@ def test_an_answer_without_a_card_and_without_retry_after_leaves_it_to_the_perso
     expect(state_of(page)).to_have_text("The server could not answer. Please try again later.")
     assert len(sent) == 1
     page.get_by_role("button", name="Send it again").click()
-    expect(page.get_by_text(PREDICTED)).to_be_visible()
+    expect(answer(page)).to_be_visible()
 
 
 def test_a_photo_that_is_too_large_for_a_proxy_gets_the_servers_card(open_page, bird):
@@ -204,4 +205,4 @@ def test_a_photo_that_found_no_connection_can_be_sent_again(open_page, bird):
     page.context.set_offline(False)
     page.get_by_role("button", name="Send it again").press("Enter")
     expect(page.get_by_role("article")).to_be_focused()
-    expect(page.get_by_text(PREDICTED)).to_be_visible()
+    expect(answer(page)).to_be_visible()

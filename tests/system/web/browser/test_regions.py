@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from inference.regions import Region
 from jobs.errors import JobFailedError
 from jobs.pending import Position
-from tests.support.browsing import PREDICTED, cards, keep_screenshot, photo_field, serious_faults, state_of
+from tests.support.browsing import PREDICTED, answer, cards, keep_screenshot, photo_field, serious_faults, state_of
 from tests.support.drawings import encoded
 from tests.support.seam import ColorClassifier, ColorWorkers, HalvesClassifier
 
@@ -47,7 +47,7 @@ def send(page: Page, photo: Path) -> None:
     """Send a photo and wait for its answer. The page then scrolls at once, not in a movement."""
     page.emulate_media(reduced_motion="reduce")
     photo_field(page).set_input_files(photo)
-    expect(page.get_by_text(PREDICTED)).to_be_visible()
+    expect(answer(page)).to_be_visible()
 
 
 def choose(page: Page) -> Locator:
@@ -344,5 +344,5 @@ def test_a_photo_whose_file_the_script_does_not_have_cannot_be_cropped(open_page
     workers = ColorWorkers()
     workers.found = ColorClassifier().classify(np.zeros((224, 224, 3), "uint8"))
     page = open_page("/identifications/job", address=serve(workers))
-    expect(page.get_by_text(PREDICTED)).to_be_visible()
+    expect(answer(page)).to_be_visible()
     expect(page.get_by_role("button", name="Choose the bird yourself")).to_have_count(0)

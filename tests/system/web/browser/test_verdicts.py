@@ -128,7 +128,7 @@ def test_each_of_two_birds_has_its_verdict_and_the_list_that_of_the_first(open_p
         ["1. Not sure. It is probably one of these:", "2. We see no bird in the marked part of the photo."]
     )
     assert serious_faults(page) == []
-    said = "; 2. We see no bird in the marked part of the photo."
+    said = "1. Not sure, probably Goldfinch or Greenfinch; 2. We see no bird in the marked part of the photo."
     expect(page.get_by_role("log").locator("p").last).to_contain_text(said)
     keep_screenshot(page, "two verdicts")
     photo_field(page).set_input_files(photos[Verdict.NO_BIRD])
