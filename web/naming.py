@@ -19,6 +19,14 @@ class Naming:
     names: Names
     languages: Collection[str]
 
+    def name_of(self, label: str) -> str:
+        """The name of a species in the best of the languages, for people to read."""
+        return self.names[label].name_in(next(iter(self.languages)))
+
+    def language_of(self, label: str) -> str:
+        """The language of that name, for the attribute ``lang``."""
+        return self.names[label].language_of(next(iter(self.languages)))
+
     def json(self, label: str) -> dict[str, object]:
         """The names of a species: the scientific one, or null, and those in each of the languages."""
         name = self.names[label]

@@ -13,6 +13,7 @@ from lists import csv_export
 
 from .cards import ResultCard
 from .identify import card_of_job, identify_photo
+from .naming import requested_naming
 from .rate_limit import count_photo
 from .security import REPORT_HEADERS
 from .services import current_services, has_services
@@ -51,17 +52,18 @@ def pending(job: str) -> Response:
 def species() -> str:
     """The species that the model knows; with ``?q=`` those whose name, or label, contains each of these words."""
     words = request.args.get("q", "").casefold().split()
-    model_info = current_services().model_info
+    model_info, naming = current_services().model_info, requested_naming()
 
-    def texts(species: SpeciesMetrics) -> tuple[str, str]:
-        return model_info.name_of(species.label).casefold(), species.label.casefold()
+    def texts(species: SpeciesMetrics) -> tuple[str, ...]:
+        label = species.label
+        return tuple(map(str.casefold, (naming.name_of(label), model_info.name_of(label), label)))
 
     found = [
         species
         for species in sorted(model_info.species(), key=texts)
         if any(all(word in text for word in words) for text in texts(species))
     ]
-    return render_template("species.html", found=found, look_alikes_of=model_info.confusion.look_alikes)
+    return render_template("species.html", found=found, naming=naming, look_alikes_of=model_info.confusion.look_alikes)
 
 
 @pages.get("/species/<int:index>/examples/<int:number>.jpg")

@@ -25,7 +25,7 @@ from web.wording import translated
 
 #: Take it from a test when the templates that the test shows have been marked.
 UNMARKED = pytest.mark.xfail(reason="its templates are being rewritten")
-NAMES = {*COLORS, "null", "TensorFlow", "CPU", "float32", "Firecrest", "bird.png"}
+NAMES = {*COLORS, "Rotkardinal", "Schneeammer", "null", "TensorFlow", "CPU", "float32", "Firecrest", "bird.png"}
 
 
 @pytest.fixture(scope="session")
