@@ -6,6 +6,7 @@ from pathlib import Path
 
 from inference.names import species_names
 
+from .languages import ENGLISH
 from .matching import How, match_labels
 from .own import OWN_FILE, OwnLine, read_own_names
 from .species import Species
@@ -39,6 +40,10 @@ class LabelName:
     def name_in(self, language: str) -> str:
         """The name for people in a language; the readable label if there is none."""
         return self.species.name_in(language) if self.species else self.readable
+
+    def language_of(self, language: str) -> str:
+        """The language of ``name_in(language)``: English if that is what stands in for a name."""
+        return language if self.species and language in self.species.names else ENGLISH
 
 
 @dataclass(frozen=True)

@@ -58,14 +58,16 @@ def reader_languages() -> tuple[str, ...]:
 
     Programs choose nothing: for the API only ``Accept-Language`` counts.
     """
-    tags = [tag for tag, quality in request.accept_languages if quality > 0]
-    varies: set[str] = g.setdefault("varies", set())
-    varies.add("Accept-Language")
-    if request.path.startswith("/api/"):
-        return languages_for(tags)
-    varies.add("Cookie")
-    chosen = request.cookies.get(COOKIE)
-    return languages_for([chosen, *tags] if chosen in LANGUAGES else tags)
+    if "reader_languages" not in g:
+        tags = [tag for tag, quality in request.accept_languages if quality > 0]
+        chosen = None if _is_api() else request.cookies.get(COOKIE)
+        g.reader_languages = languages_for([chosen, *tags] if chosen in LANGUAGES else tags)
+    languages: tuple[str, ...] = g.reader_languages
+    return languages
+
+
+def _is_api() -> bool:
+    return request.path.startswith("/api/")
 
 
 def _interface_locale() -> str:
@@ -90,13 +92,21 @@ def lang_attribute(language: str) -> Markup:
     return Markup(' lang="{}"').format({"zh": "zh-Hans", "zh_TW": "zh-Hant"}.get(language, language))
 
 
+def in_language(text: str, language: str) -> str:
+    """Words in a language of names, marked as such if the page is in another one."""
+    attribute = lang_attribute(language)
+    return Markup("<span{}>{}</span>").format(attribute, text) if attribute else text
+
+
 def _page_to_return_to() -> str:
     """The path of this page, for the form that chooses a language; the home page if this is the answer to a form."""
     return request.full_path.rstrip("?") if request.method == "GET" else url_for("index")
 
 
 def _set_vary(response: Response) -> Response:
-    response.vary.update(g.get("varies", ()))
+    """Have caches keep apart what readers of different languages get."""
+    if "reader_languages" in g:
+        response.vary.update(["Accept-Language"] if _is_api() else ["Accept-Language", "Cookie"])
     return response
 
 
@@ -106,7 +116,9 @@ def init_app(app: Flask) -> None:
     app.jinja_env.policies["ext.i18n.trimmed"] = True
     app.register_blueprint(blueprint)
     app.after_request(_set_vary)
-    app.add_template_global(lang_attribute)  # Jinja applies filters to constants once, whatever the language
+    # No filters: Jinja applies those to constants only once, whatever the language.
+    app.add_template_global(lang_attribute)
+    app.add_template_global(in_language)
     app.context_processor(
         lambda: {
             "languages": LANGUAGES,

@@ -28,7 +28,7 @@ class Naming:
     @property
     def language(self) -> str:
         """The language that a person reads names in."""
-        return next(iter(self.languages))
+        return self.languages[0]
 
     def name(self, label: str) -> str:
         """The name of a species for people to read. A worker's model may have labels that are unknown here."""
@@ -42,6 +42,10 @@ class Naming:
         """The label of the species that has a name in the reader's language; None if none has, or several have."""
         labels = [each.label for each in self.names if folded(self.name(each.label)) == folded(name)]
         return labels[0] if len(labels) == 1 else None
+
+    def language_of(self, label: str) -> str:
+        """The language of that name, for the attribute ``lang``."""
+        return self.names[label].language_of(self.language)
 
     def json(self, label: str) -> dict[str, object]:
         """The names of a species: the scientific one, or null, and those in each of the languages."""
@@ -73,6 +77,7 @@ def init_app(app: Flask) -> None:
         return requested_naming().names[label]
 
     app.add_template_filter(lambda label: requested_naming().name(label), "species_name")
+    app.add_template_filter(lambda label: requested_naming().language_of(label), "name_language")
     app.add_template_filter(lambda label: named(label).scientific, "scientific_name")
     app.add_template_filter(lambda label: named(label).is_of_one_genus, "is_of_one_genus")
     app.add_template_filter(lambda label: requested_naming().look_up_url(label), "look_up_url")

@@ -58,6 +58,7 @@ def test_values_and_tags_stand_in_every_translation(catalogue):
         for form in forms(message):
             found = set(PLACES.findall(form))
             assert found in wanted, form
+            assert "%" not in PLACES.sub("", form), f"a percent sign is written %%: {form}"
 
 
 def test_the_english_quotation_marks_stay_english(catalogue):

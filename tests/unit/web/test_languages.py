@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.seam import ColorClassifier
 from web import languages
 from web.languages import lang_attribute, reader_languages
 from web.wording import decimal, long_date, percent
@@ -101,3 +102,18 @@ def test_numbers_and_dates_are_written_as_in_the_language(read):
     assert read(look) == ("94.5 %", "5 %", "1,234.5", "3 May 2026")
     assert read(look, "de") == ("94,5\N{NO-BREAK SPACE}%", "5\N{NO-BREAK SPACE}%", "1.234,5", "3. Mai 2026")
     assert read(look, "zh") == ("94.5%", "5%", "1,234.5", "2026年5月3日")
+
+
+def test_the_species_are_listed_and_found_by_their_names_in_the_readers_language(make_client):
+    client = make_client(
+        ColorClassifier(("European Robin", "Eurasian Wren", "Goldcrest", "Firecrest", "Moggy", "Dunnock"))
+    )
+    german = {"Accept-Language": "de"}
+    page = client.get("/species", headers=german).text
+    assert page.index(">Heckenbraunelle<") < page.index(">Rotkehlchen<") < page.index(">Zaunkönig<")
+    assert '<span lang="en">Moggy</span>' in page
+    for words in ("rotkehl", "robin"):
+        found = client.get(f"/species?q={words}", headers=german).text
+        assert ("Rotkehlchen" in found, "Zaunkönig" in found) == (True, False)
+    choose(client, "fi")
+    assert '<span lang="fi">Punarinta</span>' in client.get("/species").text

@@ -195,14 +195,23 @@ def test_a_photo_that_is_too_large_for_a_proxy_gets_the_servers_card(open_page, 
     assert ["x-body-too-large" in request.headers for request in sent] == [False, True]
 
 
-def test_a_photo_that_found_no_connection_can_be_sent_again(open_page, bird):
+def test_a_photo_that_found_no_connection_is_sent_again_when_there_is_one(open_page, bird):
     page = open_page()
     page.context.set_offline(True)
     photo_field(page).set_input_files(bird)
     expect(page.get_by_text("The photo could not be sent. Is there a connection?", exact=True)).to_be_visible()
+    page.context.set_offline(False)
+    expect(answer(page)).to_be_visible()
+
+
+def test_a_photo_that_could_not_be_sent_can_be_sent_again(open_page, bird):
+    page = open_page()
+    page.route("**/cards", lambda route: route.abort())
+    photo_field(page).set_input_files(bird)
+    expect(page.get_by_text("The photo could not be sent. Is there a connection?", exact=True)).to_be_visible()
     keep_screenshot(page, "no connection")
     assert serious_faults(page) == []
-    page.context.set_offline(False)
+    page.unroute("**/cards")
     page.get_by_role("button", name="Send it again").press("Enter")
     expect(page.get_by_role("article")).to_be_focused()
     expect(answer(page)).to_be_visible()

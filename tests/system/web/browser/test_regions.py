@@ -155,7 +155,7 @@ def test_a_person_marks_a_part_with_the_keyboard_alone(open_page, serve, blue_an
     page = open_page(address=serve(network))
     send(page, blue_and_yellow)
     button = page.get_by_role("button", name="Choose the bird yourself")
-    page.get_by_role("link", name="Look up").focus()
+    page.get_by_text("What else it could be").focus()
     page.keyboard.press("Tab")
     expect(button).to_be_focused()
     page.keyboard.press("Enter")
