@@ -36,6 +36,13 @@ def _all_names(name: LabelName) -> list[str]:
     return [name.label, name.readable, *others]
 
 
+def sort_key(name: str, language: str) -> object:
+    """What puts names of a language into its alphabetical order, roughly."""
+    if language == "zh":
+        return name.encode("gb18030")  # has the usual characters in the order of how they are pronounced
+    return folded(name)
+
+
 def folded(text: str) -> str:
     """A text without what people leave out when they search: capitals, accents, apostrophes and hyphens."""
     letters = unicodedata.normalize("NFKD", text.casefold())

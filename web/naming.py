@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, g
 
 from names.labels import LabelName, Names
-from names.search import folded
+from names.search import folded, sort_key
 
 from .languages import reader_languages
 from .services import current_services
@@ -36,7 +37,11 @@ class Naming:
 
     def all_names(self) -> list[str]:
         """The names of all species, in alphabetical order."""
-        return sorted({self.name(each.label) for each in self.names}, key=folded)
+        return sorted({self.name(each.label) for each in self.names}, key=self.sort_key)
+
+    def sort_key(self, name: str) -> Any:
+        """What puts names in the reader's language into alphabetical order."""
+        return sort_key(name, self.language)
 
     def label_of(self, name: str) -> str | None:
         """The label of the species that has a name in the reader's language; None if none has, or several have."""

@@ -8,9 +8,7 @@ from werkzeug.wrappers import Response
 
 from inference import regions
 from inference.formats import EXTENSIONS, FORMATS, MAX_PIXELS_OF
-from inference.model_card import SpeciesMetrics
 from lists import csv_export, darwin_core
-from names.search import folded
 
 from .cards import ResultCard
 from .identify import card_of_job, identify_photo
@@ -55,10 +53,8 @@ def species() -> str:
     model_info, naming = current_services().model_info, requested_naming()
     labels = model_info.search.find(request.args.get("q", ""))
 
-    def sort_key(species: SpeciesMetrics) -> tuple[str, str]:
-        return folded(naming.name(species.label)), species.label
-
-    found = sorted((each for each in model_info.species() if each.label in labels), key=sort_key)
+    known = [each for each in model_info.species() if each.label in labels]
+    found = sorted(known, key=lambda each: naming.sort_key(naming.name(each.label)))
     return render_template("species.html", found=found, look_alikes_of=model_info.confusion.look_alikes)
 
 

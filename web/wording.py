@@ -61,6 +61,11 @@ def decimal(number: float, decimals: int = 0) -> str:
     return format_decimal(number, f"#,##0.{'0' * decimals}" if decimals else "#,##0", page_locale())
 
 
+def mebibytes(size: int) -> str:
+    """A number of bytes for people, such as 10 MiB."""
+    return f"{format_decimal(size / 2**20, '#,##0.#', page_locale())}\N{NO-BREAK SPACE}MiB"
+
+
 def long_date(day: date | str) -> str:
     """A day, such as 3 May 2026; the day may be text as in ISO 8601."""
     locale = page_locale()
@@ -81,5 +86,5 @@ def any_of(names: Sequence[str]) -> str:
 
 def init_app(app: Flask) -> None:
     """Make the filters of this module available in templates."""
-    for function in (translated, percent, decimal, long_date, date_and_time, any_of):
+    for function in (translated, percent, decimal, mebibytes, long_date, date_and_time, any_of):
         app.add_template_filter(function)
