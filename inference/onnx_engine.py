@@ -1,7 +1,6 @@
 """ONNX Runtime: a compiled network, loaded, checked and warmed up. TensorFlow is not needed."""
 
 import contextlib
-import ctypes
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from . import IMAGE_SIZE
 from .compiled import CompiledError, CompiledFile
 from .engine import BATCH_SIZE, EngineInfo, Numbers, Pixels, different_images, full_batch, one_by_one
 from .errors import first_line
+from .memory import give_back_memory
 from .options import EngineName, Precision
 from .processor import usable_cores
 
@@ -50,7 +50,7 @@ class OnnxEngine:
         for found in checks:
             check_scores(found, compiled.expected[precision])
         self.concurrency = self._sessions.concurrency
-        _give_back_memory()
+        give_back_memory()  # loading took and freed about the size of the network
 
     def run(self, pixels: Pixels) -> tuple[Numbers, Numbers]:
         """The scores and the feature map of one image."""
@@ -136,12 +136,6 @@ def new_session(network: bytes, threads: int) -> onnxruntime.InferenceSession:
     # stops with the last operation, so that it does not take the processor from the decoder.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
-
-
-def _give_back_memory() -> None:
-    """Give back what loading took and freed, about the size of the network; the C library would keep it."""
-    with contextlib.suppress(OSError, AttributeError):  # only glibc has malloc_trim(3)
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def check_scores(found: Numbers, expected: Numbers) -> None:

@@ -1,5 +1,6 @@
 """The species that a model's labels mean, and what they are called."""
 
+import gc
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,10 +8,10 @@ from pathlib import Path
 from inference.names import species_names
 
 from .languages import ENGLISH
-from .matching import How, match_labels
-from .own import OWN_FILE, OwnLine, read_own_names
+from .matching import How, Rows, match_labels
+from .own import OWN_FILE, OwnLine, OwnNames, read_own_names
 from .species import Species
-from .table import read_table
+from .table import read_species, read_table
 
 
 @dataclass(frozen=True)
@@ -67,22 +68,29 @@ def find_names(labels: Collection[str], folder: Path | None = None) -> Names:
 
     :param folder: of the model pair, which may hold the maker's own names.
     """
-    table = read_table()
-    matches = match_labels(labels, table)
     own = read_own_names(folder / OWN_FILE, labels) if folder else {}
-    rows = {name.casefold(): row for row, name in enumerate(table.scientific)} if own else {}
-    matches |= {
-        label: ((rows[line.scientific.casefold()],), How.OWN)
-        for label, line in own.items()
-        if line.scientific.casefold() in rows
-    }
-    species = table.species({row for found, _how in matches.values() for row in found})
+    # The index of all names is gone before those that are kept are read: in between, they would hold on to its memory.
+    matches = _matches(labels, own)
+    gc.collect()
+    species = read_species({row for found, _how in matches.values() for row in found})
     names = {label: LabelName(label, readable) for label, readable in species_names(labels).items()}
     for label, (found, how) in matches.items():
         names[label] = _with_species(names[label], [species[row] for row in found], how)
     for label, line in own.items():
         names[label] = _as_the_maker_says(names[label], line)
     return Names(names)
+
+
+def _matches(labels: Collection[str], own: OwnNames) -> dict[str, tuple[Rows, How]]:
+    """The rows in the table, and how they were found, of each label that means a species or several."""
+    table = read_table()
+    matches = match_labels(labels, table)
+    rows = {name.casefold(): row for row, name in enumerate(table.scientific)} if own else {}
+    return matches | {
+        label: ((rows[line.scientific.casefold()],), How.OWN)
+        for label, line in own.items()
+        if line.scientific.casefold() in rows
+    }
 
 
 def _as_the_maker_says(name: LabelName, line: OwnLine) -> LabelName:

@@ -27,7 +27,6 @@ class Table:
     :param families: its family, in Latin.
     """
 
-    file: Path
     english: list[str]
     scientific: list[str]
     families: list[str]
@@ -53,27 +52,31 @@ class Table:
                 return found.pop()
         return ""
 
-    def species(self, rows: Collection[int]) -> dict[int, Species]:
-        """The species in some rows, by their rows."""
-        cells = {column: {row: values[row] for row in rows} for column, values in _columns(self.file)}
-        codes = [code for code in LANGUAGES if code != ENGLISH]
-        return {
-            row: Species(
-                cells["english"][row],
-                cells["scientific"][row],
-                cells["family"][row],
-                cells["order"][row],
-                {code: cells[code][row] for code in codes if cells[code][row]},
-            )
-            for row in rows
-        }
-
 
 def read_table(file: Path = FILE) -> Table:
     """Read what species are found by."""
     with closing(_columns(file)) as columns:
         english, scientific, families = (next(columns)[1] for _column in range(3))
-    return Table(file, english, scientific, families)
+    return Table(english, scientific, families)
+
+
+def read_species(rows: Collection[int], file: Path = FILE) -> dict[int, Species]:
+    """Read the species in some rows of the table.
+
+    :return: them, by their rows.
+    """
+    cells = {column: {row: values[row] for row in rows} for column, values in _columns(file)}
+    codes = [code for code in LANGUAGES if code != ENGLISH]
+    return {
+        row: Species(
+            cells["english"][row],
+            cells["scientific"][row],
+            cells["family"][row],
+            cells["order"][row],
+            {code: cells[code][row] for code in codes if cells[code][row]},
+        )
+        for row in rows
+    }
 
 
 def _columns(file: Path) -> Generator[tuple[str, list[str]]]:

@@ -20,6 +20,7 @@ from werkzeug.serving import is_running_from_reloader
 import settings
 from inference import MIN_SIDE
 from inference.errors import PairError
+from inference.memory import give_back_memory
 from inference.photo import Photo
 from inference.sandbox import Sandbox
 from inference.sentences import Sentence
@@ -165,6 +166,7 @@ def install(app: Flask, services: Services) -> None:
     if not classifier.is_remote:
         app.logger.info(classifier.network_in_words)
         _warm_up(app, services)
+    give_back_memory()
     _readiness(app).announce()
 
 
