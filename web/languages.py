@@ -1,8 +1,12 @@
 """The language of a page: the one that its reader has chosen, or the best of those that the browser asks for."""
 
+from functools import lru_cache
+from gettext import NullTranslations
+from typing import Any
+
 from babel.core import Locale
 from flask import Blueprint, Flask, g, redirect, request, url_for
-from flask_babel import Babel, get_locale
+from flask_babel import Babel, get_locale, get_translations
 from markupsafe import Markup
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response
@@ -82,14 +86,40 @@ def page_locale() -> Locale:
 
 def interface_tag() -> str:
     """The language of the interface, as in the attribute ``lang`` of HTML."""
-    return str(page_locale()).replace("_", "-")
+    if "interface_tag" not in g:  # a page asks dozens of times
+        g.interface_tag = str(page_locale()).replace("_", "-")
+    tag: str = g.interface_tag
+    return tag
 
 
 def lang_attribute(language: str) -> Markup:
     """The attribute ``lang`` for words in a language of names; nothing if the page is in that language anyway."""
-    if INTERFACE.get(language) == str(page_locale()) and language != "zh_TW":
+    return _lang_attribute(language, interface_tag())
+
+
+@lru_cache
+def _lang_attribute(language: str, interface: str) -> Markup:
+    if INTERFACE.get(language, "").replace("_", "-") == interface and language != "zh_TW":
         return Markup()
     return Markup(' lang="{}"').format({"zh": "zh-Hans", "zh_TW": "zh-Hant"}.get(language, language))
+
+
+@lru_cache
+def _options(chosen: str, interface: str) -> Markup:
+    """The options of the form that chooses a language."""
+    option = Markup('<option value="{}"{}{} translate="no">{}</option>')
+    return Markup().join(
+        option.format(code, Markup(" selected" if code == chosen else ""), _lang_attribute(code, interface), name)
+        for code, name in LANGUAGES.items()
+    )
+
+
+def _translations() -> NullTranslations:
+    """The catalogue of the page, looked up once; Flask-Babel would look it up for each of its texts."""
+    if "translations" not in g:
+        g.translations = get_translations()
+    translations: NullTranslations = g.translations
+    return translations
 
 
 def in_language(text: str, language: str) -> str:
@@ -114,6 +144,12 @@ def init_app(app: Flask) -> None:
     """Let pages speak the language of their reader."""
     Babel(app, locale_selector=_interface_locale)  # type: ignore[no-untyped-call]
     app.jinja_env.policies["ext.i18n.trimmed"] = True
+    i18n: Any = app.jinja_env
+    i18n.install_gettext_callables(
+        lambda text: _translations().gettext(text),
+        lambda one, many, number: _translations().ngettext(one, many, number),
+        newstyle=True,
+    )
     app.register_blueprint(blueprint)
     app.after_request(_set_vary)
     # No filters: Jinja applies those to constants only once, whatever the language.
@@ -121,8 +157,7 @@ def init_app(app: Flask) -> None:
     app.add_template_global(in_language)
     app.context_processor(
         lambda: {
-            "languages": LANGUAGES,
-            "reader_language": reader_languages()[0],
+            "language_options": _options(reader_languages()[0], interface_tag()),
             "interface_tag": interface_tag(),
             "page_to_return_to": _page_to_return_to(),
         }
