@@ -26,7 +26,7 @@ from tests.support.pictures import draw_pictures
 
 REVIEW_KEY = "a key for the tests, long enough"
 KEEP = "You may keep this photo and use it to train the model."
-COUNT = 10  # photos of a species that the model does not know
+COUNT = 14  # photos of a species that the model does not know: a fifth of them, by chance, is not learned from
 
 
 @dataclass

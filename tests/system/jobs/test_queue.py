@@ -60,8 +60,8 @@ def follow(address: str, answer: Answer) -> Answer:
 
 def candidates_on(page: str) -> list[str]:
     """The candidates that a page shows, with their confidence."""
-    candidates = re.findall(r"<a [^>]*>(.*?)</a>\s*<meter.*?>.*?</meter>\s*<span class=.percent.>(.*?) %", page)
-    return [f"{unescape(label)} {percent}" for label, percent in candidates]
+    candidates = re.findall(r'<meter [^>]*value="(.*?)" aria-label="Confidence in (.*?)">', page)
+    return [f"{unescape(label)} {100 * float(confidence):.1f}" for confidence, label in candidates]
 
 
 def candidates_of(network: Classifier, photo: bytes) -> list[str]:

@@ -175,7 +175,8 @@ def test_a_full_disk_is_not_called_the_clients_mistake(web, goldfinch, size):
 def test_the_page_shows_every_operation_and_its_commands_work_as_they_are_written(web, tmp_path, goldfinch):
     (tmp_path / "photo.jpg").write_bytes(goldfinch)
     page = requests.get(f"{web.address}/api", timeout=60).text
-    assert page == requests.get(f"{web.address}/api/", timeout=60).text
+    with_slash = requests.get(f"{web.address}/api/", timeout=60).text
+    assert page == with_slash.replace('value="/api/"', 'value="/api"')  # where to come back from choosing a language
     assert all(f'<h2 id="{name}">' in page for name in ("identify", "fetchIdentification", "listSpecies", "errors"))
     levels = [int(level) for level in re.findall(r"<h(\d)", page)]
     assert levels[0] == 1
