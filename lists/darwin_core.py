@@ -103,7 +103,7 @@ def _occurrence(sighting: Sighting) -> dict[str, str]:
     first = sighting.records[0]
     taken = first.photo.taken
     return {
-        "occurrenceID": str(uuid.uuid5(NAMESPACE, f"{first.photo.sha256}:{first.number}")),
+        "occurrenceID": str(uuid.uuid5(NAMESPACE, f"{first.photo.sha256}:{first.taxon}")),
         "basisOfRecord": "HumanObservation",  # a person took the photo
         "occurrenceStatus": "present",
         "individualCount": str(sighting.count),

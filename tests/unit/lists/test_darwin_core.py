@@ -66,6 +66,15 @@ def test_occurrences_have_ids_that_a_second_run_gives_again_and_share_that_of_th
     assert {each["occurrenceID"] for each in again} == {each["occurrenceID"] for each in found}
 
 
+@pytest.mark.parametrize("taken", ["", "2026-05-03 06:01"])
+def test_no_two_occurrences_share_an_id_though_a_photo_comes_twice(taken):
+    whole, part = records("a.jpg", taken, None, TIT, JAY), records("a.jpg", taken, None, JAY)
+    found = occurrences([*whole, *part, *records("a.jpg", taken, None, KIWI)])
+    assert len({each["occurrenceID"] for each in found}) == len(found) == 3
+    (jay,) = occurrences(part)
+    assert jay["occurrenceID"] in {each["occurrenceID"] for each in occurrences(whole)}
+
+
 def test_what_is_not_known_stays_empty():
     (tit,) = occurrences(records("a.jpg", "", None, TIT))
     unknown = {term for term, cell in tit.items() if not cell}
