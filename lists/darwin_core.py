@@ -122,7 +122,7 @@ def _taxon(name: LabelName, language: str) -> dict[str, str]:
         "class": "Aves" if is_bird else "",
         "order": order,
         "family": family,
-        "genus": "" if rank == "family" else words[0],
+        "genus": "" if rank == "family" else defused(words[0]),
         "scientificName": defused(name.scientific),
         "taxonRank": rank,
         "vernacularName": defused(name.name_in(language)),

@@ -87,7 +87,7 @@ def keyword_path(name: LabelName, language: str) -> KeywordPath:
     """
     order, family = (name.species.order, name.species.family) if name.species else ("", "")
     levels = (ROOT, order, family, name.name_in(language))
-    return tuple(_level(level) for level in levels if level)
+    return tuple(filter(None, map(_level, levels)))
 
 
 def new_sidecar(photo: bytes) -> bytes:

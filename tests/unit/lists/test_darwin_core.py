@@ -109,6 +109,12 @@ def test_labels_without_a_scientific_name_are_left_out():
     assert [darwin_core.can_be_listed(each) for each in checklists(photos)[0].sightings] == [False, True]
 
 
+def test_a_spreadsheet_runs_nothing_that_the_maker_of_a_model_has_called_a_species():
+    names = Names({"x": LabelName("x", "x", Species("=a()", "=b() c"))})
+    (found,) = occurrences(list(records_of(answer("x"), names, photo("a.jpg"))))
+    assert not [cell for cell in found.values() if cell.startswith("=")]
+
+
 def test_a_spreadsheet_runs_no_name_as_a_formula_and_takes_coordinates_for_numbers():
     (tit,) = occurrences(records("=1.jpg", "2026-05-03", Place(-33.9, -18.4), TIT), locality="@SUM(A1)")
     assert (tit["associatedMedia"], tit["locality"]) == ("'=1.jpg", "'@SUM(A1)")

@@ -265,3 +265,4 @@ def test_no_name_makes_two_levels_or_breaks_the_file():
     path = keyword_path(name, "en")
     assert path == ("Birds", "Tyrannidae", "Alder-Willow-Flycatcher")
     assert with_keywords(EMPTY, [path]).count(b"Alder-Willow-Flycatcher") == 2
+    assert keyword_path(LabelName("x", "\u200b"), "en") == ("Birds",)
