@@ -1,5 +1,6 @@
 """``flask --app application identify PATHS``: name the birds in files and folders of photos."""
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -38,6 +39,14 @@ ALL_IDENTIFIED, SOME_FAILED, BROKEN_OFF, OTHERS_NOT_LOOKED_AT, INTERRUPTED = 0, 
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
+def _check_text(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # a list could not be written with it
+        raise click.BadParameter("This is not text in UTF-8.") from error
+    return value
+
+
 @click.command("identify")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, readable=False, path_type=Path))
 @click.option("--top", type=click.IntRange(1, CANDIDATES), help="How many species for each photo.")
@@ -53,7 +62,13 @@ NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--ebird", "ebird_file", type=NEW_FILE, help="Write a list for eBird to this file.")
 @click.option("--darwin-core", "darwin_core_file", type=NEW_FILE, help="Write a list in Darwin Core to this file.")
 @click.option("--place", is_flag=True, help="Write into these lists where the photos were taken.")
-@click.option("--location", default="", metavar="NAME", help="What the place of the photos is called in these lists.")
+@click.option(
+    "--location",
+    default="",
+    metavar="NAME",
+    callback=_check_text,
+    help="What the place of the photos is called in these lists.",
+)
 @click.option(
     "--jobs",
     type=click.IntRange(1, 64),
@@ -189,7 +204,7 @@ def check_list_options(
     """
     files = [file for file in (ebird_file, darwin_core_file) if file]
     named = [*files, *([csv_file] if csv_file else [])]
-    if len(set(named)) < len(named):
+    if len(set(map(os.path.realpath, named))) < len(named):
         raise click.UsageError("--csv, --ebird and --darwin-core must name different files.")
     if (place or location) and not files:
         raise click.UsageError("--place and --location say what --ebird and --darwin-core write. Add one of these.")

@@ -122,7 +122,7 @@ def _write_new(path: Path, text: str) -> None:
         try:
             file.write(text)
             file.flush()
-        except OSError:
+        except BaseException:
             path.unlink()
             raise
 

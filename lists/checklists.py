@@ -57,7 +57,8 @@ def checklists(records: Collection[Record]) -> list[Checklist]:
     """Group records by day and place, in the order of their dates.
 
     A photo belongs to the checklist of its day whose first photo was taken within ``SAME_PLACE``, or else it begins a
-    new one. Photos without a place share one checklist a day. One without a date has a checklist of its own.
+    new one. Photos without a place share one checklist a day. One without a date has a checklist of its own, with its
+    copies.
     """
     dated = sorted((each for each in records if each.photo.taken), key=_when)
     groups: list[list[Record]] = []
@@ -70,10 +71,10 @@ def checklists(records: Collection[Record]) -> list[Checklist]:
             todays.append(group)
             groups.append(group)
         group.append(record)
-    undated: dict[PhotoFacts, list[Record]] = defaultdict(list)
+    undated: dict[PhotoFacts | str, list[Record]] = defaultdict(list)
     for record in records:
         if not record.photo.taken:
-            undated[record.photo].append(record)
+            undated[record.photo.sha256 or record.photo].append(record)
     return [_checklist(group) for group in (*groups, *undated.values())]
 
 

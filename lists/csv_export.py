@@ -8,7 +8,6 @@ from datetime import datetime
 from inference import CANDIDATES, Identification
 from names.labels import LabelName
 
-TIME_FORMAT = "%Y-%m-%d %H:%M:%S"  # what spreadsheets recognise as a time
 ENCODING = "utf-8-sig"  # with a byte order mark, without which Excel takes the letters for those of another alphabet
 
 # Where a spreadsheet could begin a cell, and what it would then take for a formula. Where the decimal separator is a
@@ -59,8 +58,8 @@ def failed(sentence: str, top: int = CANDIDATES) -> list[str]:
 
 
 def time_taken(taken: datetime | None) -> str:
-    """The cell ``taken``."""
-    return taken.strftime(TIME_FORMAT) if taken else ""
+    """The cell ``taken``, as spreadsheets recognise a time."""
+    return taken.isoformat(" ", "seconds") if taken else ""
 
 
 def as_csv(rows: list[list[str]]) -> str:

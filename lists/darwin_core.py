@@ -103,7 +103,7 @@ def _occurrence(sighting: Sighting) -> dict[str, str]:
     first = sighting.records[0]
     taken = first.photo.taken
     return {
-        "occurrenceID": str(uuid.uuid5(NAMESPACE, f"{first.photo.sha256}:{first.number}")),
+        "occurrenceID": str(uuid.uuid5(NAMESPACE, f"{first.photo.sha256}:{first.taxon}")),
         "basisOfRecord": "HumanObservation",  # a person took the photo
         "occurrenceStatus": "present",
         "individualCount": str(sighting.count),
@@ -122,7 +122,7 @@ def _taxon(name: LabelName, language: str) -> dict[str, str]:
         "class": "Aves" if is_bird else "",
         "order": order,
         "family": family,
-        "genus": "" if rank == "family" else words[0],
+        "genus": "" if rank == "family" else defused(words[0]),
         "scientificName": defused(name.scientific),
         "taxonRank": rank,
         "vernacularName": defused(name.name_in(language)),

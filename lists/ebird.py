@@ -58,7 +58,7 @@ def rows(checklist: Checklist, location: str = "") -> list[list[str]]:
     assert started
     coordinates = [f"{place.latitude:.5f}", f"{place.longitude:.5f}"] if place else ["", ""]
     where = [plain(location) or " ".join(coordinates), *coordinates]
-    when = [started.strftime("%m/%d/%Y"), started.strftime("%H:%M")]
+    when = [f"{started:%m/%d}/{started.year:04}", f"{started:%H:%M}"]  # %Y may have fewer digits
     state, country, duration, distance, area, comments = [""] * 6
     observers, all_reported = "1", "N"
     effort = [state, country, PROTOCOL, observers, duration, all_reported, distance, area, comments]

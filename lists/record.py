@@ -12,7 +12,7 @@ from names.labels import LabelName, Names
 from names.languages import ENGLISH
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # two photos may have the same name
 class PhotoFacts:
     """What is known of a photo besides what it shows.
 
@@ -32,7 +32,6 @@ class PhotoFacts:
 class Record:
     """A species in a photo.
 
-    :param number: of the species in the photo, from 1.
     :param name: what is known of its label.
     :param confidence: of the surest answer, 0 to 1.
     :param count: how many of them the photo shows, at least.
@@ -40,7 +39,6 @@ class Record:
     """
 
     photo: PhotoFacts
-    number: int
     name: LabelName
     confidence: float
     count: int
@@ -67,6 +65,6 @@ def records_of(found: Identification, names: Names, photo: PhotoFacts) -> Iterat
         if each.verdict is Verdict.SURE:
             name = names[each.label]
             answers[name.scientific or name.name_in(ENGLISH)].append(each)
-    for number, alike in enumerate(answers.values(), start=1):
+    for alike in answers.values():
         surest = max(alike, key=lambda answer: answer.confidence)
-        yield Record(photo, number, names[surest.label], surest.confidence, len(alike), found.model)
+        yield Record(photo, names[surest.label], surest.confidence, len(alike), found.model)

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import secrets
 import shutil
 from collections.abc import Collection
 from pathlib import Path
@@ -34,14 +35,20 @@ def add_keywords(photo: Path, paths: Collection[KeywordPath]) -> bool:
     :raises OSError: it cannot be read or written, or the photo cannot be read.
     """
     sidecar = sidecar_of(photo)
-    if sidecar.exists() and sidecar.stat().st_size > MAX_SIZE:
-        raise NotXmpError(f"It is larger than {MAX_SIZE // 2**20} MB.")
-    before = sidecar.read_bytes() if sidecar.exists() else b""
+    before = _read(sidecar) if sidecar.exists() else b""
     after = with_keywords(before or new_sidecar(photo.read_bytes()), paths)
     if after == before:
         return False
     _replace(Path(os.path.realpath(sidecar)), after)
     return True
+
+
+def _read(sidecar: Path) -> bytes:
+    if not sidecar.is_file():  # to open a pipe would be to wait for its writer
+        raise NotXmpError("It is not a file but a folder, a pipe or a device.")
+    if sidecar.stat().st_size > MAX_SIZE:
+        raise NotXmpError(f"It is larger than {MAX_SIZE // 2**20} MB.")
+    return sidecar.read_bytes()
 
 
 def _has_sibling(photo: Path) -> bool:
@@ -51,7 +58,7 @@ def _has_sibling(photo: Path) -> bool:
 
 def _replace(file: Path, content: bytes) -> None:
     """Write a file as a whole or not at all, with the permissions that it has."""
-    temporary = file.with_name(f".birds-{os.getpid()}{EXTENSION}.part")
+    temporary = file.with_name(f".birds-{secrets.token_hex(8)}{EXTENSION}.part")
     try:
         temporary.write_bytes(content)
         if file.exists():

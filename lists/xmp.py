@@ -29,7 +29,7 @@ from .xmp_packet import RDF, NotXmpError, PropertyName, read_packet
 ROOT = "Birds"
 
 #: What surrounds XMP inside other files, so that it can be found without knowing their formats (part 1, 7.3.2).
-_EMBEDDED = re.compile(rb"<\?xpacket begin=[^>]*\?>(.*?)<\?xpacket end=", re.DOTALL)
+_BEGIN, _END = b"<?xpacket begin=", b"<?xpacket end="
 
 #: By the byte order mark. XMP without one of these is in UTF-8.
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -87,7 +87,7 @@ def keyword_path(name: LabelName, language: str) -> KeywordPath:
     """
     order, family = (name.species.order, name.species.family) if name.species else ("", "")
     levels = (ROOT, order, family, name.name_in(language))
-    return tuple(_level(level) for level in levels if level)
+    return tuple(filter(None, map(_level, levels)))
 
 
 def new_sidecar(photo: bytes) -> bytes:
@@ -96,9 +96,9 @@ def new_sidecar(photo: bytes) -> bytes:
     :param photo: the file; what is compressed or damaged in it is not found.
     """
     packet = read_packet(EMPTY, [])
+    _before, begin, rest = photo.partition(_BEGIN)
     try:
-        embedded = _EMBEDDED.search(photo)
-        there = read_packet(embedded[1], [each.qualified for each in _PROPERTIES]).lists if embedded else {}
+        there = read_packet(begin + rest.partition(_END)[0], [each.qualified for each in _PROPERTIES]).lists
     except NotXmpError:
         there = {}
     if keywords := {each: there[each.qualified].items for each in _PROPERTIES if each.qualified in there}:

@@ -10,7 +10,7 @@ RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _ROOT, _DESCRIPTION, _ITEM, _ABOUT = (f"{RDF} {name}" for name in ("RDF", "Description", "li", "about"))
 _CONTAINERS = {f"{RDF} {name}" for name in ("Bag", "Seq", "Alt")}
 
-_TAG = re.compile(rb"""<([^\s/>]+)(?:"[^"]*"|'[^']*'|[^>"'])*>""")
+_TAG = re.compile(rb"""<([^\s/>]+)(?:"[^"]*"|'[^']*'|[^>"']+)*>""")
 
 PropertyName = tuple[str, str]  # the namespace and the name in it
 
@@ -130,7 +130,7 @@ class _Reader:
         outer, start = self._path[-3:], self._parser.CurrentByteIndex
         self._path.append(name)
         if name == _ROOT:
-            self._packet.root.start = start
+            self._begin_root(start)
         elif name == _ITEM:
             self._text.clear()
         elif name == _DESCRIPTION and outer[-1:] == [_ROOT]:
@@ -140,6 +140,11 @@ class _Reader:
         elif name in _CONTAINERS and outer[:2] == [_ROOT, _DESCRIPTION] and outer[-1] in self._properties:
             self._list = self._packet.lists[self._properties[outer[-1]]]
             self._list.start = start
+
+    def _begin_root(self, start: int) -> None:
+        if self._packet.root.start >= 0:
+            raise NotXmpError("It holds XMP more than once.")
+        self._packet.root.start = start
 
     def _describe(self, attributes: dict[str, str]) -> None:
         for attribute in self._properties.keys() & attributes.keys():
@@ -157,8 +162,8 @@ class _Reader:
         end = self._parser.CurrentByteIndex
         if name == _ROOT:
             self._packet.root.end = end
-        elif self._list and name == _ITEM and self._path[-2] in self._properties:
+        elif self._list and name == _ITEM and self._path[-4:-2] == [_ROOT, _DESCRIPTION]:
             self._list.items.append("".join(self._text))
-        elif self._list and name in _CONTAINERS and self._path[-1] in self._properties:
+        elif self._list and name in _CONTAINERS and self._path[-3:-1] == [_ROOT, _DESCRIPTION]:
             self._list.end = end
             self._list = None

@@ -16,7 +16,7 @@ export function checklistsOf(records) {
     else groups.push([record]);
   }
   const undated = records.filter(({ photo }) => !photo.taken);
-  return [...groups, ...grouped(undated, ({ photo }) => photo)].map(checklistOf);
+  return [...groups, ...grouped(undated, ({ photo }) => photo.sha256 ?? photo)].map(checklistOf);
 }
 
 // Two photos may show the same bird, so only those of one photo add up.

@@ -35,9 +35,9 @@ function event({ started, place }, locality) {
 }
 
 async function occurrence(sighting) {
-  const [{ photo, number }] = sighting;
+  const [{ photo, taxon }] = sighting;
   return {
-    occurrenceID: photo.sha256 ? await uuid5(`${photo.sha256}:${number}`) : uuid4(),
+    occurrenceID: photo.sha256 ? await uuid5(`${photo.sha256}:${taxon}`) : uuid4(),
     basisOfRecord: "HumanObservation", // a person took the photo
     occurrenceStatus: "present",
     individualCount: `${countOf(sighting)}`,

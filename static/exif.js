@@ -2,7 +2,7 @@
 
 import "./exif-reader/exif-reader.js"; // defines ExifReader
 
-const DATE = /^(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)$/; // in local time
+const DATE = /^(?!0000)(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)$/; // in local time
 
 // { taken, place } of a file's content: "YYYY-MM-DD HH:MM:SS", and { latitude, longitude, uncertainty } in degrees and meters.
 // What the file does not say, or says wrongly, is missing.

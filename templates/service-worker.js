@@ -1,6 +1,7 @@
 // Shows the offline page where the site cannot be reached. It keeps that page and its files, and nothing else: no answer
 // and no photo. web/installing.py fills in the next lines.
-const CACHE = {{ cache | tojson }};
+const CACHES = {{ caches | tojson }}; // how the names of its caches begin: other sites may have the same host
+const CACHE = CACHES + {{ version | tojson }};
 const HOME = address({{ home | tojson }});
 const PAGE = address({{ page | tojson }});
 const FILES = {{ files | tojson }}.map(address);
@@ -24,7 +25,7 @@ async function keep() {
 }
 
 async function takeOver() {
-  const old = (await caches.keys()).filter((name) => name.startsWith("offline-") && name !== CACHE);
+  const old = (await caches.keys()).filter((name) => name.startsWith(CACHES) && name !== CACHE);
   await Promise.all(old.map((name) => caches.delete(name)));
   await self.registration.navigationPreload?.enable();
 }

@@ -115,7 +115,6 @@ def record_json(record: Record, language: str) -> dict[str, object]:
     :param language: of its name in Darwin Core.
     """
     return {
-        "number": record.number,
         "count": record.count,
         "confidence": record.confidence,
         "taxon": record.taxon,

@@ -65,10 +65,10 @@ def service_worker() -> Response:
 
     The name of its cache changes with what is in it, and the script with that name: so browsers notice a new release.
     """
-    page = url_for("installing.offline")
+    home, page = url_for("index"), url_for("installing.offline")
     files = [url_for("static", filename=name) for name in OFFLINE_FILES]
     script = render_template(
-        "service-worker.js", cache=f"offline-{_version()}", home=url_for("index"), page=page, files=files
+        "service-worker.js", caches=f"offline-{home}-", version=_version(), home=home, page=page, files=files
     )
     response = make_response(script)
     response.mimetype = "text/javascript"

@@ -130,7 +130,7 @@ def in_language(text: str, language: str) -> str:
 
 def _page_to_return_to() -> str:
     """The path of this page, for the form that chooses a language; the home page if this is the answer to a form."""
-    return request.full_path.rstrip("?") if request.method == "GET" else url_for("index")
+    return request.script_root + request.full_path.rstrip("?") if request.method == "GET" else url_for("index")
 
 
 def _set_vary(response: Response) -> Response:

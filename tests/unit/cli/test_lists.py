@@ -152,6 +152,8 @@ def test_a_list_that_is_too_large_for_ebird_becomes_several_and_none_is_written_
         ([*DARWIN_CORE, "--csv", "list.csv", "--resume"], "--ebird and --darwin-core need all photos of a day."),
         (["--darwin-core", "a.csv", "--csv", "a.csv"], "must name different files."),
         (["--darwin-core", "a.csv", "--ebird", "a.csv", "--place"], "must name different files."),
+        (["--darwin-core", "a.csv", "--csv", "./there/../a.csv"], "must name different files."),
+        ([*DARWIN_CORE, "--location", "Pond\udcff"], "Invalid value for '--location': This is not text in UTF-8."),
         (["--darwin-core", "mine.csv"], "mine.csv is there already. Name another file."),
         (["--darwin-core", "none/a.csv"], "none/a.csv cannot be written: No such file or directory."),
     ],

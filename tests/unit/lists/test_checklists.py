@@ -26,8 +26,8 @@ def test_only_answers_that_are_sure_become_records_also_those_about_other_birds(
 def test_birds_of_one_species_in_a_photo_are_one_record_that_counts_them():
     found = answer(TIT, answer(JAY), answer(TIT, confidence=0.99), confidence=0.9)
     tit, jay = records_of(found, NAMES, photo("a.jpg"))
-    assert (tit.count, tit.confidence, tit.number) == (2, 0.99, 1)
-    assert (jay.count, jay.number) == (1, 2)
+    assert (tit.count, tit.confidence) == (2, 0.99)
+    assert jay.count == 1
 
 
 def test_two_labels_that_mean_one_species_are_counted_as_one():
@@ -60,6 +60,19 @@ def test_photos_without_a_date_stand_alone_at_the_end():
         ["Great Tit"],
     ]
     assert [one.started is None for one in found] == [False, True, True]
+
+
+@pytest.mark.parametrize("taken", ["", "2026-05-03 06:00"])
+def test_a_copy_of_a_photo_is_another_photo_of_the_same_bird(taken):
+    copies = [replace(*records("a.jpg", taken, None, TIT), photo=photo("a.jpg", taken)) for _ in range(2)]
+    (only,) = checklists(copies)
+    assert [len(sighting.records) for sighting in only.sightings] == [2]
+    assert len({each.photo for each in copies}) == 2
+
+
+def test_photos_of_one_name_that_may_differ_are_not_taken_for_copies():
+    alike = [replace(*records("a.jpg", "", None, TIT), photo=replace(photo("a.jpg"), sha256="")) for _ in range(2)]
+    assert len(checklists(alike)) == 2
 
 
 def test_several_photos_of_a_bird_are_not_added_up():

@@ -66,6 +66,15 @@ def test_occurrences_have_ids_that_a_second_run_gives_again_and_share_that_of_th
     assert {each["occurrenceID"] for each in again} == {each["occurrenceID"] for each in found}
 
 
+@pytest.mark.parametrize("taken", ["", "2026-05-03 06:01"])
+def test_no_two_occurrences_share_an_id_though_a_photo_comes_twice(taken):
+    whole, part = records("a.jpg", taken, None, TIT, JAY), records("a.jpg", taken, None, JAY)
+    found = occurrences([*whole, *part, *records("a.jpg", taken, None, KIWI)])
+    assert len({each["occurrenceID"] for each in found}) == len(found) == 3
+    (jay,) = occurrences(part)
+    assert jay["occurrenceID"] in {each["occurrenceID"] for each in occurrences(whole)}
+
+
 def test_what_is_not_known_stays_empty():
     (tit,) = occurrences(records("a.jpg", "", None, TIT))
     unknown = {term for term, cell in tit.items() if not cell}
@@ -98,6 +107,12 @@ def test_labels_without_a_scientific_name_are_left_out():
     assert NAMES["Purple Rain"].species is None
     assert [each["scientificName"] for each in occurrences(photos)] == ["Apteryx"]
     assert [darwin_core.can_be_listed(each) for each in checklists(photos)[0].sightings] == [False, True]
+
+
+def test_a_spreadsheet_runs_nothing_that_the_maker_of_a_model_has_called_a_species():
+    names = Names({"x": LabelName("x", "x", Species("=a()", "=b() c"))})
+    (found,) = occurrences(list(records_of(answer("x"), names, photo("a.jpg"))))
+    assert not [cell for cell in found.values() if cell.startswith("=")]
 
 
 def test_a_spreadsheet_runs_no_name_as_a_formula_and_takes_coordinates_for_numbers():

@@ -6,11 +6,13 @@ https://support.ebird.org/en/support/solutions/articles/48000907878
 import csv
 import io
 import re
+from datetime import datetime
 
 import pytest
 
 from lists import ebird
 from lists.checklists import checklists
+from lists.csv_export import time_taken
 from tests.unit.lists.birds import JAY, KIWI, TIT, ZURICH, records
 
 TRIP = checklists(
@@ -54,6 +56,13 @@ def test_the_file_keeps_the_published_rules():
         assert (row[12], row[15]) == ("Incidental", "N")
     # Rows become one checklist only if these agree.
     assert len({tuple(row[5:16]) for row in parsed(text)}) == 2
+
+
+@pytest.mark.parametrize(("year", "written"), [(1, "0001"), (850, "0850"), (1899, "1899"), (9999, "9999")])
+def test_a_year_has_four_digits_however_a_clock_was_set(year, written):
+    (text,) = ebird.files(checklists(records("a.jpg", f"{year:04}-05-03 06:01", ZURICH, TIT)))
+    assert parsed(text)[0][8] == f"05/03/{written}"
+    assert time_taken(datetime(year, 5, 3, 6, 1)) == f"{written}-05-03 06:01:00"
 
 
 @pytest.mark.parametrize("location", ["=1+1", " @SUM(A1)", "'=1", '"=1"', "＝1", "-1", "\t+1"])

@@ -76,6 +76,13 @@ def test_a_sidecar_that_cannot_be_replaced_stays_as_it_is_and_nothing_is_left_be
     assert sidecar.read_bytes() == EMPTY
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_not_read(tmp_path, make):
+    make(tmp_path / "a.jpg.xmp")
+    with pytest.raises(NotXmpError, match="not a file"):
+        add_keywords(tmp_path / "a.jpg", [PATH])
+
+
 def test_a_file_that_is_too_large_for_a_sidecar_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(sidecars, "MAX_SIZE", 10)
     (tmp_path / "a.jpg.xmp").write_bytes(EMPTY)

@@ -4,6 +4,7 @@ The samples follow the structure that each program's files have; exiv2 and exift
 """
 
 import re
+import time
 
 import pytest
 from PIL import Image
@@ -222,11 +223,35 @@ def test_several_birds_get_a_keyword_each_and_none_twice():
         (UNUSUAL.replace("<r:Bag />", "a tit").encode(), "It has keywords, but not as a list."),
         (AS_ATTRIBUTE.encode(), "It has keywords, but not as a list."),
         (UNUSUAL.replace("<r:Description r", f"{DESCRIPTION}<r:Description r").encode(), "It has the same kind of"),
+        (UNUSUAL.replace("<r:Description r", "<r:RDF/><r:Description r").encode(), "It holds XMP more than once."),
+        (f"<a>{UNUSUAL}{UNUSUAL}</a>".encode(), "It holds XMP more than once."),
     ],
 )
 def test_what_is_not_xmp_or_writes_keywords_in_another_way_is_refused_with_a_sentence(content, sentence):
     with pytest.raises(NotXmpError, match=f"^{re.escape(sentence)}"):
         with_keywords(content, [PATH])
+
+
+def test_a_list_inside_an_item_of_the_list_is_left_alone():
+    inner = f"<r:li>{DESCRIPTION.replace('<r:Bag />', '<r:Bag></r:Bag>')}</r:li>"
+    nested = UNUSUAL.replace("<r:Bag />", f"<r:Bag>{inner}</r:Bag>").encode()
+    after = with_keywords(nested, [PATH])
+    assert f"<r:Bag>{inner}<r:li>{FLAT}</r:li></r:Bag>".encode() in after
+    assert with_keywords(after, [PATH]) == after
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: new_sidecar(b"<?xpacket begin=?>" * 20_000),
+        lambda: with_keywords(UNUSUAL.replace("<r:Bag />", f"<r:Bag{' ' * 3_000_000}/>").encode(), [PATH]),
+    ],
+    ids=["photo", "sidecar"],
+)
+def test_a_file_that_was_made_to_be_slow_is_read_in_no_time(make):
+    started = time.process_time()
+    make()
+    assert time.process_time() - started < 0.3
 
 
 def test_a_keyword_has_the_levels_that_are_known_in_the_language_that_was_asked_for():
@@ -240,3 +265,4 @@ def test_no_name_makes_two_levels_or_breaks_the_file():
     path = keyword_path(name, "en")
     assert path == ("Birds", "Tyrannidae", "Alder-Willow-Flycatcher")
     assert with_keywords(EMPTY, [path]).count(b"Alder-Willow-Flycatcher") == 2
+    assert keyword_path(LabelName("x", "\u200b"), "en") == ("Birds",)

@@ -30,6 +30,13 @@ def test_the_manifest_has_what_browsers_ask_of_an_app(client):
     assert (answer.json["start_url"], answer.json["scope"], answer.json["display"]) == ("/", "/", "standalone")
 
 
+def test_an_app_is_named_in_the_language_that_its_reader_has_chosen(client):
+    client.set_cookie("language", "de")
+    assert client.get("/manifest.webmanifest", headers={"Accept-Language": "fr"}).json["lang"] == "de"
+    # Browsers fetch a manifest without cookies, unless the page says otherwise.
+    assert '<link rel="manifest" crossorigin="use-credentials"' in client.get("/").text
+
+
 def test_every_icon_has_the_size_that_is_promised(client):
     for icon in client.get("/manifest.webmanifest").json["icons"]:
         with client.get(icon["src"]) as answer, Image.open(io.BytesIO(answer.data)) as image:

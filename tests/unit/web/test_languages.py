@@ -1,5 +1,8 @@
 """web/languages.py: which language a reader gets, and the choice that is remembered."""
 
+import io
+import re
+
 import pytest
 
 from tests.support.seam import ColorClassifier
@@ -79,6 +82,20 @@ def test_a_language_that_the_site_does_not_have_is_refused(client, language):
 def test_the_form_returns_to_the_page_that_it_is_on(client):
     assert 'name="page" value="/species?q=a%20b"' in client.get("/species?q=a%20b").text
     assert 'name="page" value="/"' in client.post("/about").text  # which cannot be opened again
+
+
+def test_under_a_prefix_a_choice_stays_there(client):
+    site = {"base_url": "http://localhost/birds"}
+    (page,) = re.findall('name="page" value="([^"]+)"', client.get("/species?q=owl", **site).text)
+    answer = choose(client, page=page, **site)
+    assert answer.location == "/birds/species?q=owl"
+    assert "; Path=/birds/;" in answer.headers["Set-Cookie"]
+
+
+def test_a_file_that_comes_with_a_choice_is_not_kept(client, uploads):
+    form = {"language": "fr", "page": "/", "bird_image": (io.BytesIO(b"a" * 100_000), "a.jpg")}
+    assert client.post("/language", data=form).status_code == 303
+    assert not [*uploads.glob("*")]
 
 
 def test_caches_keep_each_language_apart(client):

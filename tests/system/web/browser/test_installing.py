@@ -109,10 +109,13 @@ def test_without_a_connection_the_device_says_so_and_claims_of_no_photo_that_it_
     expect(page.get_by_label("A photo of a bird")).to_be_attached()
 
 
-def test_a_new_release_deletes_what_an_earlier_one_kept(open_app):
+def test_a_new_release_deletes_what_an_earlier_one_kept_and_nothing_of_another_site_on_the_host(open_app):
     page = open_app()
-    page.evaluate("caches.open('offline-earlier')")
+    page.evaluate("caches.open('offline-/-earlier')")
+    page.evaluate("caches.open('offline-/birds/-earlier')")
     page.evaluate("navigator.serviceWorker.getRegistration().then((found) => found.unregister())")
     page.reload()
     page.evaluate(ACTIVE)
-    assert "offline-earlier" not in page.evaluate(KEPT)
+    kept = page.evaluate(KEPT)
+    assert "offline-/-earlier" not in kept
+    assert "offline-/birds/-earlier" in kept

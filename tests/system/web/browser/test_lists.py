@@ -5,7 +5,7 @@ import csv
 import hashlib
 import io
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
@@ -89,6 +89,7 @@ def test_a_place_or_day_that_a_photo_does_not_say_or_says_wrongly_is_not_read(pa
     photos = {name: photo_with(exif_of("2026:02:30 06:01:02", gps)) for name, gps in wrong_places.items()}
     photos |= {
         "a clock that was never set": photo_with(exif_of("0000:00:00 00:00:00", {})),
+        "the year 0": photo_with(exif_of("0000:01:01 00:00:00", {})),
         "no EXIF data": encoded(Image.new("RGB", (64, 48)), "GIF"),
         "cut off": photo_with(exif_of())[:60],
         "no photo": b"no photo",
@@ -155,6 +156,14 @@ CASES = {
         [*records("a.jpg", "2026-05-03 23:59:59", None, TIT), *records("b.jpg", "2026-05-04", None, TIT)],
     ),
     "no date": ("home", [*records("a.jpg", "", ZURICH, TIT, JAY), *records("b.jpg", "", ZURICH, TIT)]),
+    "copies and an old clock": (
+        "home",
+        [
+            *records("a.jpg", "", ZURICH, TIT, JAY),
+            *(replace(each, photo=replace(each.photo, file="b.jpg")) for each in records("a.jpg", "", ZURICH, TIT)),
+            *records("c.jpg", "0850-01-02 03:04:05", ZURICH, TIT),
+        ],
+    ),
     "the date line": (
         "",
         [
@@ -240,7 +249,7 @@ def test_a_person_saves_lists_with_the_place_and_reads_what_is_left_out(page, ph
     )
     assert (cardinal["decimalLatitude"], cardinal["coordinateUncertaintyInMeters"]) == ("-33.85850", "7")
     digest = hashlib.sha256(photos[0].read_bytes()).hexdigest()
-    assert cardinal["occurrenceID"] == str(uuid.uuid5(darwin_core.NAMESPACE, f"{digest}:1"))
+    assert cardinal["occurrenceID"] == str(uuid.uuid5(darwin_core.NAMESPACE, f"{digest}:Cardinalis cardinalis"))
     assert cardinal["dateIdentified"] == date.today().isoformat()
     expect(panel.get_by_role("status")).to_contain_text(
         "Sightings left out, because their scientific name is not known: 1."
