@@ -210,18 +210,6 @@ async function show(card, next, photo) {
   shown(next, photo);
 }
 
-// The photo itself shows more than its thumbnail. Of other formats, browsers and the server may disagree which way is up.
-function enlarge(image, photo) {
-  if (!image) return;
-  const thumbnail = image.src;
-  const large = URL.createObjectURL(photo);
-  image.src = large;
-  image
-    .decode()
-    .catch(() => (image.src = thumbnail)) // the browser cannot show it
-    .finally(() => URL.revokeObjectURL(large));
-}
-
 // Replaces an answered card by the answer about a part of its photo, or about the whole photo if `part` is empty.
 async function lookAgain(card, photo, part) {
   try {
@@ -246,7 +234,6 @@ async function lookAgain(card, photo, part) {
 function shown(card, photo, part) {
   const answers = [...card.querySelectorAll(".answer")];
   card.photo = photo; // for feedback.js
-  if (photo?.type === "image/jpeg") enlarge(card.querySelector(".photo"), photo);
   if (answers.length) announce(`${nameOf(card)} ${answers.map((answer) => answer.dataset.said).join("; ")}`);
   if (answers.length && photo) offerCrop(card, photo, Boolean(part), (region) => lookAgain(card, photo, region));
   const species = cards.children.length === 1 && answers[0]?.dataset.species;
