@@ -65,6 +65,12 @@ lists.addEventListener("click", async ({ target }) => {
   }
 });
 
+document.querySelector(".language").addEventListener("submit", (event) => {
+  const isHome = location.pathname === new URL(form.action).pathname; // an answer with a page of its own stays
+  const isLost = [...cards.children].some((card) => isHome || card.original);
+  if (isLost && !confirm(text("language_removes"))) event.preventDefault();
+});
+
 window.addEventListener("beforeunload", (event) => {
   if (senders) event.preventDefault(); // the browser asks whether to leave
 });

@@ -1,5 +1,7 @@
 """web/languages.py: which language a reader gets, and the choice that is remembered."""
 
+import io
+
 import pytest
 
 from tests.support.seam import ColorClassifier
@@ -53,6 +55,12 @@ def test_a_choice_is_remembered_and_leads_back_to_the_page(client):
     answer = choose(client, page="/species?q=owl")
     assert (answer.status_code, answer.location) == (303, "/species?q=owl")
     assert '<html lang="fr">' in client.get("/about", headers={"Accept-Language": "de"}).text
+
+
+def test_only_a_page_whose_answers_a_change_of_the_language_removes_says_so(make_client, photo):
+    client, notice = make_client(ColorClassifier()), 'id="removes">Changing the language removes the answers'
+    assert notice in client.post("/", data={"bird_image": (io.BytesIO(photo), "bird.png")}).text
+    assert notice not in client.get("/").text
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
