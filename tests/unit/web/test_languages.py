@@ -120,6 +120,7 @@ def test_the_species_are_listed_and_found_by_their_names_in_the_readers_language
     page = client.get("/species", headers=german).text
     assert page.index(">Heckenbraunelle<") < page.index(">Rotkehlchen<") < page.index(">Zaunkönig<")
     assert ' lang="en" translate="no">Moggy</a>' in page
+    assert "Zaunkönig" in client.get("/species?q=zaunkoenig", headers=german).text
     for words in ("rotkehl", "robin"):
         found = client.get(f"/species?q={words}", headers=german).text
         assert ("Rotkehlchen" in found, "Zaunkönig" in found) == (True, False)
