@@ -25,7 +25,7 @@ def main() -> None:
             sync_playwright() as playwright,
         ):
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
-            page = browser.new_page(viewport={"width": 800, "height": 640})
+            page = browser.new_page(viewport={"width": 800, "height": 770})
             page.goto(address)
             page.get_by_label("A photo of a bird").set_input_files(drawing)
             page.get_by_text("Which of the birds that we know it resembles").click()

@@ -1,11 +1,14 @@
 """Searching species by any of their names, in any language."""
 
+import re
 import unicodedata
 from collections.abc import Collection
 from functools import cached_property
 
 from .labels import LabelName, Names
 
+#: How people write umlauts on a keyboard that lacks them, and what is left of those without their dots.
+_UMLAUTS = re.compile("([aou])e")
 _APART = str.maketrans(dict.fromkeys("-_./", " ") | dict.fromkeys("'’‘ʻʼ`´"))
 
 
@@ -19,8 +22,14 @@ class Search:
         self._names = names
 
     def find(self, query: str) -> Collection[str]:
-        """The labels that have a name in which each word of a query occurs; a part of a word counts, too."""
-        words = folded(query).split()
+        """The labels that have a name in which each word of a query occurs; a part of a word counts, too.
+
+        If there is none, ``ae``, ``oe`` and ``ue`` in the query are taken for umlauts.
+        """
+        words = folded(query)
+        return self._with(words.split()) or self._with(_UMLAUTS.sub(r"\1", words).split())
+
+    def _with(self, words: list[str]) -> Collection[str]:
         return {
             label for label, texts in self._texts.items() if any(all(word in text for word in words) for text in texts)
         }

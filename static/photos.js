@@ -65,6 +65,12 @@ lists.addEventListener("click", async ({ target }) => {
   }
 });
 
+document.querySelector(".language").addEventListener("submit", (event) => {
+  const isHome = location.pathname === new URL(form.action).pathname; // an answer with a page of its own stays
+  const isLost = [...cards.children].some((card) => isHome || card.original);
+  if (isLost && !confirm(text("language_removes"))) event.preventDefault();
+});
+
 window.addEventListener("beforeunload", (event) => {
   if (senders) event.preventDefault(); // the browser asks whether to leave
 });
@@ -210,18 +216,6 @@ async function show(card, next, photo) {
   shown(next, photo);
 }
 
-// The photo itself shows more than its thumbnail. Of other formats, browsers and the server may disagree which way is up.
-function enlarge(image, photo) {
-  if (!image) return;
-  const thumbnail = image.src;
-  const large = URL.createObjectURL(photo);
-  image.src = large;
-  image
-    .decode()
-    .catch(() => (image.src = thumbnail)) // the browser cannot show it
-    .finally(() => URL.revokeObjectURL(large));
-}
-
 // Replaces an answered card by the answer about a part of its photo, or about the whole photo if `part` is empty.
 async function lookAgain(card, photo, part) {
   try {
@@ -246,7 +240,6 @@ async function lookAgain(card, photo, part) {
 function shown(card, photo, part) {
   const answers = [...card.querySelectorAll(".answer")];
   card.photo = photo; // for feedback.js
-  if (photo?.type === "image/jpeg") enlarge(card.querySelector(".photo"), photo);
   if (answers.length) announce(`${nameOf(card)} ${answers.map((answer) => answer.dataset.said).join("; ")}`);
   if (answers.length && photo) offerCrop(card, photo, Boolean(part), (region) => lookAgain(card, photo, region));
   const species = cards.children.length === 1 && answers[0]?.dataset.species;

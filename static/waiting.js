@@ -32,9 +32,19 @@ export function replaced(card, next) {
   if (name) next.querySelector(".said").prepend(name.cloneNode(true));
   next.original = card.original;
   if (next.textContent === card.textContent) return card; // the same text is not announced again
+  keepPhoto(card, document.adoptNode(next)); // an image is loaded again when it gets into another document
   next.setAttribute("aria-label", card.getAttribute("aria-label"));
   const focused = card.contains(document.activeElement) ? document.activeElement : null;
   card.replaceWith(next);
   if (focused) ((focused.matches("a") && next.querySelector("a")) || next).focus();
   return next;
+}
+
+// The photo itself shows more than its thumbnail, and nothing jumps if it stays. Of other formats than JPEG, browsers and the
+// server may disagree which way is up.
+function keepPhoto(card, next) {
+  const [photo, thumbnail] = [card, next].map((each) => each.querySelector(".photo"));
+  if (!thumbnail || !photo || card.original?.type !== "image/jpeg") return;
+  photo.alt = thumbnail.alt;
+  thumbnail.replaceWith(photo);
 }

@@ -138,7 +138,7 @@ def test_two_birds_are_two_answers_on_one_card_and_programs_read_the_first(make_
     assert len(re.findall(r'<p class="confidence">.*?9\d\.\d %', page, re.DOTALL)) == 2
     assert boxes_on(page, "rect") == ["0.00,0.00,50.00,100.00", "50.00,0.00,50.00,100.00"]
     assert re.findall(r"<text .*?>(.+?)</text>", page) == ["1", "2"]
-    assert re.findall(r"looked at \((.+?)\)</summary>", page) == ["1. Bluebird", "2. Goldfinch"]
+    assert re.findall(r"looked at \((.+?)\)</summary>", page) == ["1.&nbsp;Bluebird", "2.&nbsp;Goldfinch"]
     assert page.count("<meter") == 10
     assert "marked 2 (right)." in page
 

@@ -58,6 +58,12 @@ def test_a_choice_is_remembered_and_leads_back_to_the_page(client):
     assert '<html lang="fr">' in client.get("/about", headers={"Accept-Language": "de"}).text
 
 
+def test_only_a_page_whose_answers_a_change_of_the_language_removes_says_so(make_client, photo):
+    client, notice = make_client(ColorClassifier()), 'id="removes">Changing the language removes the answers'
+    assert notice in client.post("/", data={"bird_image": (io.BytesIO(photo), "bird.png")}).text
+    assert notice not in client.get("/").text
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_the_cookie_is_for_this_site_alone(client, scheme):
     (cookie,) = choose(client, base_url=f"{scheme}://localhost").headers.getlist("Set-Cookie")
@@ -129,6 +135,7 @@ def test_the_species_are_listed_and_found_by_their_names_in_the_readers_language
     page = client.get("/species", headers=german).text
     assert page.index(">Heckenbraunelle<") < page.index(">Rotkehlchen<") < page.index(">Zaunkönig<")
     assert ' lang="en" translate="no">Moggy</a>' in page
+    assert "Zaunkönig" in client.get("/species?q=zaunkoenig", headers=german).text
     for words in ("rotkehl", "robin"):
         found = client.get(f"/species?q={words}", headers=german).text
         assert ("Rotkehlchen" in found, "Zaunkönig" in found) == (True, False)

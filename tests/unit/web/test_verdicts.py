@@ -104,7 +104,7 @@ def test_an_answer_that_is_not_sure_shows_the_likely_candidates_and_the_others_o
     assert sorted(lists["What it probably is"]) == ["Goldfinch", "Greenfinch"]
     assert len(lists["Less likely species"]) == 3
     assert "Less likely species</summary>" in details_on(card)
-    assert "Predicted" not in details_on(card)
+    assert "Predicted : " in details_on(card)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_each_bird_of_a_photo_has_its_verdict(make_client):
     card = card_of(client, photo_of(Verdict.SURE, Verdict.UNKNOWN_BIRD))
     assert headings_on(card) == ["1. " + HEADINGS[Verdict.SURE], "2. " + HEADINGS[Verdict.UNKNOWN_BIRD]]
     assert "2 birds found" in card
-    assert re.findall(r"looked at \((.+?)\)</summary>", card) == ["1. Goldfinch", "2"]
+    assert re.findall(r"looked at \((.+?)\)</summary>", card) == ["1.&nbsp;Goldfinch", "2"]
     assert card.count("Predicted : ") == 1
     card = card_of(client, photo_of(Verdict.UNSURE, Verdict.NO_BIRD))
     assert headings_on(card)[1] == "2. We see no bird in the marked part of the photo."

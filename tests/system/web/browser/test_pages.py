@@ -109,3 +109,25 @@ def test_a_person_follows_the_link_to_the_report_and_sees_its_charts_in_its_own_
     chart = page.get_by_alt_text("Loss and accuracy by epoch")
     assert chart.evaluate("image => image.naturalWidth") > 100
     assert page.locator(".figures").evaluate("list => getComputedStyle(list).display") == "flex"
+
+
+def test_whoever_changes_the_language_is_told_first_that_the_answers_go(open_page, bird):
+    page = open_page()
+    photo_field(page).set_input_files(bird)
+    expect(answer(page)).to_be_visible()
+    said = []
+
+    def decide(dialog):
+        said.append(dialog.message)
+        dialog.dismiss() if len(said) == 1 else dialog.accept()
+
+    page.on("dialog", decide)
+    page.get_by_label("Language").select_option("de")
+    page.get_by_role("button", name="Change").click()
+    expect(answer(page)).to_be_visible()
+    page.get_by_role("button", name="Change").click()
+    expect(page.get_by_role("heading", name="Vogelfoto senden, Namen erfahren")).to_be_visible()
+    assert said == ["Changing the language removes the answers from this page. Your photos stay where they are."] * 2
+    page.get_by_role("button", name="Ändern").click()  # there are no answers any more
+    expect(page.get_by_role("heading", name="Vogelfoto senden, Namen erfahren")).to_be_visible()
+    assert len(said) == 2

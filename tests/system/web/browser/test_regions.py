@@ -318,7 +318,8 @@ def test_two_birds_are_listed_numbered_and_read_aloud(open_page, serve, blue_and
     expect(page.get_by_role("heading", level=3)).to_have_count(2)
     assert page.locator(".region text").all_text_contents() == ["1", "2"]
     expect(page.get_by_text(PREDICTED)).to_have_count(1)
-    expect(page.get_by_role("log").locator("p").last).to_have_text(re.compile(r"^two\.jpg 1\. \w+, \d+ %; 2\. \w+, \d+ %$"))
+    said = re.compile(r"^two\.jpg 1\. \w+, \d+ %; 2\. \w+, \d+ %$")
+    expect(page.get_by_role("log").locator("p").last).to_have_text(said)
     page.get_by_text("Show what it looked at (2. ").click()
     expect(page.locator(".heat image").first).to_be_hidden()
     expect(page.locator(".heat image").last).to_be_visible()

@@ -55,11 +55,14 @@ def test_the_photo_appears_at_once_and_the_progress_of_its_upload_is_shown(open_
     photo_field(page).set_input_files(bird)
     expect(page.get_by_text("On its way.")).to_be_visible()
     keep_screenshot(page, "a photo on its way")
-    assert page.get_by_alt_text("The photo you sent").evaluate("image => image.naturalWidth") == 900  # the photo itself
+    photo = page.get_by_alt_text("The photo you sent")
+    assert photo.evaluate("image => image.naturalWidth") == 900  # the photo itself
+    photo.evaluate("image => (image.dataset.stays = '')")
     expect(page.get_by_role("progressbar")).to_have_attribute("value", re.compile(r"^0\.\d"))
     assert serious_faults(page) == []
     connection.send("Network.emulateNetworkConditions", slow_network | {"uploadThroughput": -1})
     expect(answer(page)).to_be_visible()
+    expect(photo).to_have_attribute("data-stays", "")  # so the answer does not jump while another image is loaded
     expect(page.get_by_role("progressbar")).to_have_count(0)
 
 
