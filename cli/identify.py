@@ -141,7 +141,11 @@ def identify(found: PhotoFiles, pool: ReaderPool, answers: AnswerFile | None, ou
         failed = [Outcome(Path(file), error=sentence) for file, sentence in answers.failed] + failed
     can_resume = answers and not any(isinstance(output, ListFiles) for output in outputs)
     to_resume = " The same command with --resume continues." if can_resume else ""
-    exit_code = identify_each(files, pool, outputs, failed, to_resume)
+    try:
+        exit_code = identify_each(files, pool, outputs, failed, to_resume)
+    except BrokenPipeError:
+        finish(outputs, is_complete=False)
+        raise  # click knows what to do
     finish(outputs, is_complete=exit_code == ALL_IDENTIFIED)
     if exit_code:
         return exit_code
@@ -160,6 +164,7 @@ def identify_each(
     :param failed: photos that could not be identified; others are added.
     :param to_resume: a sentence about going on later.
     :return: ``ALL_IDENTIFIED``, even if some failed, or the exit code that says what stopped it.
+    :raises BrokenPipeError: nobody reads the output any more.
     """
     try:
         with pool:
@@ -175,7 +180,7 @@ def identify_each(
         click.echo(f"Broken off: {error.reason}.{to_resume}", err=True)
         return BROKEN_OFF
     except BrokenPipeError:
-        raise  # click knows what to do when nobody reads the output any more
+        raise  # it is an OSError, but nothing that the person has to be told of
     except (OSError, RuntimeError) as error:  # the disk is full; the decoder process cannot be started
         click.echo(f"Broken off: {getattr(error, 'strerror', None) or error}.{to_resume}", err=True)
         return BROKEN_OFF

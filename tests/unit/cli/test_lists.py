@@ -12,7 +12,7 @@ from click.testing import Result
 from flask import Flask
 from PIL import Image
 
-from cli import identify, list_files
+from cli import identify, list_files, outputs
 from inference.verdict import Verdict
 from jobs.errors import UnavailableError
 from lists import ebird
@@ -140,6 +140,17 @@ def test_a_list_that_is_too_large_for_ebird_becomes_several_and_none_is_written_
     assert "ebird.csv, ebird-3.csv: 3 records on 2 checklists for eBird." in ended.stderr
     assert (len(rows_of("ebird.csv")), len(rows_of("ebird-3.csv"))) == (2, 1)
     assert Path("ebird-2.csv").read_text() == "mine"
+
+
+def test_a_list_is_written_though_nobody_reads_the_lines_any_more(run, trip, monkeypatch):
+    def broken(_line):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(outputs, "_print", broken)
+    ended = run("trip", *EBIRD, "--place")
+    assert ended.exit_code == 1
+    assert len(rows_of("ebird.csv")) == 1
+    assert "The lists lack the photos that were not identified any more." in ended.stderr
 
 
 @pytest.mark.parametrize(
