@@ -166,13 +166,13 @@ def install(app: Flask, services: Services) -> None:
     if not classifier.is_remote:
         app.logger.info(classifier.network_in_words)
         _warm_up(app, services)
-    give_back_memory()
     _readiness(app).announce()
 
 
 def _load(app: Flask, checked: Settings, sandbox: Sandbox) -> None:
     try:
         install(app, build_services(checked, sandbox))
+        give_back_memory()
     except (PairError, SettingError) as error:
         stop(error)
     except Exception as error:

@@ -7,6 +7,7 @@ network is tested in ``tests/system``.
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
@@ -30,6 +31,7 @@ from inference.verdict import Familiarity, Verdict
 from jobs.errors import UnknownJobError
 from jobs.pending import PendingJob, Position
 from jobs.store import QueueState
+from names.labels import Names, find_names
 from web import startup, uploads
 from web.admission import AdmissionQueue
 from web.model_info import ModelInfo
@@ -224,6 +226,12 @@ class ColorWorkers(ColorClassifier):
         return self.queue
 
 
+@lru_cache
+def names_of(labels: tuple[str, ...]) -> Names:
+    """What the labels mean, found once for all tests: it takes a third of a second."""
+    return find_names(labels)
+
+
 def new_application(uploads_folder: Path, **environment: str) -> ModuleType:
     """``application.py`` in a module of its own, its settings checked and applied, but without a model.
 
@@ -272,6 +280,8 @@ def install(
     )
     if model_info is None:
         model_info = ModelInfo(SHA256, classifier.labels, operators_threshold=checked.unsure_below)
+    if model_info.folder is None:
+        vars(model_info)["names"] = names_of(model_info.labels)
     services = Services(
         checked, sandbox, classifier, admission, model_info, overload_delay=0,
         corrections=open_corrections(checked, classifier.labels),

@@ -61,7 +61,7 @@ def test_of_several_photos_each_gets_its_card_in_order_though_one_cannot_be_read
     contents = {"first.jpg": goldfinch, "notes.txt": b"no bird", "<b>.jpg": b"no image", "last.jpg": dated}
     files = [(io.BytesIO(content), name) for name, content in contents.items()]
     page = client.post("/", data={"bird_image": files}).text
-    assert [unescape(name) for name in re.findall(r'<p class="name">(.+?)</p>', page)] == list(contents)
+    assert [unescape(name) for name in re.findall(r'<p class="name"[^>]*>(.+?)</p>', page)] == list(contents)
     assert page.count("Predicted : ") == 2
     assert len(re.findall(r'role="alert">(.+?)</p>', page)) == 2
     assert leftovers(uploads) == []
