@@ -5,7 +5,7 @@ from gettext import NullTranslations
 from typing import Any
 
 from babel.core import Locale
-from flask import Blueprint, Flask, g, redirect, request, url_for
+from flask import Blueprint, Flask, g, redirect, render_template, request, url_for
 from flask_babel import Babel, get_locale, get_translations
 from markupsafe import Markup
 from werkzeug.exceptions import BadRequest
@@ -155,6 +155,16 @@ def init_app(app: Flask) -> None:
     # No filters: Jinja applies those to constants only once, whatever the language.
     app.add_template_global(lang_attribute)
     app.add_template_global(in_language)
+    parts: dict[tuple[str, str], Markup] = {}
+
+    def same_for_all(template: str) -> Markup:
+        """A part of a page that depends on nothing but the language of the interface, rendered once for each."""
+        key = template, interface_tag()
+        if key not in parts or app.debug:
+            parts[key] = Markup(render_template(template))
+        return parts[key]
+
+    app.add_template_global(same_for_all)
     app.context_processor(
         lambda: {
             "language_options": _options(reader_languages()[0], interface_tag()),

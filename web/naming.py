@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, g
+from markupsafe import Markup
 
 from names.labels import LabelName, Names
 from names.search import folded, sort_key
 
-from .languages import reader_languages
+from .languages import interface_tag, lang_attribute, reader_languages
 from .services import current_services
 
 WIKIPEDIA = "https://{language}.wikipedia.org/wiki/Special:Search?search={name}"
@@ -75,14 +77,26 @@ def requested_naming() -> Naming:
     return naming
 
 
+def scientific(name: LabelName) -> Markup:
+    """The scientific name as HTML: in italics, unless it is that of a family. Nothing if it is not known."""
+    if not name.scientific:
+        return Markup()
+    html = Markup('<{0} class="scientific" lang="la" translate="no">{1}</{0}>')
+    return html.format("i" if name.is_of_one_genus else "span", name.scientific)
+
+
 def init_app(app: Flask) -> None:
     """Make the names available in templates."""
 
-    def named(label: str) -> LabelName:
-        return requested_naming().names[label]
+    @lru_cache(maxsize=4096)  # a page has dozens of names
+    def link(label: str, language: str, _interface: str) -> Markup:
+        naming = requested_naming()
+        html = Markup('<a href="{}" target="_blank" rel="noreferrer"{} translate="no">{}</a> {}')
+        attribute = lang_attribute(naming.language_of(label))
+        return html.format(naming.look_up_url(label), attribute, naming.name(label), scientific(naming.names[label]))
 
     app.add_template_filter(lambda label: requested_naming().name(label), "species_name")
     app.add_template_filter(lambda label: requested_naming().language_of(label), "name_language")
-    app.add_template_filter(lambda label: named(label).scientific, "scientific_name")
-    app.add_template_filter(lambda label: named(label).is_of_one_genus, "is_of_one_genus")
+    app.add_template_filter(lambda label: scientific(requested_naming().names[label]), "scientific")
     app.add_template_filter(lambda label: requested_naming().look_up_url(label), "look_up_url")
+    app.add_template_filter(lambda label: link(label, requested_naming().language, interface_tag()), "bird_link")
