@@ -62,7 +62,7 @@ def send() -> Response:
     claim, claimed = _claim(form.get("claim", ""), form.get("species", ""))
     photo = _copy(_photo()) if form.get("keep") else None
     kept = _corrections().add(answer, claim, claimed, _client(), photo)
-    note = _serializer("note").dumps(kept.why_no_photo.to_json()) if kept.why_no_photo else None
+    note = _serializer("why no photo").dumps(kept.why_no_photo.to_json()) if kept.why_no_photo else None
     return redirect(url_for(".correction", token=kept.token, note=note), 303)
 
 
@@ -189,7 +189,7 @@ def _client() -> str:
 def _note() -> Sentence | None:
     """Why the photo was not kept, if the page is shown after the correction came in."""
     try:
-        return Sentence.from_json(_serializer("note").loads(request.args.get("note", "")))
+        return Sentence.from_json(_serializer("why no photo").loads(request.args.get("note", "")))
     except BadSignature:
         return None
 

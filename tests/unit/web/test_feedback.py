@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from itsdangerous import URLSafeTimedSerializer
 from PIL import Image
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -411,6 +412,15 @@ def test_without_room_for_photos_the_claim_is_kept_and_the_visitor_is_told(make,
     told = client.post("/feedback", data=form, headers=OWN, follow_redirects=True)
     assert "We keep that, and nothing of your photo. There is no room for more photos" in " ".join(told.text.split())
     assert all_of(client)[0].photo == ""
+
+
+def test_an_address_that_an_earlier_release_gave_out_still_opens(birder, photo):
+    address = birder.post("/feedback", data=fields(birder, photo) | {"claim": "right"}, headers=OWN).location
+    signer = URLSafeTimedSerializer(birder.application.config["SECRET_KEY"], salt="feedback note")
+    note = signer.dumps("There is no room for more photos at the moment, so your photo was not kept.")  # plain text
+    told = birder.get(address, query_string={"note": note})
+    assert told.status_code == 200
+    assert "You said that the answer is right." in told.text
 
 
 def test_a_correction_that_cannot_be_kept_is_no_fault_of_the_visitor(birder, photo, monkeypatch):
