@@ -5,23 +5,20 @@ A stand-in for the network answers, so that every verdict can be had. LOCALE is 
 
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
-from werkzeug.serving import make_server
 
 from inference.sandbox import Sandbox
 from inference.verdict import Verdict
 from jobs.errors import BusyError
 from jobs.pending import Position
 from tests.conftest import CHROMIUM, OFFLINE
-from tests.support import seam, servers
+from tests.support import seam
 from tests.support.seam import PHOTO_OF, ColorClassifier, ColorWorkers, HalvesClassifier
 
 LABELS = (
@@ -93,21 +90,6 @@ def draw(folder: Path) -> dict[str, Path]:
     return photos
 
 
-@contextmanager
-def served(classifier: ColorClassifier, sandbox: Sandbox, uploads: Path) -> Iterator[str]:
-    """The app with a stand-in for the network; its address."""
-    app = seam.new_application(uploads).application
-    seam.install(app, sandbox, classifier)
-    server = make_server("127.0.0.1", servers.free_port(), app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-
-
 def take(browser: Browser, address: str, act: Act, target: Path, **options: Any) -> None:
     """Open a page, do what a person does there, and save what it shows then."""
     page = browser.new_context(**options).new_page()
@@ -126,7 +108,9 @@ def main(folder: Path, locale: str = "en-US") -> None:
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
         for name, classifier, path, act in states(draw(Path(temporary))):
-            with served(classifier, sandbox, Path(temporary) / "uploads") as address:
+            app = seam.new_application(Path(temporary) / "uploads").application
+            seam.install(app, sandbox, classifier)
+            with seam.served(app) as address:
                 for device, viewport, scheme in [
                     ("phone", PHONE, "light"),
                     ("phone", PHONE, "dark"),

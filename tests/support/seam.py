@@ -5,7 +5,9 @@ network is tested in ``tests/system``.
 """
 
 import importlib.util
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +21,7 @@ import pytest
 from flask import Flask
 from flask.cli import FlaskGroup
 from jinja2 import FileSystemBytecodeCache
+from werkzeug.serving import make_server
 
 import settings
 from inference import CANDIDATES, Candidate, Identification
@@ -37,7 +40,7 @@ from web.admission import AdmissionQueue
 from web.model_info import ModelInfo
 from web.services import PhotoClassifier, Services, open_corrections
 
-from .servers import ROOT
+from .servers import ROOT, free_port
 
 SHA256 = "5eed" * 16  # of the .h5 that the stand-in would have
 COLORS = {
@@ -287,3 +290,17 @@ def install(
         corrections=open_corrections(checked, classifier.labels),
     )  # fmt: skip
     startup.install(app, services)
+
+
+@contextmanager
+def served(app: Flask) -> Iterator[str]:
+    """An application under a server in this process; its address."""
+    server = make_server("127.0.0.1", free_port(), app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,17 +1,14 @@
 """A browser of the app with the model that ships, or with a stand-in; each test leaves a screenshot."""
 
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from flask import Flask
 from playwright.sync_api import Browser, Page
-from werkzeug.serving import make_server
 
 from inference.sandbox import Sandbox
-from tests.support import seam, servers
+from tests.support import seam
 from tests.support.browsing import Open, Serve, keep_screenshot
 from tests.support.seam import ColorClassifier
 from web.model_info import ModelInfo
@@ -57,20 +54,6 @@ def bird(goldfinch: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@contextmanager
-def served(app: Flask) -> Iterator[str]:
-    """An application under a server in this process; its address."""
-    server = make_server("127.0.0.1", servers.free_port(), app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     """A decoder process."""
@@ -88,6 +71,6 @@ def serve(tmp_path: Path, sandbox: Sandbox) -> Iterator[Serve]:
         def serve(classifier: ColorClassifier, *, model_info: ModelInfo | None = None, **settings: str) -> str:
             app = seam.new_application(tmp_path / "uploads", **settings).application
             seam.install(app, sandbox, classifier, model_info=model_info)
-            return stack.enter_context(served(app))
+            return stack.enter_context(seam.served(app))
 
         yield serve
