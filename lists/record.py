@@ -52,7 +52,7 @@ class Record:
     @property
     def taxon(self) -> str:
         """What it is counted by: two labels, such as those of two plumages, may mean one species."""
-        return self.name.scientific or self.english
+        return _taxon(self.name)
 
 
 def records_of(found: Identification, names: Names, photo: PhotoFacts) -> Iterator[Record]:
@@ -63,8 +63,11 @@ def records_of(found: Identification, names: Names, photo: PhotoFacts) -> Iterat
     answers: dict[str, list[Identification]] = defaultdict(list)
     for each in (found, *found.others):
         if each.verdict is Verdict.SURE:
-            name = names[each.label]
-            answers[name.scientific or name.name_in(ENGLISH)].append(each)
+            answers[_taxon(names[each.label])].append(each)
     for alike in answers.values():
         surest = max(alike, key=lambda answer: answer.confidence)
         yield Record(photo, names[surest.label], surest.confidence, len(alike), found.model)
+
+
+def _taxon(name: LabelName) -> str:
+    return name.scientific or name.name_in(ENGLISH)
