@@ -19,7 +19,7 @@ up: .venv/requirements-dev.txt
 	@PATH="$(CURDIR)/$(BIN):$$PATH" WEB_PORT=$(PORT) REDIS_PORT=$(REDIS_PORT) \
 		BIRD_QUEUE_URL=redis://127.0.0.1:$(REDIS_PORT)/0 BIRD_RESULT_URL= $(BIN)/honcho start -f Procfile.up
 
-# Everything that needs no TensorFlow, browser or server: about a minute. Run it before each commit
+# Everything that needs no TensorFlow, browser or server: about two minutes. Run it before each commit
 check: lint
 	@$(MAKE) --no-print-directory -j2 types unit
 
