@@ -45,6 +45,7 @@ def state_of(page: Page) -> Locator:
 
 def serious_faults(page: Page) -> list[tuple[str, list[str]]]:
     """What axe-core finds that keeps somebody from using the page: the rule, and where it is broken."""
+    page.wait_for_load_state()  # a half-styled page shows what style.css hides
     found = Axe().run(page, options={"runOnly": ACCESSIBILITY_RULES})
     return [
         (fault["id"], [node["html"] for node in fault["nodes"]])

@@ -13,9 +13,7 @@ from playwright.sync_api import Page, expect
 from inference import Candidate, Identification
 from jobs.pending import Position
 from tests.support.browsing import Open, Serve, cards, photo_field, serious_faults
-from tests.support.seam import SHA256, ColorClassifier, ColorWorkers, HalvesClassifier
-
-from .conftest import served
+from tests.support.seam import SHA256, ColorClassifier, ColorWorkers, HalvesClassifier, served
 
 ServeFeedback = Callable[..., str]
 KEEP = "You may keep this photo and use it to train the model."
