@@ -23,6 +23,7 @@ from .celery_config import BROKER_TIMEOUT, CONNECT_TIMEOUT, celery_app
 from .errors import JobFailedError, JobLostError, UnavailableError
 from .messages import decode_identification, encode_picture, encode_pixels
 from .pending import PendingJob, Position
+from .sender import ANYBODY, Sender
 from .store import JobStore, QueueState
 
 # What Celery raises when a broker or the Redis does not answer; a RuntimeError when it could not connect again.
@@ -75,6 +76,7 @@ class RemoteClassifier:
         wait: float | None = None,
         picture: npt.NDArray[np.uint8] | None = None,
         region: Region | None = None,
+        sender: Sender = ANYBODY,
     ) -> Identification | PendingJob:
         """Have a worker name the species.
 
@@ -83,6 +85,7 @@ class RemoteClassifier:
         :param picture: the whole photo, ``uint8[height, width, 3]``, in which the network searches for birds if it is
             not sure.
         :param region: the part of the photo that the pixels show.
+        :param sender: decides whose turn it is among those that wait.
         :return: the answer; or, if it takes longer, the job with which ``look_up`` will find it.
         :raises JobFailedError: the workers failed on it.
         :raises JobLostError: the answer cannot be read.

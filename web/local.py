@@ -14,6 +14,7 @@ from inference.pair import Pair
 from inference.regions import Region
 from jobs.errors import UnknownJobError
 from jobs.pending import PendingJob, Position
+from jobs.sender import ANYBODY, Sender
 
 if TYPE_CHECKING:
     from jobs.store import QueueState
@@ -41,8 +42,9 @@ class LocalClassifier:
         wait: float | None = None,
         picture: NDArray[np.uint8] | None = None,
         region: Region | None = None,
+        sender: Sender = ANYBODY,
     ) -> Identification | PendingJob:
-        """Name the species in one image, ``uint8[224, 224, 3]``; ``wait`` makes no difference."""
+        """Name the species in one image, ``uint8[224, 224, 3]``; ``wait`` and ``sender`` make no difference."""
         identification = self._network.classify(pixels, picture)
         return replace(identification, region=region) if region else identification
 

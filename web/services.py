@@ -15,6 +15,7 @@ from inference.packages import FOR_FEEDBACK, INSTALL_FOR_FEEDBACK, INSTALL_TO_SE
 from inference.regions import Region
 from inference.sandbox import Sandbox
 from jobs.pending import PendingJob, Position
+from jobs.sender import ANYBODY, Sender
 from settings import SettingError, Settings
 
 from .admission import AdmissionQueue, OverloadDetector, Pixels
@@ -44,12 +45,18 @@ class PhotoClassifier(Protocol):
     network_in_words: str
 
     def classify(
-        self, pixels: Pixels, wait: float | None = None, picture: Pixels | None = None, region: Region | None = None
+        self,
+        pixels: Pixels,
+        wait: float | None = None,
+        picture: Pixels | None = None,
+        region: Region | None = None,
+        sender: Sender = ANYBODY,
     ) -> Identification | PendingJob:
         """Name the species in an image, within ``wait`` seconds if a worker does it.
 
         :param picture: the whole photo with more pixels, which is searched for birds if the network is not sure.
         :param region: the part of the photo that ``pixels`` shows.
+        :param sender: decides whose turn it is in the queue of the workers.
         """
 
     def classify_batch(self, pixels: Pixels) -> list[Identification | PendingJob]:
