@@ -3,7 +3,7 @@ PORT ?= 5000
 REDIS_PORT ?= 6380
 BIN := .venv/bin
 
-.PHONY: run up check lint types unit test coverage requirements translations fuzz bench screenshot bundle rehearse
+.PHONY: run up check lint types unit test coverage requirements translations fuzz bench chaos screenshot bundle rehearse
 
 # Set up what serving needs, with TensorFlow and what BIRD_FEEDBACK or SQS needs only if they are needed, and serve http://127.0.0.1:5000
 run: .venv/bin/python
@@ -57,6 +57,10 @@ fuzz: .venv/requirements-dev.txt
 # Measure how fast the app is, next to the plain recipe: 20 minutes. DATA=FOLDER with <label>/*.jpg adds what bfloat16 costs
 bench: .venv/requirements-dev.txt
 	@$(BIN)/python -m benchmarks $(DATA)
+
+# Kill workers, restart brokers and cut connections, and see whether each photo gets its answer: hours. Needs redis-server and rabbitmq-server
+chaos: .venv/requirements-dev.txt
+	@$(BIN)/python -m chaos all
 
 # Take the README's screenshot again. Needs Chromium
 screenshot: .venv/requirements-dev.txt

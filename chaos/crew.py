@@ -1,0 +1,136 @@
+"""Workers that are killed, and the service manager that starts a new one at once for each that ended."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from jobs.store import JobStore
+from tests.support import servers
+from tests.support.brokers import Broker, environment
+from tests.support.servers import SMALL_NETWORK
+
+from . import notes
+
+#: What is killed: the process that runs the network, the worker's main process, or both at the same moment.
+POOL_PROCESS, MAIN_PROCESS, BOTH = "pool process", "main process", "both"
+KINDS = (POOL_PROCESS, POOL_PROCESS, MAIN_PROCESS, BOTH)  # a new main process takes five times as long to start
+ORPHAN_LIFETIME = 2  # seconds that a pool process may go on without its main process, as with KillMode=mixed of systemd
+CHECK_INTERVAL = 0.05  # seconds
+
+
+class Crew:
+    """A number of workers.
+
+    :ivar kills: how many of each kind there were.
+    :param broker: with the address at which workers find it.
+    :param results: the same of the store.
+    :param size: how many workers.
+    :param folder: for what they write.
+    """
+
+    def __init__(self, broker: Broker, results: Broker, size: int, folder: Path) -> None:
+        self.notes = folder / "notes"
+        self.notes.touch()
+        self.kills: Counter[str] = Counter()
+        self.starts = 0
+        self._environment = environment(broker, results, **SMALL_NETWORK, **{notes.FILE: str(self.notes)})
+        self._store = JobStore(results.url)
+        self._log = (folder / "workers.log").open("ab")
+        self._orphans: list[tuple[float, int]] = []
+        self._is_over = threading.Event()
+        self._lock = threading.Lock()  # of the list of workers
+        self._workers = [self._start() for _ in range(size)]
+        self._manager = threading.Thread(target=self._manage)
+
+    def __enter__(self) -> Self:
+        """Wait until all of them take jobs."""
+        self._manager.start()
+        servers.until(lambda: len(self._store.state().workers) == len(self._workers), servers.START_LIMIT)
+        return self
+
+    def __exit__(self, _type: type | None, _error: BaseException | None, _traceback: TracebackType | None) -> None:
+        self._is_over.set()
+        self._manager.join()
+        for worker in self._workers:
+            _kill_group(worker.pid)
+            worker.wait()
+        for _time, group in self._orphans:
+            _kill_group(group)
+        self._log.close()
+
+    def kill_at_random(self) -> None:
+        """Kill a worker, whatever it does at this moment; one that has no pool process yet only if all are starting."""
+        with self._lock:
+            workers = {worker.pid: _pool_process(worker.pid) for worker in self._workers}
+            ready = [pid for pid, pool_process in workers.items() if pool_process]
+            worker = random.choice(ready or list(workers))
+            self._kill(worker, workers[worker])
+
+    def kill_at_an_event(self, patience: float) -> None:
+        """Kill a worker that has just begun a job, or has done it and not yet delivered the answer.
+
+        :param patience: seconds to wait for such a moment; after them any worker is killed.
+        """
+        note = notes.next_note(self.notes, patience)
+        if note is None:
+            self.kill_at_random()
+            return
+        time.sleep(random.uniform(0, 0.005))  # storing the answer and acknowledging the job takes about this long
+        with self._lock:
+            if note.worker in {worker.pid for worker in self._workers}:
+                self._kill(note.worker, note.pool_process)
+
+    def _kill(self, worker: int, pool_process: int | None = None) -> None:
+        kind = random.choice(KINDS) if pool_process else MAIN_PROCESS
+        with contextlib.suppress(ProcessLookupError):
+            if kind == BOTH:
+                os.killpg(worker, signal.SIGKILL)
+            else:
+                os.kill(pool_process if pool_process and kind == POOL_PROCESS else worker, signal.SIGKILL)
+            self.kills[kind] += 1
+
+    def _manage(self) -> None:
+        while not self._is_over.wait(CHECK_INTERVAL):
+            with self._lock:
+                for place, worker in enumerate(self._workers):
+                    if worker.poll() is not None:
+                        self._orphans.append((time.monotonic() + ORPHAN_LIFETIME, worker.pid))
+                        self._workers[place] = self._start()
+            for end, group in [orphan for orphan in self._orphans if orphan[0] < time.monotonic()]:
+                _kill_group(group)
+                self._orphans.remove((end, group))
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        self.starts += 1
+        return subprocess.Popen(
+            [sys.executable, "-m", "celery", "-q", "-A", "chaos.worker", "worker", "-n", f"{self.starts}@chaos"],
+            cwd=servers.ROOT,
+            env=self._environment,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+
+
+def _pool_process(worker: int) -> int | None:
+    """The process ID of the pool process of a worker; None if it has none yet, or is gone."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(worker).children():
+            return child.pid
+    return None
+
+
+def _kill_group(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
