@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 
 from tests.support import servers
 
 CHUNK = 65536  # bytes
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # for SO_LINGER (socket(7)): a TCP reset instead of an orderly end
 
 
 class Proxy:
@@ -54,6 +57,7 @@ class Proxy:
     def _abort(self) -> None:
         self._refuses = True
         for writer in self._connections:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
             writer.transport.abort()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
