@@ -1,7 +1,9 @@
 """The job queue of a split deployment: web processes send pixels to workers, and workers send answers back.
 
-Celery carries the jobs through a broker (Redis, RabbitMQ or Amazon SQS). A Redis keeps the answers and the job store.
-Neither side imports the other: the client imports no TensorFlow, the worker nothing of ``web``.
+The jobs are in the job store, a Redis, until they are answered. For each, Celery carries a token through a broker
+(Redis, RabbitMQ or Amazon SQS), and the worker that gets one takes the job whose turn it is. So nothing is lost with a
+token, and the broker has no say in the order. Neither side imports the other: the client imports no TensorFlow, the
+worker nothing of ``web``.
 """
 
 TASK = "identify"  # name of the only Celery task
@@ -9,8 +11,9 @@ QUEUE = "birds"  # name of the queue at the broker
 
 MAX_TRIES = 2  # of each job: a photo that kills the process working on it must not kill all of them
 TIME_LIMIT = 20  # seconds that one try may take; then the pool process that works on it is killed
-#: Seconds after which the broker gives a job to another worker if the first has not acknowledged it. Longer than a try,
-#: or every slow job would be done twice.
+LEASE = 5  # seconds after which a job is handed to another worker if its own has not renewed the lease
+#: Seconds after which the broker gives a token to another worker if the first has not acknowledged it. Longer than a
+#: try, or the job of every slow photo would be taken twice.
 REDELIVERY = TIME_LIMIT + 5
 LONGEST_WAIT = 120  # seconds in the queue; a job that no worker has started by then is dropped
 ANSWER_LIFETIME = 3600  # seconds for which an answer is kept for a client that was given a job ID

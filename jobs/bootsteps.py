@@ -18,7 +18,9 @@ from .celery_config import START_LIMIT
 from .errors import UnavailableError
 from .health import serve_health
 from .process import WorkerProcess, stop_worker
-from .store import HEARTBEAT_INTERVAL, WorkerInfo
+from .queue_state import WorkerInfo
+from .store import HEARTBEAT_INTERVAL
+from .tokens import send_token
 
 log = logging.getLogger(__name__)
 
@@ -75,13 +77,17 @@ class AwaitModel(bootsteps.StartStopStep):
 
 
 class Heartbeat(bootsteps.StartStopStep):
-    """Sends heartbeats to the job store while the worker takes jobs. Celery stops it as soon as the broker is gone."""
+    """Sends heartbeats to the job store while the worker takes jobs, and the tokens that the broker does not have.
+
+    Celery stops it as soon as the broker is gone.
+    """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def __init__(self, consumer: Any, **options: object) -> None:
         super().__init__(consumer, **options)
         self._process = _process(consumer.app)
+        self._app, self._pool = consumer.app, consumer.pool
         self._name = f"{consumer.hostname}/{secrets.token_hex(4)}"  # two workers may have the same host name
         self._timer: Any = None
 
@@ -101,13 +107,24 @@ class Heartbeat(bootsteps.StartStopStep):
     @property
     def _info(self) -> WorkerInfo:
         pair = self._process.pair
-        return WorkerInfo(self._name, pair.sha256, len(pair.labels), self._process.engine)
+        return WorkerInfo(self._name, pair.sha256, len(pair.labels), self._process.engine, self._pool.num_processes)
 
     def _send_heartbeat(self) -> None:
         self._process.stop_if_model_failed()
         try:
-            self._process.store.heartbeat(self._info)
+            lost_tokens = self._process.store.heartbeat(self._info)
             self._process.takes_jobs.set()
         except UnavailableError as error:
             self._process.takes_jobs.clear()
             log.warning("A heartbeat could not be sent: %s", error.reason)
+            return
+        if lost_tokens:
+            self._send_tokens(lost_tokens)
+
+    def _send_tokens(self, number: int) -> None:
+        log.info("Jobs wait for which the broker has no token; %d are sent.", number)
+        try:
+            for _ in range(number):
+                send_token(self._app)
+        except UnavailableError as error:
+            log.warning("A token could not be sent: %s", error.reason)

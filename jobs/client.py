@@ -2,7 +2,6 @@
 
 import contextlib
 import secrets
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +17,15 @@ from inference import Identification
 from inference.engine import EngineInfo
 from inference.regions import Region
 
-from . import NO_BROKER, NO_REDIS, QUEUE, TASK
-from .celery_config import BROKER_TIMEOUT, CONNECT_TIMEOUT, celery_app
+from . import NO_REDIS, QUEUE
+from .celery_config import CONNECT_TIMEOUT, celery_app
 from .errors import JobFailedError, JobLostError, UnavailableError
-from .messages import decode_identification, encode_picture, encode_pixels
+from .messages import VERSION, decode_identification, encode_picture, encode_pixels
 from .pending import PendingJob, Position
+from .queue_state import QueueState
 from .sender import ANYBODY, Sender
-from .store import JobStore, QueueState
+from .store import JobStore
+from .tokens import broker_answers, send_token, send_version_1
 
 # What Celery raises when a broker or the Redis does not answer; a RuntimeError when it could not connect again.
 _UNREACHABLE = (OperationalError, RedisError, OSError, RuntimeError)
@@ -68,7 +69,7 @@ class RemoteClassifier:
         :raises BusyError: too many jobs wait.
         :raises UnavailableError: there is no worker, or the Redis does not answer.
         """
-        self._store.state().check(self._max_waiting)
+        self._store.check(self._max_waiting)
 
     def classify(
         self,
@@ -93,7 +94,7 @@ class RemoteClassifier:
         :raises UnavailableError: there is no worker, or the broker or the Redis does not answer.
         """
         job_id = secrets.token_urlsafe(16)  # 128 bits, which nobody can guess
-        result = self._send(job_id, encode_pixels(pixels), picture, region)
+        result = self._send(job_id, encode_pixels(pixels), sender, picture, region)
         try:
             result.get(timeout=self._result_wait if wait is None else wait, propagate=False)
         except (CeleryTimeoutError, *_UNREACHABLE):
@@ -124,19 +125,26 @@ class RemoteClassifier:
         return [self.classify(each) for each in pixels]
 
     def _send(
-        self, job_id: str, encoded_pixels: str, picture: npt.NDArray[np.uint8] | None, region: Region | None
+        self,
+        job_id: str,
+        content: bytes,
+        sender: Sender,
+        picture: npt.NDArray[np.uint8] | None,
+        region: Region | None,
     ) -> AsyncResult[Any]:
-        """Add a job to the store with what a worker or ``look_up`` may need, and hand it to the broker."""
+        """Add a job to the store with what a worker or ``look_up`` may need, and have a worker take it."""
         try:
-            self._store.add(job_id, self._max_waiting)
+            version = self._store.add(job_id, content, self._max_waiting, sender)
             if picture is not None:
                 self.keep_picture(job_id, picture)
             if region:
                 self._store.keep_region(job_id, str(region))
-            with _broker_answers():
-                return self._celery.send_task(
-                    TASK, (encoded_pixels,), task_id=job_id, argsrepr="pixels", confirm_timeout=BROKER_TIMEOUT
-                )
+            self._backend.result_consumer.consume_from(job_id)
+            if version < VERSION:
+                send_version_1(self._celery, job_id, content)
+            else:
+                send_token(self._celery)
+            return AsyncResult(job_id, app=self._celery)
         except UnavailableError:
             self.drop(job_id)
             with contextlib.suppress(*_UNREACHABLE):
@@ -195,21 +203,9 @@ class RemoteClassifier:
         """
         state = self._store.state()
         connections: Any = self._celery.pool  # celery-types takes it for a pool of producers
-        with _broker_answers(), connections.acquire(block=True, timeout=CONNECT_TIMEOUT) as connection:
+        with broker_answers(), connections.acquire(block=True, timeout=CONNECT_TIMEOUT) as connection:
             self._celery.amqp.queues[QUEUE](connection.default_channel).queue_declare()
         return state
-
-
-@contextlib.contextmanager
-def _broker_answers() -> Iterator[None]:
-    """Turn every exception of the block into one: each kind of broker raises exceptions of its own.
-
-    :raises UnavailableError: the broker does not answer.
-    """
-    try:
-        yield
-    except Exception as error:
-        raise UnavailableError(NO_BROKER) from error
 
 
 def _about(region: Region | None, identification: Identification) -> Identification:

@@ -1,4 +1,4 @@
-"""The messages of the queue, as JSON values: pixels to a worker, and its answer back."""
+"""What crosses the queue: pixels to a worker, its answer back, and the versions of both."""
 
 import base64
 import binascii
@@ -14,48 +14,64 @@ from inference import IMAGE_SIZE, PICTURE_SIDE, Candidate, Identification
 from inference.regions import Region
 from inference.verdict import Familiarity, Verdict
 
-#: Bytes of a message that every Amazon SQS queue takes. SQS allowed no more until 2025; it allows 1 MiB now, but each
-#: queue has a limit of its own, which may be the old one
-#: (https://aws.amazon.com/blogs/compute/more-room-to-build-serverless-services-now-support-payloads-up-to-1-mb).
-SQS_LIMIT = 256 * 2**10
+#: The version of messages and answers. With 1, the release before, a message held the pixels of its job; with 2, it is
+#: a token. A worker says which it reads, and gets no later one; a later answer cannot be read.
+VERSION = 2
 PICTURE_QUALITY = 85  # JPEG quality
 # What Pillow raises over bytes that are no image, or are one of enormous size.
 _NO_IMAGE = (OSError, SyntaxError, Image.DecompressionBombError)
-MAX_ENCODED_PIXELS = 240_000  # characters; noise, which cannot be compressed, takes 200,000 as lossless WebP
+MAX_PIXELS = 180_000  # bytes; noise, which cannot be compressed, takes 150,000 as lossless WebP
 
 
 class BadMessageError(ValueError):
     """A message cannot be decoded."""
 
 
-def encode_pixels(pixels: npt.NDArray[np.uint8]) -> str:
-    """Encode pixels as text, without loss.
+def encode_pixels(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Encode pixels without loss.
 
     Lossless WebP takes 0.4 of the bytes of a photo; PNG takes 0.6, and twice the time.
 
     :param pixels: ``uint8[224, 224, 3]``, RGB.
-    :return: a WebP file in base64.
+    :return: a WebP file.
     """
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", lossless=True, quality=0, method=0)
-    return base64.b64encode(file.getvalue()).decode("ascii")
+    return file.getvalue()
 
 
-def decode_pixels(text: object) -> npt.NDArray[np.uint8]:
+def decode_pixels(content: bytes) -> npt.NDArray[np.uint8]:
     """Decode what ``encode_pixels`` returned.
 
     :return: ``uint8[224, 224, 3]``, RGB.
-    :raises BadMessageError: it is not a WebP file of 224×224 pixels in base64.
+    :raises BadMessageError: it is not a WebP file of 224×224 pixels.
     """
-    if not isinstance(text, str) or len(text) > MAX_ENCODED_PIXELS:
-        raise BadMessageError("the message holds no image, or one that is too large")
+    if len(content) > MAX_PIXELS:
+        raise BadMessageError("the job holds an image that is too large")
     try:
-        file = io.BytesIO(base64.b64decode(text, validate=True))
-        with Image.open(file, formats=["WEBP"]) as image:
+        with Image.open(io.BytesIO(content), formats=["WEBP"]) as image:
             if image.size != (IMAGE_SIZE, IMAGE_SIZE):
                 raise BadMessageError(f"the image has {image.width}×{image.height} pixels")
             return np.asarray(image.convert("RGB"))
-    except (binascii.Error, *_NO_IMAGE) as error:
+    except _NO_IMAGE as error:
+        raise BadMessageError("the job holds no image") from error
+
+
+def encode_version_1(content: bytes) -> str:
+    """Pixels, as ``encode_pixels`` returned them, in a message to a worker of the release before."""
+    return base64.b64encode(content).decode("ascii")
+
+
+def decode_version_1(message: object) -> bytes:
+    """Pixels, as ``decode_pixels`` takes them, from a message of a web process of the release before.
+
+    :raises BadMessageError: the message is none.
+    """
+    if not isinstance(message, str):
+        raise BadMessageError("the message holds no image")
+    try:
+        return base64.b64decode(message, validate=True)
+    except binascii.Error as error:
         raise BadMessageError("the message holds no image") from error
 
 
@@ -87,7 +103,7 @@ def decode_picture(content: bytes) -> npt.NDArray[np.uint8]:
 
 def encode_identification(identification: Identification) -> dict[str, Any]:
     """Encode an answer as a JSON object."""
-    return asdict(identification)
+    return asdict(identification) | {"version": VERSION}
 
 
 def decode_identification(message: Any) -> Identification:
@@ -97,6 +113,8 @@ def decode_identification(message: Any) -> Identification:
 
     :raises BadMessageError: it is not an answer of this release; the worker may be of another one.
     """
+    if isinstance(message, dict) and message.get("version", 1) > VERSION:
+        raise BadMessageError("the answer is of a later release")
     try:
         candidates = tuple(Candidate(str(each["label"]), float(each["confidence"])) for each in message["candidates"])
         return Identification(

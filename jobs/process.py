@@ -23,6 +23,7 @@ from inference.pair import Pair, check_pair
 from settings import Settings
 
 from .health import Report
+from .lease import LeaseKeeper
 from .store import JobStore
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class WorkerProcess:
     :param load: loads the network of a pair, as ``load_classifier`` does.
     :ivar takes_jobs: set in the main process while it takes jobs from the broker.
     :ivar classifier: in a pool process, once it has loaded the model.
+    :ivar lease: of the job that a pool process works on.
     """
 
     settings: Settings
@@ -59,12 +61,14 @@ class WorkerProcess:
     load: Callable[..., "Classifier"] = load_classifier
     takes_jobs: threading.Event = field(default_factory=threading.Event)
     classifier: "Classifier" = field(init=False)
+    lease: LeaseKeeper = field(init=False)
 
     def __post_init__(self) -> None:
         # Shared memory, in which a pool process tells the main process whether it has loaded the model, and how.
         self._loaded = multiprocessing.Semaphore(0)
         self._failure = multiprocessing.Array(ctypes.c_char, MAX_FAILURE)
         self._engine = multiprocessing.Array(ctypes.c_char, MAX_ENGINE)
+        self.lease = LeaseKeeper(self.store)
 
     @classmethod
     def from_environment(cls) -> "WorkerProcess":
@@ -90,6 +94,7 @@ class WorkerProcess:
             reason = str(error) if isinstance(error, PairError) else f"{type(error).__name__}: {error}"
             self._failure.value = reason.encode()[: MAX_FAILURE - 1]
             os._exit(settings.CANNOT_START)  # Celery would only log an exception, and go on without a model
+        self.lease.start()
         log.info(in_words(self.classifier.engine))
         self._engine.value = json.dumps(asdict(self.classifier.engine.info)).encode()
         self._loaded.release()

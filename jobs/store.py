@@ -1,26 +1,28 @@
-"""The job store in Redis, which web processes and workers share: waiting jobs, the state of each job, and the workers.
+"""The job store in Redis, which web processes and workers share: jobs, their pixels and order, and the workers.
 
-A broker cannot say at which position of its queue a job is, and its count comes too late to refuse the last of a
-thousand jobs that arrive at once. All times are of Redis's clock, so the clocks of the machines need not agree.
+A job is here from the moment it is accepted until it is answered. A worker takes it with a lease, which it renews as
+long as it works on it; when the lease ends, the job is handed out again. All times are of Redis's clock, so the clocks
+of the machines need not agree.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import ceil
+from pathlib import Path
 from typing import Any, cast
 
 from redis import BlockingConnectionPool, Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from inference.engine import EngineInfo, read_engine_info
-
-from . import ANSWER_LIFETIME, LONGEST_WAIT, MAX_TRIES, NO_REDIS, NO_WORKER, TIME_LIMIT, lua
+from . import ANSWER_LIFETIME, LEASE, LONGEST_WAIT, MAX_TRIES, NO_REDIS, TIME_LIMIT
 from .errors import BusyError, JobLostError, UnavailableError, UnknownJobError
 from .pending import Position
+from .queue_state import QueueState, WorkerInfo, read_queue_state
 from .retry_after import INITIAL_SERVICE_TIME, SERVICE_TIME_WINDOW
+from .sender import ANYBODY, BATCH_TURN, Sender, most_places
 
 TIMEOUT = 1  # seconds that Redis may take to connect, or to answer
 #: Connection settings. No retry: a script that was run, but whose answer was lost, must not be run twice.
@@ -36,58 +38,27 @@ FETCHED_LIFETIME = 5  # seconds for which a job stays in the store after its ans
 #: Age in seconds at which a job without an answer counts as lost: more than its wait and its tries may take.
 LOST_AFTER = LONGEST_WAIT + 2 * MAX_TRIES * TIME_LIMIT
 
-# The keys. The braces put them into one hash slot, so that a script may name several. Keys and fields have kept their
-# original names, "line" and "pace" among them, so that processes of several releases can share a store.
-WAITING = "{birds}:line"  # sorted set: IDs of the jobs that no worker has started, by the time at which they were added
-SERVICE_TIME = "{birds}:pace"  # hash: "seconds", the mean for a photo, all workers together; "last", when one was done
-WORKERS = "{birds}:workers"  # sorted set: each worker as JSON, by the time of its last heartbeat
-#: Hash, one for each job ID: the time at which it "entered" the queue, the number of its "tries", whether it is "done",
-#: whether its answer was fetched ("answered"), its "thumbnail", its "region", and whether a worker was not sure and had
-#: no picture ("unsure").
+TOKEN_LOST_AFTER = 3  # seconds that a job waits beside an idle worker before there is another token for it
+MOST_TOKENS = 100  # that are sent at once instead of those that a broker has lost
+RATE_WINDOW = 60  # seconds over which arrivals are averaged
+
+# Keys that are used here; store.lua describes all of them.
+WAITING = "{birds}:line"
+WORKERS = "{birds}:workers"
 JOB = "{birds}:job:"
-PICTURE = "{birds}:picture:"  # one for each job ID: a JPEG file, until the job is done or lost
 
 
 @dataclass(frozen=True)
-class WorkerInfo:
-    """What a worker says about itself.
+class TakenJob:
+    """A job that a worker has taken.
 
-    :param name: unique.
-    :param model: the SHA-256 of its model file.
-    :param labels: how many species it can name.
-    :param engine: how its network runs; None if it does not say.
+    :param tries: the number of this try, from 1.
+    :param pixels: as ``encode_pixels`` returned them.
     """
 
-    name: str
-    model: str
-    labels: int
-    engine: EngineInfo | None = None
-
-
-@dataclass(frozen=True)
-class QueueState:
-    """The queue at one moment.
-
-    :param waiting: how many jobs no worker has started.
-    :param mean_service_time: seconds that a photo takes, all workers together.
-    :param workers: those with a heartbeat within ``HEARTBEAT_TIMEOUT``.
-    """
-
-    waiting: int
-    mean_service_time: float
-    workers: tuple[WorkerInfo, ...]
-
-    def check(self, max_waiting: int) -> None:
-        """Raise an error if no further job may be added.
-
-        :param max_waiting: how many jobs may wait.
-        :raises BusyError: too many jobs wait, or the next one would wait longer than ``LONGEST_WAIT``.
-        :raises UnavailableError: there is no worker.
-        """
-        if not self.workers:
-            raise UnavailableError(NO_WORKER)
-        if self.waiting > max_waiting or self.waiting * self.mean_service_time > LONGEST_WAIT:
-            raise BusyError(self.waiting, self.mean_service_time)
+    id: str
+    tries: int
+    pixels: bytes
 
 
 @contextmanager
@@ -111,54 +82,94 @@ class JobStore:
     def __init__(self, url: str) -> None:
         pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=TIMEOUT, **REDIS_TIMEOUTS)
         self._redis = Redis.from_pool(pool)
-        self._state = self._redis.register_script(lua.STATE)
-        self._add = self._redis.register_script(lua.ADD)
-        self._begin = self._redis.register_script(lua.BEGIN)
-        self._finish = self._redis.register_script(lua.FINISH)
-        self._keep_picture = self._redis.register_script(lua.KEEP_PICTURE)
-        self._picture = self._redis.register_script(lua.PICTURE)
-        self._position = self._redis.register_script(lua.POSITION)
-        self._heartbeat = self._redis.register_script(lua.HEARTBEAT)
+        self._script = self._redis.register_script(_script())
+
+    def _call(self, function: str, *arguments: str | bytes | float) -> Any:
+        """Call a function of ``store.lua``."""
+        return self._script(args=[function, *arguments])
 
     # --- The queue
 
     @_redis_answers()
     def state(self) -> QueueState:
         """How many jobs wait, and which workers there are."""
-        return _queue_state(*self._state([WAITING, WORKERS, SERVICE_TIME], [LONGEST_WAIT, HEARTBEAT_TIMEOUT])[:3])
+        return read_queue_state(*self._call("state"))
 
     @_redis_answers()
-    def add(self, job_id: str, max_waiting: int) -> None:
-        """Add a job to those that wait.
+    def check(self, max_waiting: int) -> None:
+        """Refuse a photo for which there is no room.
 
-        :param max_waiting: how many may wait.
         :raises BusyError: too many jobs wait.
         :raises UnavailableError: there is no worker, or Redis does not answer.
         """
-        *state, is_added = self._add(
-            [WAITING, WORKERS, SERVICE_TIME, JOB + job_id],
-            [LONGEST_WAIT, HEARTBEAT_TIMEOUT, job_id, max_waiting, ANSWER_LIFETIME, INITIAL_SERVICE_TIME],
-        )
-        if not is_added:
-            found = _queue_state(*state)
-            found.check(max_waiting)
+        *state, has_room = self._call("check", max_waiting)
+        found = read_queue_state(*state)
+        found.check_workers()
+        if not has_room:
             raise BusyError(found.waiting, found.mean_service_time)
 
     @_redis_answers()
-    def begin(self, job_id: str) -> int:
-        """Take a job out of the queue because a worker begins a try of it.
+    def add(
+        self, job_id: str, pixels: bytes, max_waiting: int, sender: Sender = ANYBODY, refused_elsewhere: int = 0
+    ) -> int:
+        """Add a job to those that wait.
 
-        :return: which try this is, from 1; 0 if nobody waits for the answer.
+        :param pixels: as ``encode_pixels`` returned them.
+        :param max_waiting: how many may wait.
+        :param refused_elsewhere: how many photos have been refused since the last job without a call of this store.
+        :return: the latest version of messages that all workers read.
+        :raises BusyError: too many jobs wait, or too many of this client.
+        :raises UnavailableError: there is no worker, or Redis does not answer.
         """
-        return int(self._begin([WAITING, JOB + job_id], [job_id, LONGEST_WAIT]))
+        of_client = most_places(max_waiting + 1)
+        kind = "batch" if sender.is_batch else "person"
+        *state, is_added, version = self._call(
+            "add", job_id, max_waiting, kind, sender.client, of_client, pixels, refused_elsewhere
+        )
+        if not is_added:
+            found = read_queue_state(*state)
+            found.check_workers()
+            raise BusyError(found.waiting, found.mean_service_time)
+        return int(version)
 
     @_redis_answers()
-    def finish(self, job_id: str) -> None:
-        """Mark a job as done. Its lifetime begins anew, unless its answer was fetched already."""
-        self._finish(
-            [SERVICE_TIME, JOB + job_id, WAITING, PICTURE + job_id],
-            [ANSWER_LIFETIME, SERVICE_TIME_WINDOW, INITIAL_SERVICE_TIME, job_id],
-        )
+    def take(self, token: str) -> TakenJob | None:
+        """Take the job whose turn it is. Whoever takes one with the same token again gets the same job again.
+
+        :param token: the ID of the message that a worker was given.
+        :return: the job; None if none waits.
+        """
+        found = self._call("take", token)
+        return TakenJob(found[0].decode(), int(found[1]), found[2]) if found else None
+
+    @_redis_answers()
+    def take_this(self, job_id: str, pixels: bytes) -> TakenJob | None:
+        """Take a certain job, which a web process of the release before has sent.
+
+        :param pixels: those in its message.
+        :return: the job; None if nobody waits for the answer, or another worker has taken it.
+        """
+        tries = int(self._call("take_this", job_id, pixels))
+        return TakenJob(job_id, tries, pixels) if tries else None
+
+    @_redis_answers()
+    def renew(self, job_id: str) -> None:
+        """Renew the lease of a job that has been taken."""
+        self._call("renew", job_id)
+
+    @_redis_answers()
+    def give_back(self, job_id: str) -> None:
+        """Give a job back that has been taken, so that it is tried again, before all others."""
+        self._call("give_back", job_id)
+
+    @_redis_answers()
+    def finish(self, job_id: str, seconds: float = 0, *, failed: bool = False) -> None:
+        """Mark a job as done. Its lifetime begins anew, unless its answer was fetched already.
+
+        :param seconds: which the worker spent on it.
+        :param failed: whether the answer says that the workers failed on it.
+        """
+        self._call("finish", job_id, "failed" if failed else "answered", seconds)
 
     # --- One job
 
@@ -169,7 +180,7 @@ class JobStore:
         :raises UnknownJobError: there is no such job, or not any more.
         :raises JobLostError: there will be no answer.
         """
-        found = self._position([WAITING, JOB + job_id, SERVICE_TIME], [job_id])
+        found = self._call("position", job_id)
         if found is None:
             raise UnknownJobError(job_id)
         age, ahead, tries, mean_service_time = found
@@ -198,12 +209,12 @@ class JobStore:
 
         :return: False if that is too late: a worker was not sure, and found no picture.
         """
-        return bool(self._keep_picture([JOB + job_id, PICTURE + job_id], [jpeg, LOST_AFTER]))
+        return bool(self._call("keep_picture", job_id, jpeg))
 
     @_redis_answers()
     def picture(self, job_id: str) -> bytes:
         """The picture of a job, a JPEG file; empty if none was kept, and ``keep_picture`` is then too late."""
-        return self._picture([JOB + job_id, PICTURE + job_id]) or b""
+        return self._call("picture", job_id) or b""
 
     @_redis_answers()
     def keep_region(self, job_id: str, region: str) -> None:
@@ -227,17 +238,17 @@ class JobStore:
     @_redis_answers()
     def drop(self, job_id: str) -> None:
         """Remove a job that nobody waits for, so that no worker starts it."""
-        with self._redis.pipeline() as pipeline:
-            pipeline.zrem(WAITING, job_id)
-            pipeline.delete(JOB + job_id, PICTURE + job_id)
-            pipeline.execute()
+        self._call("drop", job_id)
 
     # --- The workers
 
     @_redis_answers()
-    def heartbeat(self, worker: WorkerInfo) -> None:
-        """Record that a worker is taking jobs at this moment."""
-        self._heartbeat([WORKERS], [json.dumps(asdict(worker))])
+    def heartbeat(self, worker: WorkerInfo) -> int:
+        """Record that a worker is taking jobs at this moment, and give back the jobs of those that are gone.
+
+        :return: how many tokens are to be sent, because there are jobs for which the broker has none.
+        """
+        return int(self._call("heartbeat", json.dumps(asdict(worker))))
 
     @_redis_answers()
     def remove_worker(self, worker: WorkerInfo) -> None:
@@ -245,15 +256,20 @@ class JobStore:
         self._redis.zrem(WORKERS, json.dumps(asdict(worker)))
 
 
-def _queue_state(waiting: int, mean_service_time: bytes | None, workers: list[bytes]) -> QueueState:
-    return QueueState(
-        waiting,
-        float(mean_service_time or INITIAL_SERVICE_TIME),
-        tuple(_worker_info(worker) for worker in workers),
-    )
-
-
-def _worker_info(text: bytes) -> WorkerInfo:
-    """Read what a worker said about itself. It may be of another release and say less or more."""
-    worker = json.loads(text)
-    return WorkerInfo(worker["name"], worker["model"], worker["labels"], read_engine_info(worker.get("engine")))
+def _script() -> str:
+    """``store.lua``, which is what the job store does in Redis, with its constants."""
+    constants: Mapping[str, float] = {
+        "ANSWER_LIFETIME": ANSWER_LIFETIME,
+        "BATCH_TURN": BATCH_TURN,
+        "HEARTBEAT_TIMEOUT": HEARTBEAT_TIMEOUT,
+        "INITIAL_SERVICE_TIME": INITIAL_SERVICE_TIME,
+        "LEASE": LEASE,
+        "LONGEST_WAIT": LONGEST_WAIT,
+        "LOST_AFTER": LOST_AFTER,
+        "MOST_TOKENS": MOST_TOKENS,
+        "RATE_WINDOW": RATE_WINDOW,
+        "SERVICE_TIME_WINDOW": SERVICE_TIME_WINDOW,
+        "TOKEN_LOST_AFTER": TOKEN_LOST_AFTER,
+    }
+    lines = [f"local {name} = {value}" for name, value in constants.items()]
+    return "\n".join([*lines, Path(__file__).with_name("store.lua").read_text(encoding="utf-8")])

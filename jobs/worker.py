@@ -1,65 +1,133 @@
 """The worker of a split deployment, on as many machines as you like: ``celery -A jobs.worker worker``."""
 
+import contextlib
 import logging
-from typing import Any
+import time
+from typing import Any, NoReturn
 
-from celery import Celery
+from celery import Celery, Task, states
+from celery.exceptions import Ignore, Reject
 from celery.signals import after_setup_logger, after_setup_task_logger, worker_process_init
 
 import logs
-from inference import Identification
 from inference.engine import Pixels
 
-from . import TASK
-from .acknowledgement import JobTask, try_job
+from . import MAX_TRIES, TASK
+from .acknowledgement import TokenRequest
 from .bootsteps import add_steps
 from .celery_config import celery_app
-from .errors import UnavailableError
-from .messages import BadMessageError, decode_picture, decode_pixels, encode_identification
+from .errors import JobFailedError, UnavailableError
+from .messages import (
+    VERSION,
+    BadMessageError,
+    decode_picture,
+    decode_pixels,
+    decode_version_1,
+    encode_identification,
+)
 from .process import WorkerProcess
+from .store import TakenJob
+
+PAUSE = 1  # seconds before a token is given back that this worker cannot use; another one may be able to
 
 log = logging.getLogger(__name__)
 
 
-class IdentifyTask(JobTask):
-    """The task: it names the species in one photo.
+class IdentifyTask(Task[..., Any]):
+    """The task: it takes the job whose turn it is, and names the species in its photo.
 
     :param process: whose classifier does it.
     """
 
     name = TASK
+    Request = TokenRequest  # type: ignore[assignment]  # Celery takes a class as well as its name
 
     def __init__(self, process: WorkerProcess) -> None:
-        super().__init__(process.store)
-        self.process = process
+        self.process, self.store = process, process.store
 
-    def run(self, encoded_pixels: object) -> dict[str, Any]:
-        """Identify a photo.
+    def run(self, message: object = None, *, version: int = 1) -> dict[str, Any]:
+        """Use a token.
 
-        :param encoded_pixels: what ``encode_pixels`` returned.
-        :return: what ``encode_identification`` returns.
-        :raises Exception: those of ``try_job``.
+        :param message: the pixels of the job with the ID of this token, if a web process of the release before sent it.
+        :param version: of the message.
+        :return: what ``encode_identification`` returns. Celery stores it once more if the message is of version 1.
+        :raises Ignore: there is nothing to do, or the job has failed for good.
+        :raises Reject: the token is given back, and the job with it if there is one.
         """
-        with try_job(self.store, str(self.request.id)):
-            identification = self._classify(decode_pixels(encoded_pixels))
-            log.info("identified", extra={"ms": {"network": round(1000 * identification.seconds, 1)}})
-            return encode_identification(identification)
+        job = self._take(message, version)
+        if job is None:
+            raise Ignore
+        begun = time.monotonic()
+        with self.process.lease.hold(job.id):
+            try:
+                answer = self._identify(job)
+            except Exception as error:
+                log.exception("A job failed, at try %d of %d.", job.tries, MAX_TRIES)
+                self._give_up_or_back(job, error, time.monotonic() - begun)
+            self._end(job, answer, states.SUCCESS, time.monotonic() - begun)
+            return answer
 
-    def _classify(self, pixels: Pixels) -> Identification:
-        """Name the species, after a closer look if the network is not sure and the job has a picture."""
-        classifier = self.process.classifier
-        identification = classifier.classify(pixels)
-        picture = self._picture() if identification.wants_closer_look else None
-        return identification if picture is None else classifier.classify(pixels, picture)
-
-    def _picture(self) -> Pixels | None:
-        """The picture of the job; None if it has none, or none that can be had, since there is an answer without it."""
+    def _take(self, message: object, version: int) -> TakenJob | None:
+        token = str(self.request.id)
+        if version > VERSION:
+            log.error("A message has version %d, of a later release; this worker reads %d.", version, VERSION)
+            time.sleep(PAUSE)
+            raise Reject("version", requeue=True)
         try:
-            picture = self.store.picture(str(self.request.id))
+            return self.store.take(token) if version > 1 else self.store.take_this(token, _pixels_in(message))
+        except UnavailableError as error:
+            time.sleep(PAUSE)  # the broker hands the token out again at once, and Redis may need a while
+            raise Reject(error.reason, requeue=True) from error
+
+    def _identify(self, job: TakenJob) -> dict[str, Any]:
+        """Name the species, after a closer look if the network is not sure and the job has a picture."""
+        if job.tries > MAX_TRIES:
+            raise ChildProcessError(f"Each time that it was tried, its process ended: {MAX_TRIES} times.")
+        classifier, pixels = self.process.classifier, decode_pixels(job.pixels)
+        identification = classifier.classify(pixels)
+        picture = self._picture(job.id) if identification.wants_closer_look else None
+        if picture is not None:
+            identification = classifier.classify(pixels, picture)
+        log.info("identified", extra={"ms": {"network": round(1000 * identification.seconds, 1)}})
+        return encode_identification(identification)
+
+    def _picture(self, job_id: str) -> Pixels | None:
+        """The picture of a job; None if it has none, or none that can be had, since there is an answer without it."""
+        try:
+            picture = self.store.picture(job_id)
             return decode_picture(picture) if picture else None
         except (UnavailableError, BadMessageError) as error:
             log.warning("There is no closer look at a photo, because its picture cannot be had.", exc_info=error)
             return None
+
+    def _give_up_or_back(self, job: TakenJob, error: Exception, seconds: float) -> NoReturn:
+        """Let a job fail after its last try, or give it back for another.
+
+        :raises Ignore: it has failed.
+        :raises Reject: it is given back.
+        """
+        if job.tries >= MAX_TRIES:
+            self._end(job, JobFailedError(), states.FAILURE, seconds)
+            raise Ignore from error
+        with contextlib.suppress(UnavailableError):  # the token leads to the job, or its lease ends
+            self.store.give_back(job.id)
+        raise Reject(str(error), requeue=True) from error
+
+    def _end(self, job: TakenJob, result: object, state: str, seconds: float) -> None:
+        """Store an answer or a failure where the client waits for it, and mark the job as done."""
+        self.backend.store_result(job.id, result, state)
+        try:
+            self.store.finish(job.id, seconds, failed=state == states.FAILURE)
+        except UnavailableError as error:
+            log.warning("A job is done, but could not be marked as such: %s", error.reason)
+
+
+def _pixels_in(message: object) -> bytes:
+    """The pixels in a message of version 1; none, on which the job fails, if it holds no image."""
+    try:
+        return decode_version_1(message)
+    except BadMessageError:
+        return b""
 
 
 def create_app(process: WorkerProcess) -> Celery:

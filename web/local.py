@@ -17,7 +17,7 @@ from jobs.pending import PendingJob, Position
 from jobs.sender import ANYBODY, Sender
 
 if TYPE_CHECKING:
-    from jobs.store import QueueState
+    from jobs.queue_state import QueueState
 
 
 class LocalClassifier:

@@ -23,7 +23,7 @@ from .model_info import ModelInfo, read_model_info
 
 if TYPE_CHECKING:
     from feedback.corrections import Corrections  # not needed unless BIRD_FEEDBACK is on
-    from jobs.store import QueueState  # redis is not needed in a single process
+    from jobs.queue_state import QueueState  # redis is not needed in a single process
 
 OVERLOAD_DELAY = 0.05  # seconds by which a refusal is delayed in an overload, because each costs processor time
 

@@ -15,10 +15,11 @@ from urllib.parse import quote
 
 import psutil
 import pytest
+from redis import Redis
 
 from jobs import QUEUE, TASK
 from jobs.celery_config import celery_app
-from jobs.store import JobStore
+from jobs.store import JOB, WAITING, JobStore
 
 from . import servers
 
@@ -156,8 +157,11 @@ def make_as_new(broker: Broker) -> None:
         queue.purge()
 
 
-def send_message(redis: Broker, job_id: str, arguments: list[object]) -> None:
-    """Put a message into the queue that the app itself would not send. Answers go to the same Redis."""
+def send_version_1(redis: Broker, job_id: str, arguments: list[object]) -> None:
+    """Send a job as a web process of the release before does, but with arguments that it would not send."""
+    store = Redis.from_url(redis.url)
+    store.zadd(WAITING, {job_id: time.time()})
+    store.hset(JOB + job_id, "entered", time.time())
     celery_app(redis.url, redis.url).send_task(TASK, arguments, task_id=job_id)
 
 

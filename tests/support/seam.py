@@ -33,7 +33,7 @@ from inference.sandbox import Reading, Sandbox
 from inference.verdict import Familiarity, Verdict
 from jobs.errors import UnknownJobError
 from jobs.pending import PendingJob, Position
-from jobs.store import QueueState
+from jobs.queue_state import QueueState
 from names.labels import Names, find_names
 from web import startup, uploads
 from web.admission import AdmissionQueue

@@ -18,15 +18,17 @@ from inference.options import EngineName, Precision
 from inference.regions import Region
 from jobs.client import RemoteClassifier
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError, UnknownJobError
-from jobs.messages import SQS_LIMIT, decode_picture, decode_pixels, encode_identification
+from jobs.messages import VERSION, decode_picture, decode_pixels, encode_identification
 from jobs.pending import PendingJob, Position
-from jobs.store import WORKERS, JobStore, WorkerInfo
+from jobs.queue_state import WorkerInfo
+from jobs.store import WORKERS, JobStore
 from tests.support import brokers
 from tests.support.brokers import Broker
 
 BLACK = np.zeros((224, 224, 3), dtype="uint8")
 NOISE = np.random.default_rng(6).integers(0, 256, (224, 224, 3), dtype="uint8")  # cannot be compressed
 WORKER = WorkerInfo("nobody", "", 2)  # so that a job is accepted
+TOKEN_SIZE = 2000  # bytes; SQS bills each 64 kB
 ANSWER = Identification("Sora", 0.75, (Candidate("Sora", 0.75),), "c0ffee", 0.04)
 
 
@@ -128,7 +130,7 @@ def test_the_picture_of_a_job_is_in_redis_and_not_in_the_message(client, redis):
     assert client.keep_picture(later, picture)
     pictures = [decode_picture(redis.get(f"{{birds}}:picture:{job_id}")) for job_id in (pending.id, later)]
     assert [each.shape for each in pictures] == [picture.shape, picture.shape]
-    assert max(len(message) for message in redis.lrange("birds", 0, -1)) < SQS_LIMIT
+    assert max(len(message) for message in redis.lrange("birds", 0, -1)) < TOKEN_SIZE
     for job_id in (pending.id, later):
         client.drop(job_id)
     assert redis.keys("*picture*") == []
@@ -184,12 +186,12 @@ def test_a_job_that_the_broker_does_not_take_leaves_nothing_behind(tmp_path: Pat
     with pytest.raises(UnavailableError) as error:
         client_of(broker, server).classify(BLACK)
     assert error.value.reason == "the broker of BIRD_QUEUE_URL does not answer"
-    assert redis.keys() == [b"{birds}:workers"]
+    assert set(redis.keys()) == {b"{birds}:workers", b"{birds}:counts", b"{birds}:rounds"}
 
 
-def test_the_largest_message_fits_into_amazons_queue_as_it_is_sent(tmp_path, server, redis):
+def test_the_message_of_a_job_is_a_small_token_that_says_its_version(tmp_path, server, redis):
     with brokers.started(brokers.sqs(tmp_path)) as broker:
-        assert isinstance(client_of(broker, server).classify(NOISE), PendingJob)
+        pending = client_of(broker, server).classify(NOISE)
         queue = boto3.resource(
             "sqs",
             endpoint_url=f"http://127.0.0.1:{broker.port}",
@@ -198,6 +200,18 @@ def test_the_largest_message_fits_into_amazons_queue_as_it_is_sent(tmp_path, ser
             aws_secret_access_key="secret",
         ).get_queue_by_name(QueueName="birds")
         (message,) = queue.receive_messages()
-    assert len(base64.b64encode(NOISE.tobytes())) < len(message.body) < SQS_LIMIT
-    arguments, *_ = json.loads(json.loads(message.body)["body"])
-    np.testing.assert_array_equal(decode_pixels(arguments[0]), NOISE)
+    assert len(message.body) < TOKEN_SIZE
+    assert pending.id not in message.body
+    arguments, options, _ = json.loads(json.loads(message.body)["body"])
+    assert (arguments, options) == ([], {"version": VERSION})
+    np.testing.assert_array_equal(decode_pixels(redis.get(f"{{birds}}:pixels:{pending.id}")), NOISE)
+
+
+def test_while_a_worker_is_of_the_release_before_a_message_holds_the_pixels_and_the_id(client, redis, server):
+    JobStore(server.url)._call("heartbeat", json.dumps({"name": "b@birds", "model": "", "labels": 2}))
+    job_id = pending_job(client)
+    message = json.loads(redis.lindex("birds", 0))
+    (pixels,), options, _ = json.loads(message["body"])
+    assert message["headers"]["id"] == job_id
+    assert options == {}
+    np.testing.assert_array_equal(decode_pixels(base64.b64decode(pixels)), BLACK)

@@ -15,13 +15,18 @@ from inference.input_range import InputRange
 from inference.options import EngineName, Precision
 from jobs import MAX_TRIES, store
 from jobs.errors import BusyError, JobLostError, UnavailableError, UnknownJobError
+from jobs.messages import VERSION
 from jobs.pending import Position
+from jobs.queue_state import WorkerInfo
 from jobs.retry_after import INITIAL_SERVICE_TIME
-from jobs.store import JobStore, WorkerInfo
+from jobs.sender import BATCH_TURN, Sender
+from jobs.store import JobStore, TakenJob
 from tests.support import brokers
 from tests.support.brokers import Broker
 
 WORKER = WorkerInfo("a@birds", "c0ffee", 121)
+PIXELS = b"RIFF"
+PICTURE = "{birds}:picture:job"
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +45,15 @@ def jobs(redis: Broker) -> JobStore:
     return jobs
 
 
+def left_of_jobs(jobs: JobStore) -> set[str]:
+    """The keys of jobs that are in Redis."""
+    return {key.decode() for key in jobs._redis.keys("*") if b"job" in key or b"turns" in key or b"line" in key}
+
+
 def test_of_a_thousand_jobs_at_once_as_many_are_added_as_may_wait(jobs):
     def add(number: int) -> str:
         try:
-            jobs.add(f"job {number}", 32)
+            jobs.add(f"job {number}", PIXELS, 32)
         except BusyError as error:
             return str(error).partition(". ")[0]
         return "added"
@@ -56,10 +66,10 @@ def test_of_a_thousand_jobs_at_once_as_many_are_added_as_may_wait(jobs):
 
 def test_a_job_has_a_position_and_an_estimated_time(jobs):
     for number in range(21):
-        jobs.add(f"job {number}", 100)
+        jobs.add(f"job {number}", PIXELS, 100)
     assert jobs.position("job 0") == Position(0, 1)
     assert jobs.position("job 20") == Position(20, 3)  # 21 times the initial service time
-    jobs.begin("job 0")
+    assert jobs.take("token") == TakenJob("job 0", 1, PIXELS)
     jobs.drop("job 1")
     assert jobs.position("job 0").ahead is None
     assert jobs.position("job 20").ahead == 18
@@ -69,10 +79,10 @@ def test_a_job_has_a_position_and_an_estimated_time(jobs):
 
 def test_the_mean_service_time_is_that_of_all_workers_together(jobs):
     for number in range(100):
-        jobs.add(f"job {number}", 200)
+        jobs.add(f"job {number}", PIXELS, 200)
     begun = time.monotonic()
     for number in range(100):
-        jobs.begin(f"job {number}")
+        jobs.take(f"token {number}")
         time.sleep(0.01)
         jobs.finish(f"job {number}")
     each = (time.monotonic() - begun) / 100
@@ -80,53 +90,71 @@ def test_the_mean_service_time_is_that_of_all_workers_together(jobs):
 
 
 def test_a_job_that_is_begun_makes_room_for_another(jobs):
-    jobs.add("first", 0)
+    jobs.add("first", PIXELS, 0)
     with pytest.raises(BusyError):
-        jobs.add("second", 0)
+        jobs.add("second", PIXELS, 0)
     with pytest.raises(BusyError):
-        jobs.state().check(0)
-    assert jobs.begin("first") == 1
-    jobs.add("second", 0)
+        jobs.check(0)
+    assert jobs.take("token").id == "first"
+    jobs.add("second", PIXELS, 0)
 
 
 def test_the_tries_of_a_job_are_counted_and_a_job_that_is_done_or_dropped_is_not_tried(jobs):
-    jobs.add("job", 5)
-    assert [jobs.begin("job") for _ in range(MAX_TRIES + 1)] == list(range(1, MAX_TRIES + 2))
+    jobs.add("job", PIXELS, 5)
+    assert [jobs.take("token").tries for _ in range(MAX_TRIES + 1)] == list(range(1, MAX_TRIES + 2))
     jobs.finish("job")
-    assert jobs.begin("job") == 0
-    jobs.add("given up", 5)
+    jobs.add("given up", PIXELS, 5)
     jobs.drop("given up")
-    assert jobs.begin("given up") == 0
-    assert jobs.begin("never heard of") == 0
+    for job_id in ("job", "given up", "never heard of"):
+        jobs.give_back(job_id)
+        jobs.renew(job_id)
+        assert jobs.take_this(job_id, PIXELS) is None
+    assert jobs.take("token") is jobs.take("another") is None
     jobs.finish("never heard of")
     with pytest.raises(UnknownJobError):
         jobs.position("never heard of")
+    assert left_of_jobs(jobs) == {"{birds}:job:job"}
 
 
-def test_a_job_whose_message_was_lost_does_not_keep_its_position_for_ever(jobs, monkeypatch):
-    jobs.add("lost", 0)
+def test_a_job_that_nobody_takes_does_not_keep_its_position_for_ever(redis, jobs, monkeypatch):
     monkeypatch.setattr(store, "LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(store, "LOST_AFTER", 1)
+    jobs = JobStore(redis.url)
+    jobs.add("lost", PIXELS, 0)
     time.sleep(0.2)
-    assert jobs.begin("lost") == 0
-    jobs.add("next", 0)
-    monkeypatch.setattr(store, "LOST_AFTER", 0.1)
+    jobs.add("next", PIXELS, 0)
+    assert jobs.take("token").id == "next"
+    assert jobs.take("token 2") is None
+    time.sleep(1)
     with pytest.raises(JobLostError):
         jobs.position("lost")
 
 
-def test_no_job_is_added_that_would_wait_too_long(jobs, monkeypatch):
+def test_a_client_whose_jobs_all_went_unanswered_can_send_again(redis, jobs, monkeypatch):
+    monkeypatch.setattr(store, "LONGEST_WAIT", 0.1)
+    jobs = JobStore(redis.url)
+    for _ in range(2):
+        jobs.add("job 1", PIXELS, 3, Sender("somebody"))
+        jobs.add("job 2", PIXELS, 3, Sender("somebody"))
+        with pytest.raises(BusyError):
+            jobs.add("job 3", PIXELS, 3, Sender("somebody"))
+        time.sleep(0.2)
+
+
+def test_no_job_is_added_that_would_wait_too_long(redis, jobs, monkeypatch):
     monkeypatch.setattr(store, "LONGEST_WAIT", 0.5)  # seconds, at first for five photos
+    jobs = JobStore(redis.url)
     for number in range(6):
-        jobs.add(f"job {number}", 100)
+        jobs.add(f"job {number}", PIXELS, 100)
     with pytest.raises(BusyError):
-        jobs.add("job 6", 100)
+        jobs.add("job 6", PIXELS, 100)
     with pytest.raises(BusyError):
-        jobs.state().check(100)
+        jobs.check(100)
 
 
 def test_a_job_whose_answer_was_fetched_goes_soon_and_still_counts_for_the_mean_service_time(jobs):
-    jobs.add("job", 5)
-    jobs.begin("job")
+    jobs.add("job", PIXELS, 5)
+    jobs.take("token")
     time.sleep(0.2)
     jobs.mark_fetched("job")
     jobs.finish("job")
@@ -134,7 +162,7 @@ def test_a_job_whose_answer_was_fetched_goes_soon_and_still_counts_for_the_mean_
     assert 0 < jobs._redis.ttl("{birds}:job:job") <= 5
 
 
-def test_a_worker_without_heartbeat_counts_as_gone(jobs, monkeypatch):
+def test_a_worker_without_heartbeat_counts_as_gone(redis, jobs, monkeypatch):
     assert jobs.state().workers == (WORKER,)
     other = WorkerInfo("b@birds", "decaf", 5)
     jobs.heartbeat(other)
@@ -143,8 +171,9 @@ def test_a_worker_without_heartbeat_counts_as_gone(jobs, monkeypatch):
     jobs.remove_worker(other)
     assert jobs.state().workers == (WORKER,)
     monkeypatch.setattr(store, "HEARTBEAT_TIMEOUT", 0.1)
+    jobs = JobStore(redis.url)
     time.sleep(0.2)
-    for ask in (lambda: jobs.add("job", 5), lambda: jobs.state().check(5)):
+    for ask in (lambda: jobs.add("job", PIXELS, 5), lambda: jobs.check(5)):
         with pytest.raises(UnavailableError) as error:
             ask()
         assert error.value.reason == "no worker is there"
@@ -166,12 +195,12 @@ ENGINE = EngineInfo(EngineName.ONNX, Precision.INT8, "CPU", InputRange.ZERO_TO_2
     ],
 )
 def test_a_worker_of_another_release_may_say_less_or_more(jobs, more, engine):
-    jobs._heartbeat([store.WORKERS], [json.dumps({"name": "b@birds", "model": "decaf", "labels": 5, **more})])
-    assert set(jobs.state().workers) == {WORKER, WorkerInfo("b@birds", "decaf", 5, engine)}
+    jobs._call("heartbeat", json.dumps({"name": "b@birds", "model": "decaf", "labels": 5, **more}))
+    assert set(jobs.state().workers) == {WORKER, WorkerInfo("b@birds", "decaf", 5, engine, version=1)}
 
 
 def test_a_thumbnail_is_kept_with_the_job_and_both_for_an_hour(jobs):
-    jobs.add("job", 5)
+    jobs.add("job", PIXELS, 5)
     assert jobs.thumbnail("job") == b""
     jobs.keep_thumbnail("job", b"\xff\xd8")
     assert jobs.thumbnail("job") == b"\xff\xd8"
@@ -185,17 +214,17 @@ def test_a_thumbnail_is_kept_with_the_job_and_both_for_an_hour(jobs):
 
 def test_a_picture_is_kept_until_the_job_is_done_or_dropped(jobs):
     for end in (jobs.finish, jobs.drop):
-        jobs.add("job", 5)
+        jobs.add("job", PIXELS, 5)
         assert jobs.keep_picture("job", b"\xff\xd8")
         assert jobs.picture("job") == b"\xff\xd8"
-        assert 0 < jobs._redis.ttl("{birds}:picture:job") <= store.LOST_AFTER
+        assert 0 < jobs._redis.ttl(PICTURE) <= store.LOST_AFTER
         end("job")
-        assert not jobs._redis.exists("{birds}:picture:job")
+        assert not jobs._redis.exists(PICTURE)
         jobs.drop("job")
 
 
 def test_a_picture_is_not_kept_for_a_job_that_needs_none_any_more(jobs):
-    jobs.add("done", 5)
+    jobs.add("done", PIXELS, 5)
     jobs.finish("done")
     for job_id in ("done", "never heard of"):
         assert jobs.keep_picture(job_id, b"\xff\xd8")  # it is not too late for a worker that was not sure
@@ -204,7 +233,7 @@ def test_a_picture_is_not_kept_for_a_job_that_needs_none_any_more(jobs):
 
 
 def test_a_picture_comes_too_late_if_a_worker_has_asked_for_it(jobs):
-    jobs.add("job", 5)
+    jobs.add("job", PIXELS, 5)
     assert jobs.picture("job") == b""
     assert not jobs.keep_picture("job", b"\xff\xd8")
     jobs.finish("job")
@@ -223,11 +252,11 @@ def test_a_redis_that_is_gone_frozen_or_back_is_noticed_at_once(tmp_path: Path):
         jobs.heartbeat(WORKER)
         redis.stop()
         with pytest.raises(UnavailableError) as error:
-            jobs.add("job", 5)
+            jobs.add("job", PIXELS, 5)
         assert error.value.reason == "the Redis of BIRD_RESULT_URL does not answer"
         redis.start()
         jobs.heartbeat(WORKER)
-        jobs.add("job", 5)
+        jobs.add("job", PIXELS, 5)
         assert jobs.position("job") == Position(0, 1)
         redis.freeze()
         begun = time.monotonic()
@@ -236,3 +265,117 @@ def test_a_redis_that_is_gone_frozen_or_back_is_noticed_at_once(tmp_path: Path):
         assert time.monotonic() - begun < 10
         redis.thaw()
         assert jobs.state().waiting == 1
+
+
+def test_a_taken_job_is_handed_out_again_when_its_lease_ends_unless_it_is_renewed(redis, jobs, monkeypatch):
+    monkeypatch.setattr(store, "LEASE", 0.3)
+    jobs = JobStore(redis.url)
+    for job_id in ("lost", "renewed"):
+        jobs.add(job_id, PIXELS, 5)
+        jobs.take(f"token of {job_id}")
+    for _ in range(4):
+        time.sleep(0.1)
+        jobs.renew("renewed")
+    assert jobs.heartbeat(WORKER) == 1  # so many tokens are needed
+    assert jobs.position("lost") == Position(0, 1)
+    assert jobs.take("another token") == TakenJob("lost", 2, PIXELS)
+    assert jobs.take("a third") is None
+    assert jobs.take("token of lost") is None
+    jobs.finish("lost")
+    jobs.finish("renewed")
+    time.sleep(0.4)
+    assert jobs.heartbeat(WORKER) == 0
+
+
+def test_a_job_that_is_given_back_is_the_next_one(jobs):
+    for number in range(3):
+        jobs.add(f"job {number}", PIXELS, 5)
+    taken = jobs.take("token")
+    jobs.give_back(taken.id)
+    assert jobs.position(taken.id) == Position(0, 1)
+    assert [jobs.take(f"token {number}").id for number in range(3)] == ["job 0", "job 1", "job 2"]
+
+
+def test_tokens_are_sent_again_if_jobs_wait_beside_an_idle_worker(redis, jobs, monkeypatch):
+    monkeypatch.setattr(store, "TOKEN_LOST_AFTER", 0.2)
+    jobs = JobStore(redis.url)
+    for number in range(3):
+        jobs.add(f"job {number}", PIXELS, 5)
+    assert jobs.heartbeat(WORKER) == 0  # a token may be on its way
+    time.sleep(0.3)
+    assert jobs.heartbeat(WORKER) == 3
+    assert jobs.heartbeat(WORKER) == 0  # they are on their way
+    jobs.take("token")
+    time.sleep(0.3)
+    assert jobs.heartbeat(WORKER) == 0  # the worker is not idle
+    jobs.heartbeat(WorkerInfo("b@birds", "c0ffee", 121))
+    time.sleep(0.3)
+    assert jobs.heartbeat(WORKER) == 2
+
+
+def test_people_go_before_batches_of_which_one_in_five_leaves(jobs):
+    for number in range(8):
+        jobs.add(f"batch {number}", PIXELS, 50, Sender("folder", is_batch=True))
+        jobs.add(f"person {number}", PIXELS, 50, Sender("phone"))
+    assert jobs.position("person 7") == Position(7, 1)
+    assert jobs.position("batch 0") == Position(8, 1)
+    order = [jobs.take(f"token {number}").id.partition(" ")[0] for number in range(16)]
+    assert BATCH_TURN == 5
+    assert order == (["person"] * 4 + ["batch"]) + ["person"] * 4 + ["batch"] * 7
+
+
+@pytest.mark.parametrize("is_batch", [True, False])
+def test_clients_take_turns(jobs, is_batch):
+    for number in range(4):
+        jobs.add(f"many {number}", PIXELS, 50, Sender("many", is_batch))
+    jobs.add("few 0", PIXELS, 50, Sender("few", is_batch))
+    jobs.add("few 1", PIXELS, 50, Sender("few", is_batch))
+    assert jobs.take("token").id == "many 0"
+    jobs.add("one 0", PIXELS, 50, Sender("one", is_batch))
+    order = [jobs.take(f"token {number}").id for number in range(6)]
+    assert order == ["few 0", "many 1", "few 1", "one 0", "many 2", "many 3"]
+    assert jobs.take("token 6") is None
+    assert {key for key in left_of_jobs(jobs) if "turns" in key or "line" in key} == set()
+
+
+def test_one_client_may_have_half_of_the_places(jobs):
+    for number in range(5):
+        jobs.add(f"job {number}", PIXELS, 9, Sender("many"))
+    with pytest.raises(BusyError):
+        jobs.add("job 5", PIXELS, 9, Sender("many"))
+    jobs.add("other", PIXELS, 9, Sender("few"))
+    jobs.take("token")
+    jobs.add("job 5", PIXELS, 9, Sender("many"))
+
+
+def test_pixels_stay_until_the_job_is_answered(jobs):
+    pixels = "{birds}:pixels:job"
+    jobs.add("job", PIXELS, 5)
+    jobs.take("token")
+    assert 0 < jobs._redis.ttl(pixels) <= store.LOST_AFTER
+    jobs.give_back("job")
+    assert jobs._redis.get(pixels) == PIXELS
+    jobs.finish("job")
+    assert not jobs._redis.exists(pixels)
+    jobs.add("job", PIXELS, 5)
+    jobs.drop("job")
+    assert not jobs._redis.exists(pixels)
+
+
+def test_a_job_of_the_release_before_is_taken_with_the_pixels_in_its_message(redis, jobs, monkeypatch):
+    monkeypatch.setattr(store, "LEASE", 0.1)
+    jobs = JobStore(redis.url)
+    jobs._redis.zadd(store.WAITING, {"old": time.time()})
+    jobs._redis.hset("{birds}:job:old", "entered", time.time())
+    assert jobs.take("token") is None  # there are no pixels here yet
+    assert jobs.take_this("old", PIXELS) == TakenJob("old", 1, PIXELS)
+    time.sleep(0.2)
+    assert jobs.heartbeat(WORKER) == 1
+    assert jobs.take("token") == TakenJob("old", 2, PIXELS)
+    assert jobs.take_this("old", PIXELS) is None  # another worker has it
+
+
+def test_what_version_of_messages_all_workers_read_is_known_when_a_job_is_added(jobs):
+    assert jobs.add("job 1", PIXELS, 5) == VERSION
+    jobs._call("heartbeat", json.dumps({"name": "b@birds", "model": "decaf", "labels": 5}))
+    assert jobs.add("job 2", PIXELS, 5) == 1

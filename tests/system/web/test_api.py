@@ -336,8 +336,7 @@ def test_a_job_that_was_lost_is_gone(split, goldfinch):
 
 def test_a_job_on_which_the_workers_failed_is_the_servers_fault(split):
     # A message that no web process sends: it fails each time that it is tried.
-    JobStore(split.redis.url).add("broken", 10)
-    brokers.send_message(split.redis, "broken", ["no pixels"])
+    brokers.send_version_1(split.redis, "broken", ["no pixels"])
     path = f"{IDENTIFICATIONS}/broken"
     until(lambda: requests.get(split.address + path, timeout=60).status_code != 202)
     answer = requests.get(split.address + path, timeout=60)

@@ -1,6 +1,5 @@
 """jobs/messages.py: messages arrive as they were sent, and are not too large."""
 
-import base64
 import io
 import json
 from dataclasses import replace
@@ -14,13 +13,16 @@ from inference.photo import open_photo
 from inference.regions import Region
 from inference.verdict import Familiarity, Verdict
 from jobs.messages import (
+    VERSION,
     BadMessageError,
     decode_identification,
     decode_picture,
     decode_pixels,
+    decode_version_1,
     encode_identification,
     encode_picture,
     encode_pixels,
+    encode_version_1,
 )
 from tests.support.drawings import encoded
 from tests.support.photographs import bird
@@ -40,28 +42,29 @@ def pillows_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["noise", "black", "white", "photo"],
 )
 def test_pixels_arrive_as_they_were_sent(pixels):
-    text = json.loads(json.dumps(encode_pixels(pixels)))
-    arrived = decode_pixels(text)
+    content = encode_pixels(pixels)
+    assert decode_version_1(json.loads(json.dumps(encode_version_1(content)))) == content
+    arrived = decode_pixels(content)
     assert arrived.dtype == np.uint8
     np.testing.assert_array_equal(arrived, pixels)
 
 
 def test_a_photo_is_compressed():
     pixels = open_photo(io.BytesIO(encoded(bird(), "JPEG"))).pixels()
-    assert len(encode_pixels(pixels)) < 0.8 * len(base64.b64encode(pixels.tobytes()))
+    assert len(encode_pixels(pixels)) < 0.8 * pixels.nbytes
 
 
-def image_message(file_format: str, size: tuple[int, int] = (224, 224)) -> str:
+def image_file(file_format: str, size: tuple[int, int] = (224, 224)) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", size).save(file, file_format)
-    return base64.b64encode(file.getvalue()).decode()
+    return file.getvalue()
 
 
-def webp_of_enormous_size() -> str:
+def webp_of_enormous_size() -> bytes:
     """A lossy WebP that says that it has 16,000 × 16,000 pixels (RFC 9649, section 2.5)."""
-    content = base64.b64decode(image_message("WEBP"))
+    content = image_file("WEBP")
     assert content[12:16] == b"VP8 "
-    return base64.b64encode(content[:26] + (16_000).to_bytes(2, "little") * 2 + content[30:]).decode()
+    return content[:26] + (16_000).to_bytes(2, "little") * 2 + content[30:]
 
 
 def of_enormous_size(jpeg: bytes) -> bytes:
@@ -71,25 +74,34 @@ def of_enormous_size(jpeg: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "text",
+    "content",
     [
-        "",
-        "no base64!",
-        "Zm9v",
-        None,
-        7,
-        ["x"],
-        image_message("PNG"),
-        image_message("WEBP", (223, 224)),
-        image_message("WEBP", (4000, 4000)),
+        b"",
+        b"no image",
+        image_file("PNG"),
+        image_file("WEBP", (223, 224)),
+        image_file("WEBP", (4000, 4000)),
         webp_of_enormous_size(),
-        image_message("WEBP")[:60],
-        "A" * 300_000,
+        image_file("WEBP")[:40],
+        b"A" * 300_000,
     ],
 )
-def test_a_message_without_pixels_raises_an_error(text):
+def test_pixels_that_are_none_raise_an_error(content):
     with pytest.raises(BadMessageError):
-        decode_pixels(text)
+        decode_pixels(content)
+
+
+@pytest.mark.parametrize("message", ["no base64!", None, 7, ["x"]])
+def test_a_message_of_the_release_before_without_pixels_raises_an_error(message):
+    with pytest.raises(BadMessageError):
+        decode_version_1(message)
+
+
+def test_an_answer_of_a_later_release_raises_an_error():
+    answer = encode_identification(Identification("Sora", 0.75, ()))
+    assert answer["version"] == VERSION
+    with pytest.raises(BadMessageError, match="later release"):
+        decode_identification(answer | {"version": VERSION + 1})
 
 
 @pytest.mark.parametrize("size", [(1792, 1344), (1344, 1792), (448, 200), (1, 1)])

@@ -4,7 +4,7 @@ import pytest
 
 from jobs import NO_BROKER, NO_WORKER
 from jobs.errors import UnavailableError
-from jobs.store import QueueState
+from jobs.queue_state import QueueState
 from tests.support import seam
 from tests.support.disk import no_room
 from tests.support.seam import COLORS, SHA256, ColorWorkers

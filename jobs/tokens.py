@@ -1,0 +1,47 @@
+"""The messages that a broker carries: tokens, each of which has a worker take the job whose turn it is.
+
+A token may be lost, or be one too many: the job store knows which jobs there are, and workers send the tokens that are
+missing (``bootsteps.py``).
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+from celery import Celery
+
+from . import NO_BROKER, TASK
+from .celery_config import BROKER_TIMEOUT
+from .errors import UnavailableError
+from .messages import VERSION, encode_version_1
+
+
+@contextlib.contextmanager
+def broker_answers() -> Iterator[None]:
+    """Turn every exception of the block into one: each kind of broker raises exceptions of its own.
+
+    :raises UnavailableError: the broker does not answer.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise UnavailableError(NO_BROKER) from error
+
+
+def send_token(app: Celery) -> None:
+    """Send a token.
+
+    :raises UnavailableError: the broker does not answer.
+    """
+    with broker_answers():
+        app.send_task(TASK, kwargs={"version": VERSION}, ignore_result=True, confirm_timeout=BROKER_TIMEOUT)
+
+
+def send_version_1(app: Celery, job_id: str, pixels: bytes) -> None:
+    """Send a job to workers of which some are of the release before.
+
+    :param pixels: as ``encode_pixels`` returned them.
+    :raises UnavailableError: the broker does not answer.
+    """
+    arguments = (encode_version_1(pixels),)
+    with broker_answers():
+        app.send_task(TASK, arguments, task_id=job_id, argsrepr="pixels", confirm_timeout=BROKER_TIMEOUT)
