@@ -1,5 +1,6 @@
 """chaos/: what it complains about, and what it takes for right."""
 
+import contextlib
 import socket
 import threading
 from collections import Counter
@@ -81,7 +82,7 @@ def echo():
                 connection, _address = server.accept()
             except OSError:
                 return
-            with connection:
+            with connection, contextlib.suppress(ConnectionResetError):
                 while data := connection.recv(100):
                     connection.sendall(data)
 
