@@ -22,7 +22,7 @@ from .celery_config import CONNECT_TIMEOUT, celery_app
 from .errors import JobFailedError, JobLostError, UnavailableError
 from .messages import VERSION, decode_identification, encode_picture, encode_pixels
 from .pending import PendingJob, Position
-from .queue_state import QueueState
+from .queue_state import QueueFigures, QueueState
 from .sender import ANYBODY, Sender
 from .store import JobStore
 from .tokens import broker_answers, send_token, send_version_1
@@ -190,6 +190,13 @@ class RemoteClassifier:
             return thumbnail, self._store.position(job_id)
         region = self._store.region(job_id)
         return thumbnail, _about(Region.parse(region) if region else None, identification)
+
+    def figures(self) -> QueueFigures:
+        """What has happened to jobs so far, and how many workers are needed.
+
+        :raises UnavailableError: the Redis does not answer.
+        """
+        return self._store.figures()
 
     def drop(self, job_id: str) -> None:
         """Drop a job that nobody waits for. If Redis does not answer, the job expires there anyway."""

@@ -20,7 +20,7 @@ from redis.retry import Retry
 from . import ANSWER_LIFETIME, LEASE, LONGEST_WAIT, MAX_TRIES, NO_REDIS, TIME_LIMIT
 from .errors import BusyError, JobLostError, UnavailableError, UnknownJobError
 from .pending import Position
-from .queue_state import QueueState, WorkerInfo, read_queue_state
+from .queue_state import QueueFigures, QueueState, WorkerInfo, read_queue_figures, read_queue_state
 from .retry_after import INITIAL_SERVICE_TIME, SERVICE_TIME_WINDOW
 from .sender import ANYBODY, BATCH_TURN, Sender, most_places
 
@@ -94,6 +94,11 @@ class JobStore:
     def state(self) -> QueueState:
         """How many jobs wait, and which workers there are."""
         return read_queue_state(*self._call("state"))
+
+    @_redis_answers()
+    def figures(self) -> QueueFigures:
+        """What has happened so far, and how many workers are needed."""
+        return read_queue_figures(*self._call("figures"))
 
     @_redis_answers()
     def check(self, max_waiting: int) -> None:

@@ -1,7 +1,6 @@
 """The network in this process, behind the same methods as ``jobs.client.RemoteClassifier``."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +13,8 @@ from inference.pair import Pair
 from inference.regions import Region
 from jobs.errors import UnknownJobError
 from jobs.pending import PendingJob, Position
+from jobs.queue_state import QueueFigures, QueueState
 from jobs.sender import ANYBODY, Sender
-
-if TYPE_CHECKING:
-    from jobs.queue_state import QueueState
 
 
 class LocalClassifier:
@@ -76,6 +73,10 @@ class LocalClassifier:
     def drop(self, job_id: str) -> None:
         """Do nothing: there are no jobs."""
 
-    def state(self) -> "QueueState | None":
+    def state(self) -> QueueState | None:
+        """None: there is no queue of jobs."""
+        return None
+
+    def figures(self) -> QueueFigures | None:
         """None: there is no queue of jobs."""
         return None

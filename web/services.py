@@ -15,6 +15,7 @@ from inference.packages import FOR_FEEDBACK, INSTALL_FOR_FEEDBACK, INSTALL_TO_SE
 from inference.regions import Region
 from inference.sandbox import Sandbox
 from jobs.pending import PendingJob, Position
+from jobs.queue_state import QueueFigures, QueueState
 from jobs.sender import ANYBODY, Sender
 from settings import SettingError, Settings
 
@@ -23,7 +24,6 @@ from .model_info import ModelInfo, read_model_info
 
 if TYPE_CHECKING:
     from feedback.corrections import Corrections  # not needed unless BIRD_FEEDBACK is on
-    from jobs.queue_state import QueueState  # redis is not needed in a single process
 
 OVERLOAD_DELAY = 0.05  # seconds by which a refusal is delayed in an overload, because each costs processor time
 
@@ -80,8 +80,11 @@ class PhotoClassifier(Protocol):
     def drop(self, job_id: str) -> None:
         """Give up a pending job."""
 
-    def state(self) -> "QueueState | None":
+    def state(self) -> QueueState | None:
         """The queue and its workers; None if there is no queue."""
+
+    def figures(self) -> QueueFigures | None:
+        """What has happened to jobs so far, and how many workers are needed; None if there is no queue."""
 
 
 def load_classifier(settings: Settings) -> tuple[PhotoClassifier, str | None]:

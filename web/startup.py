@@ -28,7 +28,7 @@ from jobs import retry_after
 from jobs.errors import UnavailableError
 from settings import CANNOT_START, SettingError, Settings
 
-from . import rate_limit, telemetry, uploads
+from . import queue_metrics, rate_limit, telemetry, uploads
 from .admission import Prediction
 from .cards import card_of_prediction
 from .errors import log_unavailable
@@ -163,6 +163,7 @@ def install(app: Flask, services: Services) -> None:
     classifier = services.classifier
     info = None if classifier.is_remote else classifier.engine_info()
     telemetry.describe_model(services.model_info.sha256, len(classifier.labels), info, lambda: _count_waiting(services))
+    queue_metrics.queue.source = classifier.figures
     if not classifier.is_remote:
         app.logger.info(classifier.network_in_words)
         _warm_up(app, services)

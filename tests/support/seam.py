@@ -33,7 +33,7 @@ from inference.sandbox import Reading, Sandbox
 from inference.verdict import Familiarity, Verdict
 from jobs.errors import UnknownJobError
 from jobs.pending import PendingJob, Position
-from jobs.queue_state import QueueState
+from jobs.queue_state import QueueFigures, QueueState
 from names.labels import Names, find_names
 from web import startup, uploads
 from web.admission import AdmissionQueue
@@ -131,6 +131,10 @@ class ColorClassifier:
         """There are no jobs."""
 
     def state(self) -> QueueState | None:
+        """There is no queue of jobs."""
+        return None
+
+    def figures(self) -> QueueFigures | None:
         """There is no queue of jobs."""
         return None
 

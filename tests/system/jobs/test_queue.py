@@ -24,6 +24,7 @@ from inference.digest import sha256
 from inference.photo import open_photo
 from jobs.store import WAITING
 from tests.support import brokers, servers
+from tests.support.api import metrics_at
 from tests.support.brokers import HANGS, KILLS, RAISES, Broker
 from tests.support.drawings import encoded
 from tests.support.pages import color_on, sentence_on
@@ -262,8 +263,11 @@ def test_the_web_process_of_a_split_deployment_has_no_tensorflow_and_takes_littl
     tmp_path, redis, worker, goldfinch
 ):
     with web(redis, redis, tmp_path / "uploads") as address:
+        answered = metrics_at(address)["bird_jobs_total", "answered"]
         for _ in range(30):
             assert send_photo(address, goldfinch).status == 200
+        assert metrics_at(address)["bird_jobs_total", "answered"] >= answered + 30
+        assert metrics_at(address)["bird_workers",] == 1
         for process in servers.processes_at(address):
             mapped = [each.path for each in process.memory_maps()]
             assert not [path for path in mapped if re.search(r"tensorflow|keras|h5py|grpc|onnxruntime", path)]

@@ -17,7 +17,7 @@ from jobs import MAX_TRIES, store
 from jobs.errors import BusyError, JobLostError, UnavailableError, UnknownJobError
 from jobs.messages import VERSION
 from jobs.pending import Position
-from jobs.queue_state import WorkerInfo
+from jobs.queue_state import EVENTS, WorkerInfo
 from jobs.retry_after import INITIAL_SERVICE_TIME
 from jobs.sender import BATCH_TURN, Sender
 from jobs.store import JobStore, TakenJob
@@ -379,3 +379,31 @@ def test_what_version_of_messages_all_workers_read_is_known_when_a_job_is_added(
     assert jobs.add("job 1", PIXELS, 5) == VERSION
     jobs._call("heartbeat", json.dumps({"name": "b@birds", "model": "decaf", "labels": 5}))
     assert jobs.add("job 2", PIXELS, 5) == 1
+
+
+def test_what_happens_to_jobs_is_counted_with_its_times_and_rates(redis, jobs, monkeypatch):
+    assert jobs.figures().counts == {**dict.fromkeys(EVENTS, 0), "wait_seconds": 0, "service_seconds": 0}
+    for number in range(3):
+        jobs.add(f"job {number}", PIXELS, 2, refused_elsewhere=2)
+    with pytest.raises(BusyError):
+        jobs.add("job 3", PIXELS, 2)
+    with pytest.raises(BusyError):
+        jobs.check(2)
+    time.sleep(0.1)
+    assert jobs.figures().oldest >= 0.1
+    jobs.give_back(jobs.take("token").id)
+    jobs.finish(jobs.take("token").id, 0.2)
+    jobs.finish(jobs.take("token").id, 0.4, failed=True)
+    jobs.heartbeat(WorkerInfo("b@birds", "c0ffee", 121, processes=4))
+    figures = jobs.figures()
+    waited, worked = figures.counts.pop("wait_seconds"), figures.counts.pop("service_seconds")
+    assert figures.counts == {"added": 3, "refused": 8, "started": 2, "answered": 1, "failed": 1, "handed_again": 1}
+    assert 0.2 <= waited < 2
+    assert worked == pytest.approx(0.6)
+    assert 0.2 < figures.service_seconds < 0.4
+    assert figures.workers == 5
+    assert figures.added_per_second == pytest.approx(3 / store.RATE_WINDOW, rel=0.1)
+    assert figures.refused_per_second == pytest.approx(8 / store.RATE_WINDOW, rel=0.1)
+    monkeypatch.setattr(store, "RATE_WINDOW", 0.1)
+    time.sleep(0.5)
+    assert JobStore(redis.url).figures().added_per_second < 0.01
