@@ -49,14 +49,15 @@ class Crew:
         self._log = (folder / "workers.log").open("ab")
         self._orphans: list[tuple[float, int]] = []
         self._is_over = threading.Event()
-        self._lock = threading.Lock()  # of the list of workers
+        self._lock = threading.Lock()  # of the workers
+        self._size = size
         self._workers = [self._start() for _ in range(size)]
         self._manager = threading.Thread(target=self._manage)
 
     def __enter__(self) -> Self:
         """Wait until all of them take jobs."""
         self._manager.start()
-        servers.until(lambda: len(self._store.state().workers) == len(self._workers), servers.START_LIMIT)
+        servers.until(lambda: len(self._store.state().workers) == self._size, servers.START_LIMIT)
         return self
 
     def __exit__(self, _type: type | None, _error: BaseException | None, _traceback: TracebackType | None) -> None:
@@ -70,34 +71,47 @@ class Crew:
         self._log.close()
 
     def kill_at_random(self) -> None:
-        """Kill a worker, whatever it does at this moment; one that has no pool process yet only if all are starting."""
+        """Kill a worker that takes jobs, whatever it does at this moment."""
+        ready = self._await_ready()
         with self._lock:
-            workers = {worker.pid: _pool_process(worker.pid) for worker in self._workers}
-            ready = [pid for pid, pool_process in workers.items() if pool_process]
-            worker = random.choice(ready or list(workers))
-            self._kill(worker, workers[worker])
+            worker = random.choice(list(ready))
+            self._kill(worker, ready[worker])
 
     def kill_at_an_event(self, patience: float) -> None:
         """Kill a worker that has just begun a job, or has done it and not yet delivered the answer.
 
         :param patience: seconds to wait for such a moment; after them any worker is killed.
         """
+        ready = self._await_ready()
         note = notes.next_note(self.notes, patience)
-        if note is None:
+        if note is None or note.worker not in ready:
             self.kill_at_random()
             return
         time.sleep(random.uniform(0, 0.005))  # storing the answer and acknowledging the job takes about this long
         with self._lock:
-            if note.worker in {worker.pid for worker in self._workers}:
-                self._kill(note.worker, note.pool_process)
+            self._kill(note.worker, note.pool_process)
 
-    def _kill(self, worker: int, pool_process: int | None = None) -> None:
-        kind = random.choice(KINDS) if pool_process else MAIN_PROCESS
+    def _await_ready(self) -> dict[int, int]:
+        """Wait until half of the workers take jobs: with fewer, jobs would wait for a busy machine, not for the queue.
+
+        :return: the process IDs of those that do, and of their pool processes.
+        """
+        while True:
+            loaded = notes.loaded(self.notes)
+            with self._lock:
+                pool_processes = {worker.pid: _pool_process(worker.pid) for worker in self._workers}
+            ready = {worker: pool for worker, pool in pool_processes.items() if pool in loaded}
+            if len(ready) >= self._size / 2:
+                return ready
+            time.sleep(CHECK_INTERVAL)
+
+    def _kill(self, worker: int, pool_process: int) -> None:
+        kind = random.choice(KINDS)
         with contextlib.suppress(ProcessLookupError):
             if kind == BOTH:
                 os.killpg(worker, signal.SIGKILL)
             else:
-                os.kill(pool_process if pool_process and kind == POOL_PROCESS else worker, signal.SIGKILL)
+                os.kill(pool_process if kind == POOL_PROCESS else worker, signal.SIGKILL)
             self.kills[kind] += 1
 
     def _manage(self) -> None:
@@ -123,12 +137,12 @@ class Crew:
         )
 
 
-def _pool_process(worker: int) -> int | None:
-    """The process ID of the pool process of a worker; None if it has none yet, or is gone."""
+def _pool_process(worker: int) -> int:
+    """The process ID of the pool process of a worker; 0 if it has none yet, or is gone."""
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in psutil.Process(worker).children():
             return child.pid
-    return None
+    return 0
 
 
 def _kill_group(group: int) -> None:

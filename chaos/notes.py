@@ -1,4 +1,4 @@
-"""What workers note of each job: a line when its network begins, and one when it is done."""
+"""What workers note: a line when they have loaded the network, when it begins with a job, and when it is done."""
 
 import os
 import time
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FILE = "CHAOS_NOTES"  # the environment variable that names the file
-BEGUN, DONE = "begun", "done"
+LOADED, BEGUN, DONE = "loaded", "begun", "done"
+NO_JOB = -1
 POLL = 0.001  # seconds
 
 
@@ -16,8 +17,8 @@ POLL = 0.001  # seconds
 class Note:
     """What happened in a worker.
 
-    :param event: ``BEGUN`` or ``DONE``.
-    :param job: its number.
+    :param event: ``LOADED``, ``BEGUN`` or ``DONE``.
+    :param job: its number, or ``NO_JOB``.
     :param worker: the process ID of the worker's main process.
     :param pool_process: that of the process that runs the network.
     """
@@ -35,7 +36,7 @@ class NotesWriter:
         self._about = f"{os.getsid(0)} {os.getpid()}"  # the parent may be gone, but it has begun the session
         self._file = os.open(os.environ[FILE], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
-    def write(self, event: str, job: int) -> None:
+    def write(self, event: str, job: int = NO_JOB) -> None:
         """Note what happens in this process."""
         os.write(self._file, f"{event} {job} {self._about}\n".encode())
 
@@ -65,6 +66,11 @@ def next_note(path: Path, seconds: float) -> Note | None:
             return next(read(path, end))
         time.sleep(POLL)
     return None
+
+
+def loaded(path: Path) -> set[int]:
+    """The process IDs of all that have loaded the network, those that are gone included."""
+    return {note.pool_process for note in read(path) if note.event == LOADED}
 
 
 def count(path: Path, event: str) -> Counter[int]:

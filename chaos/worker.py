@@ -12,7 +12,7 @@ from inference.pair import Pair
 from jobs.worker import app, process
 
 from .images import Pixels, is_deadly, number_of
-from .notes import BEGUN, DONE, NotesWriter
+from .notes import BEGUN, DONE, LOADED, NotesWriter
 
 __all__ = ["app"]
 
@@ -26,6 +26,7 @@ class SlowClassifier:
         self._classifier = load_classifier(pair, options)
         self._notes = NotesWriter()
         self.engine = self._classifier.engine
+        self._notes.write(LOADED)
 
     def classify(self, pixels: Pixels, _picture: Pixels | None = None) -> Identification:
         number = number_of(pixels)
