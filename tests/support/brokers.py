@@ -179,6 +179,7 @@ def worker(
     module: str = "jobs.worker",
     concurrency: int = 1,
     python: str = sys.executable,
+    code: Path = servers.ROOT,
     **settings: str,
 ) -> Iterator[psutil.Process]:
     """Run a worker until the block ends.
@@ -186,12 +187,13 @@ def worker(
     :param module: the Celery app.
     :param concurrency: how many networks it has.
     :param python: of the virtual environment in which it runs.
+    :param code: the release that it runs.
     :return: the worker's main process, once it takes jobs.
     """
     name = f"worker{servers.free_port()}@birds"
     command = [python, "-m", "celery", "-q", "-A", module, "worker", "-n", name, "-c", str(concurrency)]
     store = JobStore(results.url)
-    process = subprocess.Popen(command, cwd=servers.ROOT, env=environment(broker, results, **settings))
+    process = subprocess.Popen(command, cwd=code, env=environment(broker, results, **settings))
     try:
         deadline = time.monotonic() + servers.START_LIMIT
         while not any(each.name.startswith(name) for each in store.state().workers):

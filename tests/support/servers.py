@@ -55,16 +55,19 @@ def environment(port: int, uploads: Path, **settings: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running(command: list[str], uploads: Path, *, output: IO[str] | None = None, **settings: str) -> Iterator[str]:
+def running(
+    command: list[str], uploads: Path, *, code: Path = ROOT, output: IO[str] | None = None, **settings: str
+) -> Iterator[str]:
     """Run the app until the block ends.
 
+    :param code: the release that runs.
     :param output: where it prints; by default where the tests do.
     :return: its address, once it answers.
     """
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment(port, uploads, **settings), stdout=output, stderr=output
+        command, cwd=code, env=environment(port, uploads, **settings), stdout=output, stderr=output
     )
     try:
         wait_until_it_answers(address, process)

@@ -1,9 +1,12 @@
 """The split deployment as tests use it: jobs that go straight to the workers, and web processes."""
 
 import http.client
+import io
 import json
+import re
 import time
 from contextlib import AbstractContextManager
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from inference import Identification
+from inference.classifier import Classifier
+from inference.photo import open_photo
 from jobs.client import RemoteClassifier
 from jobs.pending import PendingJob, Position
 
 from . import servers
 from .brokers import Broker
-from .servers import SMALL_NETWORK, Answer
+from .servers import SMALL_NETWORK, Answer, send_photo
 
 
 def client_of(broker: Broker, results: Broker, *, max_waiting: int = 300, result_wait: float = 0) -> RemoteClassifier:
@@ -55,10 +60,15 @@ def gray(number: int) -> npt.NDArray[np.uint8]:
     return np.full((224, 224, 3), number, dtype="uint8")
 
 
-def web(broker: Broker, results: Broker, uploads: Path, **settings: str) -> AbstractContextManager[str]:
-    """A web process with the labels of the small network; its address."""
+def web(
+    broker: Broker, results: Broker, uploads: Path, *, code: Path = servers.ROOT, **settings: str
+) -> AbstractContextManager[str]:
+    """A web process with the labels of the small network; its address.
+
+    :param code: the release that it runs.
+    """
     urls = {"BIRD_QUEUE_URL": broker.url, "BIRD_RESULT_URL": results.url}
-    return servers.running(servers.GUNICORN, uploads, **urls, **(SMALL_NETWORK | settings))
+    return servers.running(servers.GUNICORN, uploads, code=code, **urls, **(SMALL_NETWORK | settings))
 
 
 def get(address: str, path: str) -> Answer:
@@ -75,3 +85,38 @@ def health(address: str) -> tuple[int, dict[str, Any]]:
     """The status of ``/healthz``, and what it says."""
     answer = get(address, "/healthz")
     return answer.status, json.loads(answer.page)
+
+
+def send_until_answered(address: str, photo: bytes) -> Answer:
+    """Send a photo as a patient person does: again as long as the app is busy; and wait for the answer."""
+    deadline = time.monotonic() + 120
+    answer = send_photo(address, photo)
+    while answer.status == 503:
+        assert time.monotonic() < deadline
+        time.sleep(float(answer.headers["Retry-After"]))
+        answer = send_photo(address, photo)
+    return follow(address, answer)
+
+
+def follow(address: str, answer: Answer) -> Answer:
+    """Follow a redirect to the page of a pending photo, and wait there for the answer."""
+    if answer.status != 303:
+        return answer
+    own_page = answer.headers["Location"]
+    deadline = time.monotonic() + 120
+    while "data-pending" in (answer := get(address, own_page)).page or answer.status == 503:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return answer
+
+
+def candidates_on(page: str) -> list[str]:
+    """The candidates that a page shows, with their confidence."""
+    candidates = re.findall(r'<meter [^>]*value="(.*?)" aria-label="Confidence in (.*?)">', page)
+    return [f"{unescape(label)} {100 * float(confidence):.1f}" for confidence, label in candidates]
+
+
+def candidates_of(network: Classifier, photo: bytes) -> list[str]:
+    """The candidates that a page should show of a photo."""
+    candidates = network.classify(open_photo(io.BytesIO(photo)).pixels()).candidates
+    return [f"{candidate.label} {100 * candidate.confidence:.1f}" for candidate in candidates]

@@ -9,7 +9,6 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from html import unescape
 
 import numpy as np
 import psutil
@@ -19,7 +18,6 @@ from playwright.sync_api import expect
 from redis import Redis
 
 from inference import LABELS_FILE, MODEL_FILE
-from inference.classifier import Classifier
 from inference.digest import sha256
 from inference.photo import open_photo
 from jobs.store import WAITING
@@ -30,45 +28,21 @@ from tests.support.drawings import encoded
 from tests.support.pages import color_on, sentence_on
 from tests.support.photographs import color_of, colored_photo
 from tests.support.servers import KERAS2, SMALL_NETWORK, Answer, form, send_photo, together, until
-from tests.support.split import client_of, get, gray, health, send, web
+from tests.support.split import (
+    candidates_of,
+    candidates_on,
+    client_of,
+    follow,
+    get,
+    gray,
+    health,
+    send,
+    send_until_answered,
+    web,
+)
 
 UNAVAILABLE = "No photo can be identified at the moment. Please try again in a few seconds."
 MODELS = servers.ROOT / "models"
-
-
-def send_until_answered(address: str, photo: bytes) -> Answer:
-    """Send a photo as a patient person does: again as long as the app is busy; and wait for the answer."""
-    deadline = time.monotonic() + 120
-    answer = send_photo(address, photo)
-    while answer.status == 503:
-        assert time.monotonic() < deadline
-        time.sleep(float(answer.headers["Retry-After"]))
-        answer = send_photo(address, photo)
-    return follow(address, answer)
-
-
-def follow(address: str, answer: Answer) -> Answer:
-    """Follow a redirect to the page of a pending photo, and wait there for the answer."""
-    if answer.status != 303:
-        return answer
-    own_page = answer.headers["Location"]
-    deadline = time.monotonic() + 120
-    while "data-pending" in (answer := get(address, own_page)).page or answer.status == 503:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    return answer
-
-
-def candidates_on(page: str) -> list[str]:
-    """The candidates that a page shows, with their confidence."""
-    candidates = re.findall(r'<meter [^>]*value="(.*?)" aria-label="Confidence in (.*?)">', page)
-    return [f"{unescape(label)} {100 * float(confidence):.1f}" for confidence, label in candidates]
-
-
-def candidates_of(network: Classifier, photo: bytes) -> list[str]:
-    """The candidates that a page should show of a photo."""
-    candidates = network.classify(open_photo(io.BytesIO(photo)).pixels()).candidates
-    return [f"{candidate.label} {100 * candidate.confidence:.1f}" for candidate in candidates]
 
 
 def says_busy(answer: Answer) -> bool:
