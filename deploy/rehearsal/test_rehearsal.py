@@ -15,12 +15,11 @@ from playwright.sync_api import sync_playwright
 from inference.compiled import COMPILED_FILE
 from tests.conftest import CHROMIUM, OFFLINE
 from tests.support.drawings import encoded
-from tests.support.servers import free_port
+from tests.support.servers import answers, free_port
 
 from .beanstalk import APP_PORT, Instance
 from .visits import (
     TOO_LARGE,
-    answers,
     connections,
     drip,
     health,
