@@ -110,7 +110,8 @@ def test_a_slow_upload_takes_no_place(silent):
 def test_an_app_that_does_not_answer_is_not_called_busy(silent):
     silent.close()
     answer = send_photo(silent.address, b"a photo")
-    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.status == 503
+    assert 2 <= int(answer.headers["Retry-After"]) <= 9
     assert "The app is not answering at the moment." in sentence_on(answer.page)
 
 

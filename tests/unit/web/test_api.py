@@ -563,7 +563,7 @@ BUSY = BusyError(30, 0.1)
         (JobFailedError(), 500, None),
         (JobLostError(), 503, "5"),  # by workers of another release, which may be replaced soon
         (UnavailableError("no worker is there"), 503, "5"),
-        (BUSY, 503, str(BUSY.retry_after)),
+        pytest.param(BUSY, 503, str(BUSY.retry_after), id="BusyError"),  # by chance, and so not part of the name
     ],
     ids=["failed", "lost", "unavailable", "busy"],
 )

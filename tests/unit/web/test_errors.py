@@ -67,7 +67,7 @@ def assert_card(answer: TestResponse, status: int, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("error", "status", "retry_after"),
     [
-        (BUSY, 503, str(BUSY.retry_after)),
+        pytest.param(BUSY, 503, str(BUSY.retry_after), id="BusyError"),  # by chance, and so not part of the name
         (UNAVAILABLE, 503, "5"),
         (JobLostError(), 503, "5"),
         (JobFailedError(), 500, None),
