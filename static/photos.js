@@ -143,7 +143,7 @@ async function resultCard(body, name, card, headers = {}) {
     const next = cardIn(answer);
     if (!next && answer.status === 413 && body) return refusal(name, card); // from a proxy
     if (next && !pause) return next;
-    const sentence = next ? sentenceOn(next) : text("no_answer");
+    const sentence = next ? sentenceOn(next) : text(pause ? "busy" : "no_answer");
     if (!pause || tries === TRIES) throw new Error(sentence);
     const said = text("will_try_again", { sentence });
     state(card, said);

@@ -58,9 +58,9 @@ def as_http(error: Exception) -> HTTPException:
             return ServiceUnavailable(sentence, retry_after=error.retry_after)
         case UnavailableError():
             log_unavailable(error)
-            return ServiceUnavailable(sentence, retry_after=retry_after.UNAVAILABLE)
+            return ServiceUnavailable(sentence, retry_after=retry_after.when_it_is_back())
         case JobLostError() if request.method == "POST":  # another release's worker answered; it may be replaced soon
-            return ServiceUnavailable(sentence, retry_after=retry_after.UNAVAILABLE)
+            return ServiceUnavailable(sentence, retry_after=retry_after.when_it_is_back())
         case JobLostError():
             return Gone(sentence)
         case JobFailedError():

@@ -108,7 +108,7 @@ def not_kept(error: FeedbackError) -> Response:
             return render_error(TooManyRequests(sentence_of(error)))
         case ClaimError():
             return render_error(BadRequest(sentence_of(error)))
-    return render_error(ServiceUnavailable(sentence_of(error), retry_after=retry_after.UNAVAILABLE))
+    return render_error(ServiceUnavailable(sentence_of(error), retry_after=retry_after.when_it_is_back()))
 
 
 def answer_token(answer: Identification) -> str:
@@ -174,7 +174,7 @@ def _copy(photo: BinaryIO) -> bytes:
     """
     _corrections().check_client(_client())
     if not _to_be_copied.acquire(blocking=False):
-        raise ServiceUnavailable(BUSY, retry_after=retry_after.UNAVAILABLE)
+        raise ServiceUnavailable(BUSY, retry_after=retry_after.when_it_is_back())
     try:
         with _copying:
             return current_services().sandbox.copy(photo)

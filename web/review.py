@@ -85,7 +85,7 @@ def refuse(error: HTTPException) -> Response:
 @blueprint.errorhandler(FeedbackError)
 def database_failed(error: FeedbackError) -> Response:
     """Say that the database does not answer."""
-    return refuse(ServiceUnavailable(sentence_of(error), retry_after=retry_after.UNAVAILABLE))
+    return refuse(ServiceUnavailable(sentence_of(error), retry_after=retry_after.when_it_is_back()))
 
 
 @blueprint.post("/key")
@@ -159,7 +159,7 @@ def photo(number: int) -> Response:
         jpeg = corrections.photos.read(correction.photo) if correction and correction.photo else None
     except OSError as error:
         log.warning("The photo store of corrections fails: %s", error.strerror or error)
-        raise ServiceUnavailable(NO_PHOTO, retry_after=retry_after.UNAVAILABLE) from error
+        raise ServiceUnavailable(NO_PHOTO, retry_after=retry_after.when_it_is_back()) from error
     if jpeg is None:
         abort(404)
     response = make_response(jpeg)

@@ -67,7 +67,7 @@ class Readiness:
         :raises ServiceUnavailable: too many requests wait already; threads must be left to answer ``/healthz``.
         """
         if not self._early_requests.acquire(blocking=False):
-            raise ServiceUnavailable(STARTING, retry_after=retry_after.UNAVAILABLE)
+            raise ServiceUnavailable(STARTING, retry_after=retry_after.when_it_is_back())
         try:
             self._ready.wait()
         finally:

@@ -7,20 +7,13 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import yaml
 
-from tests.support.servers import until
-
-from .visits import answers
-
 APP_PORT = 8000  # where Elastic Beanstalk's nginx looks for the app
 NGINX_CONF = Path(__file__).parent / "nginx.conf"
-#: Debian keeps it in a folder that is only on the PATH of root.
-NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 STOP_LIMIT = 90  # seconds; systemd's default
 
 #: What Elastic Beanstalk generates in conf.d/elasticbeanstalk/.
@@ -171,21 +164,3 @@ class Service:
         if alive:
             raise TimeoutError(f"{len(alive)} processes of the app are still running")
         return self.process.wait()
-
-
-@contextlib.contextmanager
-def nginx_running(folder: Path, port: int) -> Iterator[None]:
-    """Run nginx until the block ends.
-
-    :param folder: holds its nginx.conf.
-    :param port: the port on which that nginx.conf lets it listen.
-    """
-    user = ["user root;"] if os.geteuid() == 0 else []  # any other user could not read a test's folder
-    command = [str(NGINX), "-p", str(folder), "-c", "nginx.conf", "-e", "error.log"]
-    process = subprocess.Popen([*command, "-g", " ".join(["daemon off;", *user])])
-    try:
-        until(lambda: answers(port), seconds=10)
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=10)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from deploy import bundle
-from tests.support import brokers
+from tests.support import brokers, nginx
 from tests.support.drawings import draw_goldfinch, encoded
-from tests.support.servers import free_port
+from tests.support.servers import answers, free_port
 
-from .beanstalk import APP_PORT, NGINX, Instance, nginx_running
-from .visits import answers, wait_until_ready
+from .beanstalk import APP_PORT, Instance
+from .visits import wait_until_ready
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def goldfinch() -> bytes:
 @pytest.fixture(scope="session")
 def source_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle that ``make bundle`` writes."""
-    if NGINX is None:
+    if nginx.NGINX is None:
         pytest.exit("nginx is needed: apt install nginx", returncode=1)
     if answers(APP_PORT):
         pytest.exit(f"Port {APP_PORT} is in use. The rehearsal needs it, as Elastic Beanstalk does.", returncode=1)
@@ -39,7 +39,7 @@ def deployed(source_bundle: Path, folder: Path, **properties: str) -> Iterator[I
     instance = Instance(source_bundle, folder, free_port(), **properties)
     instance.install()
     instance.configure_nginx()
-    with nginx_running(instance.nginx, instance.port):
+    with nginx.running(instance.nginx, instance.port):
         try:
             yield instance
         finally:

@@ -13,21 +13,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.servers import ROOT, free_port
+from tests.support import nginx
+from tests.support.servers import ROOT
 
-from .beanstalk import APP_PORT, Instance, nginx_running
+from .beanstalk import APP_PORT, Instance
 from .visits import is_answered, send, wait_until_ready
 
 UNITS = ("birds.socket", "birds.service", "birds-worker.service")
-HTTP = """
-pid nginx.pid;
-events {{}}
-http {{
-    include /etc/nginx/mime.types;
-    access_log off;
-    include {site};
-}}
-"""
 
 
 def unit_lines(name: str, key: str) -> list[str]:
@@ -46,14 +38,9 @@ def host(instance: Instance) -> Instance:
 
 @pytest.fixture(scope="module")
 def address(host: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of nginx with deploy/nginx.conf, whose folder and port are replaced."""
-    folder, port = tmp_path_factory.mktemp("nginx"), free_port()
-    site = (ROOT / "deploy" / "nginx.conf").read_text().replace("/opt/birds", str(host.current))
-    site = site.replace("listen 80;", f"listen 127.0.0.1:{port};").replace("listen [::]:80;", "")
-    (folder / "site.conf").write_text(site)
-    (folder / "nginx.conf").write_text(HTTP.format(site=folder / "site.conf"))
-    with nginx_running(folder, port):
-        yield f"http://127.0.0.1:{port}"
+    """The URL of nginx with deploy/nginx.conf."""
+    with nginx.in_front_of(f"http://127.0.0.1:{APP_PORT}", tmp_path_factory.mktemp("nginx"), host.current) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

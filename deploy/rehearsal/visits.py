@@ -31,12 +31,6 @@ def health(address: str) -> requests.Response:
     return requests.get(f"{address}/healthz", timeout=5)
 
 
-def answers(port: int) -> bool:
-    """Whether something listens on a port of 127.0.0.1."""
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
-
-
 def wait_until_ready(address: str) -> None:
     """Wait until /healthz says that photos are answered."""
     wait_until(lambda: health(address).status_code == 200)

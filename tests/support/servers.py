@@ -116,6 +116,12 @@ def until(condition: Callable[[], object], seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
+def answers(port: int) -> bool:
+    """Whether something listens on a port of 127.0.0.1."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 def start_and_fail(
     uploads: Path, *, port: int, command: list[str] = FLASK, **settings: str
 ) -> subprocess.CompletedProcess[str]:

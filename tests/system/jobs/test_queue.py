@@ -148,7 +148,7 @@ def test_a_broker_that_is_gone_for_a_while_costs_a_sentence_and_nothing_else(
             answer = send_photo(address, goldfinch)
             assert time.monotonic() - begun < 10
             assert (answer.status, sentence_on(answer.page)) == (503, UNAVAILABLE)
-            assert answer.headers["Retry-After"] == "5"
+            assert 5 <= int(answer.headers["Retry-After"]) <= 10
             status, about = health(address)
             assert status == 503
             assert "does not answer" in about["reason"]

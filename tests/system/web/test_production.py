@@ -145,7 +145,7 @@ def test_an_upload_that_is_refused_during_the_start_is_read_to_its_end_so_that_i
     answers = web.start.uploads
     assert len(answers) == 3
     assert {answer.status for answer in answers.values()} == {503}
-    assert {answer.headers["Retry-After"] for answer in answers.values()} == {"5"}
+    assert all(5 <= int(answer.headers["Retry-After"]) <= 10 for answer in answers.values())
     assert json.loads(answers["/api/v1/identifications"].page)["detail"] == STARTING
     assert sentence_on(answers["/"].page) == sentence_on(answers["/cards"].page) == STARTING
     assert answers["/cards"].page.lstrip().startswith("<article")

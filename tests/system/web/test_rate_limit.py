@@ -76,7 +76,7 @@ def webs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webs]:
 def test_without_a_worker_no_photo_is_identified_at_the_moment(webs, goldfinch):
     answer = send(webs.first, goldfinch)
     assert problem_in(answer, 503) == UNAVAILABLE
-    assert answer.headers["Retry-After"] == "5"
+    assert 5 <= int(answer.headers["Retry-After"]) <= 10
     assert metrics_at(webs.first)["bird_photos_total", "unavailable"] > 0
 
 
@@ -100,7 +100,7 @@ def test_a_redis_that_is_frozen_or_gone_keeps_nobody_waiting_and_the_limit_goes_
     try:
         job = requests.get(f"{webs.second}{IDENTIFICATIONS}/{'A' * 22}", timeout=60)
         assert problem_in(job, 503, JOB, "GET") == UNAVAILABLE
-        assert job.headers["Retry-After"] == "5"
+        assert 5 <= int(job.headers["Retry-After"]) <= 10
         statuses = [count_as_one(webs.second, forwarded="192.0.2.5").status_code for _ in range(4)]
         assert statuses == [503, 503, 503, 429]
     finally:

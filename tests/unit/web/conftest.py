@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from inference.sandbox import Sandbox
+from jobs import retry_after
 from tests.support import seam
 from tests.support.drawings import encoded
 from web.services import PhotoClassifier
@@ -62,3 +63,9 @@ def make_client(uploads: Path, sandbox: Sandbox) -> Callable[..., FlaskClient]:
 def photo() -> bytes:
     """A small yellow photo, which the stand-in takes for a goldfinch."""
     return encoded(Image.new("RGB", (64, 48), "yellow"), "PNG")
+
+
+@pytest.fixture(autouse=True)
+def everybody_comes_again_after_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of chance, so that the answers of two requests can be compared."""
+    monkeypatch.setattr(retry_after, "when_it_is_back", lambda: retry_after.UNAVAILABLE)

@@ -161,7 +161,7 @@ def test_a_503_without_a_card_is_tried_again_when_its_retry_after_is_over(open_p
     sent = put_proxy_before(page, 503, 503, retry_after="1")
     photo_field(page).set_input_files(bird)
     expect(state_of(page)).to_have_text(
-        "The server could not answer. Please try again later. The page will do so by itself."
+        "The app is busy or being started. Please try again in a few seconds. The page will do so by itself."
     )
     expect(answer(page)).to_be_visible()
     assert len(sent) == 3
@@ -172,7 +172,7 @@ def test_a_proxy_that_refuses_again_and_again_is_not_asked_for_ever(open_page, b
     sent = put_proxy_before(page, *[503] * 11, retry_after="0.01")
     photo_field(page).set_input_files(bird)
     expect(page.get_by_role("button", name="Send it again")).to_be_visible()
-    expect(state_of(page)).to_have_text("The server could not answer. Please try again later.")
+    expect(state_of(page)).to_have_text("The app is busy or being started. Please try again in a few seconds.")
     assert len(sent) == 10
 
 
