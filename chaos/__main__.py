@@ -9,17 +9,19 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from .fates import ANSWERED, EXPLANATIONS, REFUSED, Outcome
 from .places import RABBITMQ, REDIS
 from .runs import Conditions, cut, kill_workers, restart, run
 
 LONGEST_WAIT = 15  # seconds that a job may wait, beside the time in which something is broken
+CROWDED: dict[str, Any] = {"rate": 12, "workers": 2}  # as many as these can do, so that jobs always wait
 COLUMNS = (
     "broken",
     "queue",
     "sent",
-    "accepted",
+    "refused",
     "answered",
     "explained",
     "tried twice",
@@ -131,9 +133,9 @@ def _listed(counts: Mapping[str, int]) -> str:
 def short(runs: Runs) -> None:
     """What fits into a minute: some of everything."""
     for broker in (REDIS, RABBITMQ):
-        runs.kills(Conditions(broker, workers=3), jobs=160, number=6)
-    runs.restarts(Conditions(REDIS, has_own_store=True, workers=3), 2)
-    runs.cuts(Conditions(REDIS, workers=3), 1, longest=5)
+        runs.kills(Conditions(broker, workers=4), jobs=80, number=5)
+    runs.restarts(Conditions(REDIS, has_own_store=True, **CROWDED), 1)
+    runs.cuts(Conditions(REDIS, **CROWDED), 1, longest=4)
 
 
 def everything(runs: Runs) -> None:
@@ -141,14 +143,13 @@ def everything(runs: Runs) -> None:
     for broker in (REDIS, RABBITMQ):
         runs.kills(Conditions(broker), jobs=20_000, number=1000)
     for is_persistent in (True, False):
-        redis = Conditions(REDIS, is_persistent=is_persistent)
+        redis = Conditions(REDIS, is_persistent=is_persistent, **CROWDED)
         beside = replace(redis, has_own_store=True)
-        rabbitmq = Conditions(RABBITMQ, is_persistent=is_persistent)
-        for conditions in (redis, beside, rabbitmq):
+        for conditions in (redis, beside, replace(redis, broker=RABBITMQ)):
             runs.restarts(conditions, 50)
         runs.restarts(beside, 50, of_store=True)
     for broker in (REDIS, RABBITMQ):
-        runs.cuts(Conditions(broker), 50, longest=30)
+        runs.cuts(Conditions(broker, **CROWDED), 50, longest=30)
 
 
 if __name__ == "__main__":

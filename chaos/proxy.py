@@ -36,6 +36,10 @@ class Proxy:
         async with await asyncio.start_server(self._accept, "127.0.0.1", self.port):
             ready.set()
             await self._end.wait()
+        self._flows.set()
+        for writer in self._connections:
+            writer.transport.abort()
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
 
     def stop(self) -> None:
         """End ``serve``, and all connections."""
