@@ -18,8 +18,9 @@ from jobs.pending import PendingJob, Position
 from jobs.sender import ANYBODY, Sender
 from settings import SettingError, Settings
 
-from .admission import AdmissionQueue, OverloadDetector, Pixels
+from .admission import AdmissionQueue, Pixels
 from .model_info import ModelInfo, read_model_info
+from .overload import OverloadDetector
 
 if TYPE_CHECKING:
     from feedback.corrections import Corrections  # not needed unless BIRD_FEEDBACK is on
@@ -132,13 +133,13 @@ class Services:
     corrections: "Corrections | None" = None
     overload: OverloadDetector = field(default_factory=OverloadDetector)
 
-    def check_admission(self) -> None:
+    def check_admission(self, sender: Sender) -> None:
         """Refuse a photo that could not be identified, before it is received.
 
-        :raises BusyError: too many photos are waiting.
+        :raises BusyError: too many photos are waiting, or too many of this sender.
         :raises UnavailableError: no worker would identify a photo.
         """
-        self.admission.check()
+        self.admission.check(sender)
         self.classifier.check()
 
     def waiting(self) -> int:

@@ -33,6 +33,7 @@ from inference.sandbox import Reading, Sandbox
 from inference.verdict import Familiarity, Verdict
 from jobs.errors import UnknownJobError
 from jobs.pending import PendingJob, Position
+from jobs.sender import ANYBODY, Sender
 from jobs.store import QueueState
 from names.labels import Names, find_names
 from web import startup, uploads
@@ -87,6 +88,7 @@ class ColorClassifier:
         wait: float | None = None,
         picture: npt.NDArray[np.uint8] | None = None,
         region: Region | None = None,
+        sender: Sender = ANYBODY,
     ) -> Identification | PendingJob:
         """Name the bird in an image, ``uint8[224, 224, 3]``."""
         distances = np.linalg.norm(np.array(list(COLORS.values())) - pixels.mean(axis=(0, 1)), axis=1)
@@ -144,6 +146,7 @@ class HalvesClassifier(ColorClassifier):
         wait: float | None = None,
         picture: npt.NDArray[np.uint8] | None = None,
         region: Region | None = None,
+        sender: Sender = ANYBODY,
     ) -> Identification | PendingJob:
         """Name both birds, or the one in a region."""
         if region:
@@ -204,6 +207,7 @@ class ColorWorkers(ColorClassifier):
         wait: float | None = None,
         picture: npt.NDArray[np.uint8] | None = None,
         region: Region | None = None,
+        sender: Sender = ANYBODY,
     ) -> Identification | PendingJob:
         """Name the bird in an image, or fail as the test wants."""
         if self.error:

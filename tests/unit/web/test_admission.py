@@ -17,17 +17,17 @@ from inference.regions import Region
 from inference.sandbox import Reading
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError
 from jobs.pending import PendingJob
+from jobs.sender import ANYBODY
 from tests.support.servers import until
 from web import admission
 from web.admission import (
     LEAST_SIDE,
-    OVERLOAD,
     AdmissionQueue,
     DisconnectedError,
-    OverloadDetector,
     PendingPrediction,
     Prediction,
 )
+from web.overload import OVERLOAD, OverloadDetector
 
 
 class Stages:
@@ -390,7 +390,7 @@ def test_if_the_turn_for_the_closer_look_does_not_come_in_time_the_first_answer_
         # Another photo is ahead of the closer look: the one that waits for the reader, or the one for the network.
         if event == ("classify" if stage == "read" else "read picture"):
             threads = queue._reader if stage == "read" else queue._network
-            others.append(threads.submit(occupy))
+            others.append(threads.submit(ANYBODY, occupy))
             assert other_is_running.wait(20)
 
     network.before = occupy_the_stage
@@ -453,7 +453,9 @@ def test_a_pending_job_is_not_lost_if_there_is_no_picture_for_it(monkeypatch, re
         network.before = lambda event: gone.set() if event == "classify" else None
     else:
         monkeypatch.setattr(admission, "LONGEST_WAIT", 0.3)
-        network.before = lambda event: queue._reader.submit(is_over.wait, 20) if event == "classify" else None
+        network.before = lambda event: (
+            queue._reader.submit(ANYBODY, lambda: is_over.wait(20)) if event == "classify" else None
+        )
     try:
         prediction = queue.predict(io.BytesIO(b"photo"), gone.is_set)
     finally:

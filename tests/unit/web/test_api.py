@@ -416,7 +416,7 @@ def test_an_unhandled_exception_is_a_problem_without_its_details(make_client, up
     class Broken(ColorClassifier):
         is_broken = False
 
-        def classify(self, pixels: Any, wait: float | None = None) -> Any:
+        def classify(self, pixels: Any, wait: float | None = None, **options: Any) -> Any:
             if self.is_broken:
                 raise RuntimeError("secret detail")
             return super().classify(pixels, wait)

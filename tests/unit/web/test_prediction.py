@@ -31,7 +31,7 @@ class BusyWorkers(ColorWorkers):
         self.sent: list[tuple[float | None, tuple[int, ...] | None]] = []
         self.dropped: list[str] = []
 
-    def classify(self, pixels, wait=None, picture=None, region=None):
+    def classify(self, pixels, wait=None, picture=None, region=None, **options):
         assert pixels.shape == (224, 224, 3)
         self.sent.append((wait, None if picture is None else picture.shape))
         if self.again is None or picture is None:
