@@ -26,7 +26,7 @@ from .turns import FairExecutor
 
 LONGEST_WAIT = 20  # seconds in the queue; a photo whose turn has not come by then is refused
 SWEEP_INTERVAL = 0.1  # seconds between two searches for clients that have disconnected
-KEPT_FOR_PEOPLE = 4  # of this many places in the queue, batches leave one free, however many clients send them
+KEPT_FOR_PEOPLE = 4  # of this many places in the queue, batches leave one to people, however many clients send them
 
 #: A photo of which no side has so many pixels gets no closer look: there is nothing more to see in it.
 LEAST_SIDE = 2 * IMAGE_SIZE
@@ -264,10 +264,10 @@ class AdmissionQueue:
         places = self.max_waiting + 1
         own = sum(ticket.sender == sender for ticket in self._tickets)
         of_batches = sum(ticket.sender.is_batch for ticket in self._tickets)
-        if sender.client and own >= most_places(places):
-            raise BusyError(self.waiting, self._mean_service_time, own)
         if self.waiting >= places or (sender.is_batch and of_batches >= places - places // KEPT_FOR_PEOPLE):
             raise self._busy()
+        if sender.client and own >= most_places(places):
+            raise BusyError(self.waiting, self._mean_service_time, own)
 
     def _sweep(self) -> None:
         """Remove the photos of clients that have disconnected."""
