@@ -1,6 +1,7 @@
 """A site with a queue, simulated: people send photos, a bounded queue holds them, workers identify them.
 
-Only the queue is simulated. Web processes and Redis take no time here; ``docs/scaling.md`` counts them by themselves. ``simulation.py`` asks where it breaks, ``simulated_and_real.py`` compares it with a real site.
+Only the queue is simulated. Web processes and Redis take no time here; ``docs/scaling.md`` counts them by themselves.
+``simulation.py`` asks where it breaks, ``simulated_and_real.py`` compares it with a real site.
 """
 
 import random
@@ -11,9 +12,9 @@ from typing import Any
 
 import simpy
 
+from jobs import LEASE
 from jobs.retry_after import when_queue_is_empty
 
-LEASE = 5  # seconds after the loss of a worker at which its photo is handed to another one
 AVERAGE = 60  # seconds over which the exponential average of the arrivals is taken
 
 Steps = Generator[simpy.Event, Any, None]  # a process of SimPy
@@ -57,7 +58,7 @@ def by_arrivals(load: float, most_refused: float = 1) -> Callable[[Seen], int]:
     """The number that leaves each worker busy for a share of its time; ``bird_workers_needed`` with 0.75 and 1.
 
     :param load: this share.
-    :param most_refused: how many of those that are refused count, for each that is added. Some of them are the same photo.
+    :param most_refused: how many of those that are refused count, for each that is added: they may be sent again.
     """
     return lambda seen: ceil((seen.added + min(seen.refused, most_refused * seen.added)) * seen.service / load)
 
@@ -93,7 +94,7 @@ class Site:
     :param arrivals: the times in seconds at which photos are sent for the first time, in order.
     :param workers: at the beginning.
     :param service: seconds that a worker takes for a photo, the mean.
-    :param spread: their standard deviation, as a share of the mean: 0 is constant, 1 exponential.
+    :param spread: their standard deviation, as a share of it.
     :param max_waiting: ``BIRD_MAX_WAITING``.
     :param losses: when workers are lost for good, and how many.
     :param failures: how often a second each worker is killed.
@@ -126,7 +127,7 @@ class Outcome:
     """What happened.
 
     :param waits: for each photo that a worker took: when that was, and how long it had waited.
-    :param answers: for each answer that somebody still waited for: when it came, and how long after the photo was added.
+    :param answers: for each answer that somebody still waited for: when it came, how long after the photo was added.
     :param refusals: when photos were refused.
     :param too_late: how many answers nobody waited for any more.
     :param gave_up: how many people got no answer in the end.
@@ -232,7 +233,7 @@ class Simulation:
             try:
                 job: Job = yield request
                 self._take(job)
-                yield self._env.timeout(self._service_time())
+                yield self._env.timeout(gamma(self._random, self.site.service, self.site.spread))
             except simpy.Interrupt as stopped:
                 if request.triggered:
                     self._env.process(self._hand_again(request.value, lease=stopped.cause))
@@ -245,10 +246,6 @@ class Simulation:
         if job.wait == inf:
             job.wait = self._env.now - job.added
             self.outcome.waits.append((self._env.now, job.wait))
-
-    def _service_time(self) -> float:
-        mean, spread = self.site.service, self.site.spread
-        return self._random.gammavariate(spread**-2, mean * spread**2) if spread else mean
 
     def _hand_again(self, job: Job, lease: float) -> Steps:
         yield self._env.timeout(lease)
@@ -296,6 +293,15 @@ class Simulation:
             if self._env.now - fewer_since >= scaling.calm:
                 for _ in range(min(there - needed, len(self._workers) - 1)):
                     self._stop_worker(lease=0)
+
+
+def gamma(chance: Any, mean: float, spread: float) -> float:
+    """A random time.
+
+    :param chance: a ``random.Random``, or the module.
+    :param spread: the standard deviation, as a share of the mean: 0 is constant, 1 exponential.
+    """
+    return chance.gammavariate(spread**-2, mean * spread**2) if spread else mean
 
 
 def poisson(rates: Iterable[tuple[float, float]], seed: int = 0) -> Iterator[float]:
