@@ -11,7 +11,7 @@ from math import ceil, inf
 
 from .queueing import Outcome, People, Scaling, Simulation, Site, by_arrivals, by_queue, poisson
 
-SERVICE = 0.012  # seconds that a worker of two cores takes for a photo with the compiled network; docs/scaling.md
+SERVICE = 0.016  # seconds that a worker of two cores takes for a photo: 63 a second (docs/scaling.md)
 SPREAD = 0.25  # its standard deviation, as a share
 RATE = 1000  # photos a second
 NEEDED = ceil(RATE * SERVICE / 0.75)
@@ -35,7 +35,7 @@ class Run:
 
 def loads() -> Iterator[Run]:
     """As many workers as keep each busy for a share of its time; from 1.0, all of its time and more."""
-    for load in (0.5, 0.75, 0.9, 0.97, 1.1, 1.5):
+    for load in (0.5, 0.73, 0.9, 0.97, 1.1, 1.5):
         workers = round(RATE * SERVICE / load)
         exact = workers * load / SERVICE  # photos a second: the number of workers is whole
         yield Run(f"load {load}, {workers} workers", steady(workers, rate=exact, seconds=40), 40)
