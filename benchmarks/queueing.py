@@ -5,7 +5,7 @@ Only the queue is simulated. Web processes and Redis take no time here; ``docs/s
 """
 
 import random
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from math import ceil, inf
 from typing import Any
@@ -14,6 +14,8 @@ import simpy
 
 from jobs import LEASE
 from jobs.retry_after import when_queue_is_empty
+
+from .random_times import gamma
 
 AVERAGE = 60  # seconds over which the exponential average of the arrivals is taken
 
@@ -293,26 +295,3 @@ class Simulation:
             if self._env.now - fewer_since >= scaling.calm:
                 for _ in range(min(there - needed, len(self._workers) - 1)):
                     self._stop_worker(lease=0)
-
-
-def gamma(chance: Any, mean: float, spread: float) -> float:
-    """A random time.
-
-    :param chance: a ``random.Random``, or the module.
-    :param spread: the standard deviation, as a share of the mean: 0 is constant, 1 exponential.
-    """
-    return chance.gammavariate(spread**-2, mean * spread**2) if spread else mean
-
-
-def poisson(rates: Iterable[tuple[float, float]], seed: int = 0) -> Iterator[float]:
-    """The times at which photos are sent by many people who know nothing of each other.
-
-    :param rates: photos a second, and until which time.
-    """
-    chance = random.Random(f"arrivals {seed}")  # not what decides how long the workers take
-    time = 0.0
-    for rate, until in rates:
-        while (after := time + chance.expovariate(rate)) < until:
-            time = after
-            yield time
-        time = until  # what comes next does not depend on when the last photo came

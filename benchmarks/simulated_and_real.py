@@ -22,7 +22,8 @@ from tests.support.split import client_of
 
 from .load import send_photos
 from .photos import small_jpeg
-from .queueing import Simulation, Site, poisson
+from .queueing import Simulation, Site
+from .random_times import poisson
 
 LOADS = (0.6, 0.9, 1.3)
 SECONDS = 40  # of each load

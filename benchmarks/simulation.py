@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil, inf
 
-from .queueing import Outcome, People, Scaling, Simulation, Site, by_arrivals, by_queue, poisson
+from .queueing import Outcome, People, Scaling, Simulation, Site, by_arrivals, by_queue
+from .random_times import poisson
 
 SERVICE = 0.016  # seconds that a worker of two cores takes for a photo: 63 a second (docs/scaling.md)
 SPREAD = 0.25  # its standard deviation, as a share

@@ -17,7 +17,7 @@ from inference.options import NetworkOptions
 from inference.pair import Pair
 from jobs.worker import app, process
 
-from .queueing import gamma
+from .random_times import gamma
 
 __all__ = ["app"]
 

@@ -4,7 +4,8 @@ import statistics
 
 import pytest
 
-from benchmarks.queueing import Outcome, People, Scaling, Simulation, Site, by_arrivals, poisson
+from benchmarks.queueing import Outcome, People, Scaling, Simulation, Site, by_arrivals
+from benchmarks.random_times import poisson
 from jobs import LEASE
 
 RATE, SERVICE, SECONDS = 80, 0.01, 600  # photos a second, seconds: a load of 0.8
