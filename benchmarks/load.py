@@ -4,6 +4,7 @@ import asyncio
 import statistics
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -57,20 +58,47 @@ def put_load_on(address: str, content: bytes, clients: int, *, seconds: float, h
     return asyncio.run(_put_load_on(address, form(content, "bird.jpg"), clients, seconds, heed_retry_after))
 
 
+def send_photos(address: str, content: bytes, times: Sequence[float], *, seconds: float) -> Load:
+    """Send a photo at each of these times, however long the answers to those before take; nobody tries again.
+
+    :param times: in seconds from now, in order.
+    """
+    return asyncio.run(_send_photos(address, form(content, "bird.jpg"), times, seconds))
+
+
+async def _send(session: aiohttp.ClientSession, address: str, body: bytes) -> tuple[int, float]:
+    """The status of the answer, and ``Retry-After``."""
+    try:
+        async with session.post(address, data=body, headers=FORM_HEADERS, allow_redirects=False) as answer:
+            await answer.read()
+            return answer.status, float(answer.headers.get("Retry-After", 0))
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+        return CLOSED, 0
+
+
+async def _send_photos(address: str, body: bytes, times: Sequence[float], seconds: float) -> Load:
+    load, begun = Load(seconds), time.perf_counter()
+
+    async def send(session: aiohttp.ClientSession) -> None:
+        sent = time.perf_counter()
+        status, _retry_after = await _send(session, address, body)
+        now = time.perf_counter()
+        load.milliseconds[status].append(1000 * (now - sent))
+        load.answered += status == 200 and now <= begun + seconds
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session, asyncio.TaskGroup() as group:
+        for each in times:
+            await asyncio.sleep(begun + each - time.perf_counter())
+            group.create_task(send(session))
+    return load
+
+
 async def _put_load_on(address: str, body: bytes, clients: int, seconds: float, heed_retry_after: bool) -> Load:
     load, end = Load(seconds), time.perf_counter() + seconds
 
-    async def send(session: aiohttp.ClientSession) -> tuple[int, float]:
-        try:
-            async with session.post(address, data=body, headers=FORM_HEADERS, allow_redirects=False) as answer:
-                await answer.read()
-                return answer.status, float(answer.headers.get("Retry-After", 0))
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-            return CLOSED, 0
-
     async def client(session: aiohttp.ClientSession) -> None:
         while (sent := time.perf_counter()) < end:
-            status, retry_after = await send(session)
+            status, retry_after = await _send(session, address, body)
             now = time.perf_counter()
             load.milliseconds[status].append(1000 * (now - sent))
             load.answered += status == 200 and now <= end

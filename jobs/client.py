@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -60,6 +61,7 @@ class RemoteClassifier:
         self.labels = labels
         self.concurrency = max_waiting + 1
         self._max_waiting, self._result_wait = max_waiting, result_wait
+        self._refusals, self._refusals_lock = 0, threading.Lock()  # those that the store has not been told of
         self._celery = celery_app(queue_url, result_url, for_web=True)
         self._store = JobStore(result_url)
 
@@ -109,6 +111,16 @@ class RemoteClassifier:
                 self._store.mark_fetched(job_id)
                 result.forget()
 
+    def count_refusal(self) -> None:
+        """Count a photo that was refused before this classifier was asked. The store learns of it with the next job."""
+        with self._refusals_lock:
+            self._refusals += 1
+
+    def _take_refusals(self) -> int:
+        with self._refusals_lock:
+            refusals, self._refusals = self._refusals, 0
+        return refusals
+
     def engine_info(self) -> EngineInfo | None:
         """How the workers' networks run; None if they do not all say the same."""
         try:
@@ -134,7 +146,7 @@ class RemoteClassifier:
     ) -> AsyncResult[Any]:
         """Add a job to the store with what a worker or ``look_up`` may need, and have a worker take it."""
         try:
-            version = self._store.add(job_id, content, self._max_waiting, sender)
+            version = self._store.add(job_id, content, self._max_waiting, sender, self._take_refusals())
             if picture is not None:
                 self.keep_picture(job_id, picture)
             if region:

@@ -6,17 +6,27 @@ from . import retry_after
 
 
 class BusyError(Exception):
-    """The queue is full, or so long that the photo would wait too long.
+    """The queue is full, or so long that the photo would wait too long, or its client has too many photos in it.
 
     :param waiting: photos in the queue.
     :param mean_service_time: seconds that each of them takes.
+    :param own: how many photos of the client are in the queue, if they are as many as may be.
     :ivar retry_after: seconds after which it is worth trying again.
     """
 
-    def __init__(self, waiting: int, mean_service_time: float) -> None:
+    def __init__(self, waiting: int, mean_service_time: float, own: int | None = None) -> None:
         self.retry_after = retry_after.when_queue_is_empty(waiting, mean_service_time)
-        busy = counted("The app is busy: 1 photo is in line.", "The app is busy: %(num)s photos are in line.", waiting)
-        super().__init__(retry_after.then_try_again(busy, self.retry_after))
+        if own is None:
+            why = counted(
+                "The app is busy: 1 photo is in line.", "The app is busy: %(num)s photos are in line.", waiting
+            )
+        else:
+            why = counted(
+                "1 photo from your address is still in line, and no more may be at a time.",
+                "%(num)s photos from your address are still in line, and no more may be at a time.",
+                own,
+            )
+        super().__init__(retry_after.then_try_again(why, self.retry_after))
 
 
 class UnavailableError(Exception):

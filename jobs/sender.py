@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 BATCH_TURN = 5  # of this many photos that leave a queue, one is of a batch if there are any, however many people wait
 SHARE = 2  # one client may have one in this many of the places in a queue, so that there is always room for another
+KEPT_FOR_PEOPLE = 4  # of this many places, batches leave one to people, however many clients send them
 
 
 @dataclass(frozen=True)
@@ -25,3 +26,8 @@ ANYBODY = Sender()
 def most_places(places: int) -> int:
     """How many of the places in a queue one client may have, at least 1."""
     return max(1, places // SHARE)
+
+
+def most_of_batches(places: int) -> int:
+    """How many of the places in a queue all batches together may have, at least 1."""
+    return places - places // KEPT_FOR_PEOPLE

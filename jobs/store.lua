@@ -178,16 +178,19 @@ function call.check(limit)
   return found
 end
 
--- Add a job if there are workers and room for it, in all and for its client.
--- The state before that; 1 if it was added, else 0; and the version of messages that all workers read.
-function call.add(id, limit, class, client, most_of_client, content, refused_elsewhere)
+-- Add a job if there are workers and room for it: in all, for batches, and for its client.
+-- The state before that; 'added', 'full', or 'share' if only its client has too many; and the version of messages that
+-- all workers read.
+function call.add(id, limit, class, client, most_of_client, most_of_batches, content, refused_elsewhere)
   local found = state()
   if tonumber(refused_elsewhere) > 0 then count_with_rate('refused', tonumber(refused_elsewhere)) end
-  found[4], found[5] = 0, 1
+  found[4], found[5] = 'full', 1
   if #found[3] == 0 then return found end
+  local is_full = class == 'batch' and redis.call('ZCARD', turns('batch')) >= tonumber(most_of_batches)
   local has_share = client == '' or rounds_ahead(class, client) < tonumber(most_of_client)
-  if not has_room(found, limit) or not has_share then
+  if is_full or not has_share or not has_room(found, limit) then
     count_with_rate('refused', 1)
+    if not is_full and has_room(found, limit) then found[4] = 'share' end
     return found
   end
   enter(id, class, client)
@@ -195,7 +198,7 @@ function call.add(id, limit, class, client, most_of_client, content, refused_els
   redis.call('EXPIRE', job(id), ANSWER_LIFETIME)
   redis.call('SET', pixels(id), content, 'EX', LOST_AFTER)
   count_with_rate('added', 1)
-  found[4], found[5] = 1, version(found[3])
+  found[4], found[5] = 'added', version(found[3])
   return found
 end
 

@@ -22,7 +22,7 @@ from .errors import BusyError, JobLostError, UnavailableError, UnknownJobError
 from .pending import Position
 from .queue_state import QueueFigures, QueueState, WorkerInfo, read_queue_figures, read_queue_state
 from .retry_after import INITIAL_SERVICE_TIME, SERVICE_TIME_WINDOW
-from .sender import ANYBODY, BATCH_TURN, Sender, most_places
+from .sender import ANYBODY, BATCH_TURN, Sender, most_of_batches, most_places
 
 TIMEOUT = 1  # seconds that Redis may take to connect, or to answer
 #: Connection settings. No retry: a script that was run, but whose answer was lost, must not be run twice.
@@ -123,18 +123,20 @@ class JobStore:
         :param max_waiting: how many may wait.
         :param refused_elsewhere: how many photos have been refused since the last job without a call of this store.
         :return: the latest version of messages that all workers read.
-        :raises BusyError: too many jobs wait, or too many of this client.
+        :raises BusyError: too many jobs wait, or too many of this sender.
         :raises UnavailableError: there is no worker, or Redis does not answer.
         """
-        of_client = most_places(max_waiting + 1)
-        kind = "batch" if sender.is_batch else "person"
-        *state, is_added, version = self._call(
-            "add", job_id, max_waiting, kind, sender.client, of_client, pixels, refused_elsewhere
+        places = max_waiting + 1
+        kind, of_client = "batch" if sender.is_batch else "person", most_places(places)
+        *state, outcome, version = self._call(
+            *("add", job_id, max_waiting, kind, sender.client, of_client, most_of_batches(places)),
+            *(pixels, refused_elsewhere),
         )
-        if not is_added:
+        if outcome != b"added":
             found = read_queue_state(*state)
             found.check_workers()
-            raise BusyError(found.waiting, found.mean_service_time)
+            own = of_client if outcome == b"share" else None
+            raise BusyError(found.waiting, found.mean_service_time, own)
         return int(version)
 
     @_redis_answers()

@@ -28,6 +28,8 @@ from .messages import (
 from .process import WorkerProcess
 from .store import TakenJob
 
+#: Seconds between two jobs that count as work: Celery's, if the next token was there already.
+BETWEEN_JOBS = 0.02
 PAUSE = 1  # seconds before a token is given back that this worker cannot use; another one may be able to
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class IdentifyTask(Task[..., Any]):
 
     def __init__(self, process: WorkerProcess) -> None:
         self.process, self.store = process, process.store
+        self._ended = 0.0  # when this process ended its last job
 
     def run(self, message: object = None, *, version: int = 1) -> dict[str, Any]:
         """Use a token.
@@ -54,17 +57,19 @@ class IdentifyTask(Task[..., Any]):
         :raises Ignore: there is nothing to do, or the job has failed for good.
         :raises Reject: the token is given back, and the job with it if there is one.
         """
+        begun = time.monotonic()
+        if begun - self._ended < BETWEEN_JOBS:
+            begun = self._ended
         job = self._take(message, version)
         if job is None:
             raise Ignore
-        begun = time.monotonic()
         with self.process.lease.hold(job.id):
             try:
                 answer = self._identify(job)
             except Exception as error:
                 log.exception("A job failed, at try %d of %d.", job.tries, MAX_TRIES)
-                self._give_up_or_back(job, error, time.monotonic() - begun)
-            self._end(job, answer, states.SUCCESS, time.monotonic() - begun)
+                self._give_up_or_back(job, error, begun)
+            self._end(job, answer, states.SUCCESS, begun)
             return answer
 
     def _take(self, message: object, version: int) -> TakenJob | None:
@@ -100,24 +105,25 @@ class IdentifyTask(Task[..., Any]):
             log.warning("There is no closer look at a photo, because its picture cannot be had.", exc_info=error)
             return None
 
-    def _give_up_or_back(self, job: TakenJob, error: Exception, seconds: float) -> NoReturn:
+    def _give_up_or_back(self, job: TakenJob, error: Exception, begun: float) -> NoReturn:
         """Let a job fail after its last try, or give it back for another.
 
         :raises Ignore: it has failed.
         :raises Reject: it is given back.
         """
         if job.tries >= MAX_TRIES:
-            self._end(job, JobFailedError(), states.FAILURE, seconds)
+            self._end(job, JobFailedError(), states.FAILURE, begun)
             raise Ignore from error
         with contextlib.suppress(UnavailableError):  # the token leads to the job, or its lease ends
             self.store.give_back(job.id)
         raise Reject(str(error), requeue=True) from error
 
-    def _end(self, job: TakenJob, result: object, state: str, seconds: float) -> None:
+    def _end(self, job: TakenJob, result: object, state: str, begun: float) -> None:
         """Store an answer or a failure where the client waits for it, and mark the job as done."""
         self.backend.store_result(job.id, result, state)
+        self._ended = time.monotonic()
         try:
-            self.store.finish(job.id, seconds, failed=state == states.FAILURE)
+            self.store.finish(job.id, self._ended - begun, failed=state == states.FAILURE)
         except UnavailableError as error:
             log.warning("A job is done, but could not be marked as such: %s", error.reason)
 

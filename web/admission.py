@@ -1,12 +1,11 @@
-"""The bounded admission queue in front of the classifier: first come, first served."""
+"""The bounded admission queue in front of the classifier: people before batches, and clients by turns."""
 
 import contextlib
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, TypeVar
@@ -21,10 +20,12 @@ from inference.sandbox import Reading
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError
 from jobs.pending import PendingJob
 from jobs.retry_after import INITIAL_SERVICE_TIME, SERVICE_TIME_WINDOW
+from jobs.sender import ANYBODY, Sender, most_of_batches, most_places
+
+from .turns import FairExecutor
 
 LONGEST_WAIT = 20  # seconds in the queue; a photo whose turn has not come by then is refused
-SWEEP_INTERVAL = 0.1  # seconds between two searches of a full queue for clients that have disconnected
-OVERLOAD = 100  # refusals within a second; at that rate some clients cannot have waited for their Retry-After
+SWEEP_INTERVAL = 0.1  # seconds between two searches for clients that have disconnected
 
 #: A photo of which no side has so many pixels gets no closer look: there is nothing more to see in it.
 LEAST_SIDE = 2 * IMAGE_SIZE
@@ -42,19 +43,6 @@ Result = TypeVar("Result")
 
 class DisconnectedError(Exception):
     """The client that sent the photo has disconnected."""
-
-
-class OverloadDetector:
-    """Detects an overload: photos are refused so often that clients cannot all be waiting as ``Retry-After`` says."""
-
-    def __init__(self) -> None:
-        self._refusals: deque[float] = deque(maxlen=OVERLOAD)  # times of the latest ones
-
-    def count_refusal(self) -> bool:
-        """Count a refused photo, and tell whether the app is overloaded."""
-        now = time.monotonic()
-        self._refusals.append(now)
-        return len(self._refusals) == OVERLOAD and now - self._refusals[0] < 1
 
 
 @dataclass(frozen=True)
@@ -94,8 +82,8 @@ class PendingPrediction:
 class _Ticket:
     """A photo in the queue. Its next step can be cancelled until that step begins."""
 
-    def __init__(self, is_disconnected: Callable[[], bool]) -> None:
-        self.is_disconnected = is_disconnected
+    def __init__(self, sender: Sender, is_disconnected: Callable[[], bool]) -> None:
+        self.sender, self.is_disconnected = sender, is_disconnected
         self.entered = time.monotonic()
         self.deadline = self.entered + LONGEST_WAIT  # for its turn; the time that its own steps take is added
         self.next_step: Future[object] | None = None
@@ -108,6 +96,10 @@ class _Ticket:
 
 class AdmissionQueue:
     """The queue. Photos are read one at a time; the next one is read while the network works on the one before.
+
+    ``Turns`` say whose photo is the next one at each of these stages. The places are shared, too: a client may have
+    ``most_places`` of them with the photos of a person and as many with those of a batch, so that neither keeps others
+    out, nor a program those who have the same address.
 
     :param read: reads a file; raises ``PhotoError`` for a bad one.
     :param classify: ``uint8[224, 224, 3]`` -> ``Identification``, or a ``PendingJob`` if the answer takes longer.
@@ -127,10 +119,9 @@ class AdmissionQueue:
     ) -> None:
         self.max_waiting = max_waiting
         self._read, self._classify, self._read_picture = read, classify, read_picture
-        # One thread for each stage: an executor's queue is first come, first served, which a lock is not. And once two
-        # photos have been read, the network's thread goes on to the second without waiting for any request's thread.
-        self._reader = ThreadPoolExecutor(1, "reader")
-        self._network = ThreadPoolExecutor(concurrency, "network")
+        # Once two photos have been read, the network's thread goes on to the second without waiting for any request's.
+        self._reader = FairExecutor(1, "reader")
+        self._network = FairExecutor(concurrency, "network")
         self._tickets: list[_Ticket] = []
         self._lock = threading.Lock()
         self._last_sweep = self._last_departure = 0.0
@@ -141,15 +132,13 @@ class AdmissionQueue:
         """How many photos are in the queue, the one that is being identified included."""
         return len(self._tickets)
 
-    def check(self) -> None:
-        """Raise an error if no photo would be admitted now.
+    def check(self, sender: Sender = ANYBODY) -> None:
+        """Raise an error if no photo of this sender would be admitted now.
 
-        :raises BusyError: the queue is full.
+        :raises BusyError: the queue is full, or the sender has as many photos in it as one may.
         """
         with self._lock:
-            self._sweep()
-            if len(self._tickets) > self.max_waiting:
-                raise self._busy()
+            self._check(sender)
 
     def predict(
         self,
@@ -159,6 +148,7 @@ class AdmissionQueue:
         *,
         region: Region | None = None,
         picture_first: bool = False,
+        sender: Sender = ANYBODY,
     ) -> Prediction | PendingPrediction:
         """Wait in the queue, read the photo and classify it; if the network is not sure, let it look closer.
 
@@ -167,13 +157,14 @@ class AdmissionQueue:
         :param classify: used for this photo instead of the queue's own.
         :param region: the part of the photo that is to be classified; it gets no closer look.
         :param picture_first: read what a closer look needs before it is known whether there will be one.
+        :param sender: decides when the photo's turn comes, and how many others may wait with it.
         :raises PhotoError: the file cannot be used as a photo.
-        :raises BusyError: the queue is full, or the photo's turn did not come in time.
+        :raises BusyError: as ``check``; or the photo's turn did not come in time.
         :raises DisconnectedError: the client has disconnected.
         """
         read = partial(self._read, region=region) if region else self._read
         classify = partial(classify or self._classify, region=region) if region else classify or self._classify
-        with self._ticket(is_disconnected) as ticket:
+        with self._ticket(sender, is_disconnected) as ticket:
             reading = self._run(ticket, self._reader, read, file)
             first_reading = ticket.reading
             may_look_closer = region is None and max(reading.size) >= LEAST_SIDE
@@ -231,19 +222,17 @@ class AdmissionQueue:
             return None
 
     @contextlib.contextmanager
-    def _ticket(self, is_disconnected: Callable[[], bool]) -> Iterator[_Ticket]:
-        ticket = _Ticket(is_disconnected)
+    def _ticket(self, sender: Sender, is_disconnected: Callable[[], bool]) -> Iterator[_Ticket]:
+        ticket = _Ticket(sender, is_disconnected)
         with self._lock:
-            self._sweep()
-            if len(self._tickets) > self.max_waiting:
-                raise self._busy()
+            self._check(sender)
             self._tickets.append(ticket)
         try:
             yield ticket
         finally:
             self._leave(ticket)
 
-    def _run(self, ticket: _Ticket, stage: ThreadPoolExecutor, step: Callable[[Item], Result], item: Item) -> Result:
+    def _run(self, ticket: _Ticket, stage: FairExecutor, step: Callable[[Item], Result], item: Item) -> Result:
         """Run ``step(item)`` at a stage when its turn comes, and return the result."""
 
         def timed_step() -> Result:
@@ -257,7 +246,7 @@ class AdmissionQueue:
                 ticket.reading += seconds
             return result
 
-        future = stage.submit(timed_step)
+        future = stage.submit(ticket.sender, timed_step)
         ticket.next_step = future  # type: ignore[assignment]  # Future is invariant, and only cancelled through this name
         try:
             return future.result(timeout=ticket.deadline - time.monotonic())
@@ -269,10 +258,20 @@ class AdmissionQueue:
                     raise self._busy() from error
             return future.result()
 
+    def _check(self, sender: Sender) -> None:
+        self._sweep()
+        places = self.max_waiting + 1
+        own = sum(ticket.sender == sender for ticket in self._tickets)
+        of_batches = sum(ticket.sender.is_batch for ticket in self._tickets)
+        if self.waiting >= places or (sender.is_batch and of_batches >= most_of_batches(places)):
+            raise self._busy()
+        if sender.client and own >= most_places(places):
+            raise BusyError(self.waiting, self._mean_service_time, own)
+
     def _sweep(self) -> None:
-        """Remove the photos of clients that have disconnected, if the queue is full."""
+        """Remove the photos of clients that have disconnected."""
         now = time.monotonic()
-        if len(self._tickets) > self.max_waiting and now > self._last_sweep + SWEEP_INTERVAL:
+        if now > self._last_sweep + SWEEP_INTERVAL:
             self._last_sweep = now
             self._tickets = [ticket for ticket in self._tickets if not (ticket.is_disconnected() and ticket.cancel())]
 

@@ -56,6 +56,9 @@ class LocalClassifier:
     def check(self) -> None:
         """Raise nothing: the network is always there."""
 
+    def count_refusal(self) -> None:
+        """Do nothing: there are no workers of which there could be too few."""
+
     def look_up(self, job_id: str) -> tuple[bytes, Identification | Position]:
         """Find nothing.
 

@@ -16,6 +16,7 @@ from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableErro
 from jobs.pending import PendingJob, Position
 
 from .admission import NO_CLOSER_LOOK, DisconnectedError, PendingPrediction, Prediction
+from .sender import current_sender
 from .services import current_services
 from .telemetry import record_outcome, record_stage, record_verdict
 
@@ -29,15 +30,17 @@ def predict(photo: BinaryIO, region: Region | None = None, *, wait: bool = True)
     :param region: the part of the photo that shows it; by default it is looked for in the whole photo.
     :param wait: whether to wait a while for the answer of a worker; without workers it makes no difference.
     :raises PhotoError: the file cannot be used as a photo.
-    :raises BusyError: too many photos are waiting.
+    :raises BusyError: too many photos are waiting, or too many of this client.
     :raises DisconnectedError: the client of this request has disconnected.
     :raises JobFailedError: the workers failed on it.
     :raises UnavailableError: no worker would identify it.
     """
     services = current_services()
-    classify = services.classifier.classify if wait else partial(services.classifier.classify, wait=0)
-    is_disconnected = disconnect_checker()
-    prediction = services.admission.predict(photo, is_disconnected, classify, region=region, picture_first=not wait)
+    sender, is_disconnected = current_sender(), disconnect_checker()
+    classify = partial(services.classifier.classify, wait=None if wait else 0, sender=sender)
+    prediction = services.admission.predict(
+        photo, is_disconnected, classify, region=region, picture_first=not wait, sender=sender
+    )
     if isinstance(prediction, PendingPrediction):
         drop_job_if_disconnected(prediction.job_id, is_disconnected)
         prediction = _with_picture(prediction)
@@ -100,7 +103,7 @@ def _with_picture(prediction: PendingPrediction) -> Prediction | PendingPredicti
     try:
         if picture is None or classifier.keep_picture(job_id, picture):
             return prediction
-        answer = classifier.classify(prediction.reading.pixels, wait=0, picture=picture)
+        answer = classifier.classify(prediction.reading.pixels, wait=0, picture=picture, sender=current_sender())
     except (BusyError, JobFailedError, JobLostError, UnavailableError) as error:
         log.info(NO_CLOSER_LOOK, error)
         return prediction

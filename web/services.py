@@ -14,13 +14,15 @@ from inference.labels import load_labels
 from inference.packages import FOR_FEEDBACK, INSTALL_FOR_FEEDBACK, INSTALL_TO_SERVE, is_installed
 from inference.regions import Region
 from inference.sandbox import Sandbox
+from jobs.errors import BusyError
 from jobs.pending import PendingJob, Position
 from jobs.queue_state import QueueFigures, QueueState
 from jobs.sender import ANYBODY, Sender
 from settings import SettingError, Settings
 
-from .admission import AdmissionQueue, OverloadDetector, Pixels
+from .admission import AdmissionQueue, Pixels
 from .model_info import ModelInfo, read_model_info
+from .overload import OverloadDetector
 
 if TYPE_CHECKING:
     from feedback.corrections import Corrections  # not needed unless BIRD_FEEDBACK is on
@@ -67,6 +69,9 @@ class PhotoClassifier(Protocol):
 
     def check(self) -> None:
         """Raise what ``classify`` would raise, if no photo can be identified now."""
+
+    def count_refusal(self) -> None:
+        """Count a photo that was refused before ``check`` or ``classify`` was called."""
 
     def look_up(self, job_id: str) -> tuple[bytes, Identification | Position]:
         """The thumbnail of a pending job, and its answer or its position in the queue."""
@@ -135,13 +140,17 @@ class Services:
     corrections: "Corrections | None" = None
     overload: OverloadDetector = field(default_factory=OverloadDetector)
 
-    def check_admission(self) -> None:
+    def check_admission(self, sender: Sender) -> None:
         """Refuse a photo that could not be identified, before it is received.
 
-        :raises BusyError: too many photos are waiting.
+        :raises BusyError: too many photos are waiting, or too many of this sender.
         :raises UnavailableError: no worker would identify a photo.
         """
-        self.admission.check()
+        try:
+            self.admission.check(sender)
+        except BusyError:
+            self.classifier.count_refusal()
+            raise
         self.classifier.check()
 
     def waiting(self) -> int:

@@ -28,6 +28,7 @@ from jobs import retry_after
 from settings import SettingError
 
 from .rate_limit import count_further_photos, most_photos
+from .sender import current_sender
 from .services import current_services
 from .telemetry import stage
 
@@ -114,7 +115,7 @@ def received_photos() -> list[FileStorage]:
     :raises TooManyRequests: the client has sent as many photos as it may.
     """
     check_announced_size()
-    current_services().check_admission()  # before the work of receiving
+    current_services().check_admission(current_sender())  # before the work of receiving
     with receiving():
         files = request.files
     if FIELD not in files:
@@ -158,7 +159,7 @@ def received_body() -> BinaryIO:
         raise UnsupportedMediaType(
             f"{SEND_A_FORM.removesuffix('.')}, or the bytes of the photo with their content type, such as image/jpeg."
         )
-    current_services().check_admission()
+    current_services().check_admission(current_sender())
     with receiving():
         body = cast(UploadRequest, request).body()
     if not body.tell():

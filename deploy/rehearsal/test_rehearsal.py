@@ -204,7 +204,7 @@ def test_the_log_has_a_line_for_each_photo_without_names_or_addresses(site, gold
 
 def test_on_sigterm_the_app_answers_the_photos_in_the_queue(site, goldfinch):
     with ThreadPoolExecutor(CLIENTS) as visitors:
-        answers = [visitors.submit(send, site.address, goldfinch) for _ in range(20)]
+        answers = [visitors.submit(send, site.address, goldfinch) for _ in range(16)]  # as many as one client may
         wait_until(lambda: health(site.address).json()["waiting"] >= 3)
         assert site.service.stop() == 0
         assert all(is_answered(answer.result()) for answer in answers)

@@ -34,6 +34,7 @@ from inference.verdict import Familiarity, Verdict
 from jobs.errors import UnknownJobError
 from jobs.pending import PendingJob, Position
 from jobs.queue_state import QueueFigures, QueueState
+from jobs.sender import ANYBODY, Sender
 from names.labels import Names, find_names
 from web import startup, uploads
 from web.admission import AdmissionQueue
@@ -87,6 +88,7 @@ class ColorClassifier:
         wait: float | None = None,
         picture: npt.NDArray[np.uint8] | None = None,
         region: Region | None = None,
+        sender: Sender = ANYBODY,
     ) -> Identification | PendingJob:
         """Name the bird in an image, ``uint8[224, 224, 3]``."""
         distances = np.linalg.norm(np.array(list(COLORS.values())) - pixels.mean(axis=(0, 1)), axis=1)
@@ -134,6 +136,9 @@ class ColorClassifier:
         """There is no queue of jobs."""
         return None
 
+    def count_refusal(self) -> None:
+        """There are no workers."""
+
     def figures(self) -> QueueFigures | None:
         """There is no queue of jobs."""
         return None
@@ -148,6 +153,7 @@ class HalvesClassifier(ColorClassifier):
         wait: float | None = None,
         picture: npt.NDArray[np.uint8] | None = None,
         region: Region | None = None,
+        sender: Sender = ANYBODY,
     ) -> Identification | PendingJob:
         """Name both birds, or the one in a region."""
         if region:
@@ -208,6 +214,7 @@ class ColorWorkers(ColorClassifier):
         wait: float | None = None,
         picture: npt.NDArray[np.uint8] | None = None,
         region: Region | None = None,
+        sender: Sender = ANYBODY,
     ) -> Identification | PendingJob:
         """Name the bird in an image, or fail as the test wants."""
         if self.error:

@@ -177,9 +177,14 @@ class Answer:
     page: str
 
 
-def send_photo(address: str, content: bytes, name: str = "bird.jpg", path: str = "/") -> Answer:
-    """Post a file; no redirect is followed."""
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+def send_photo(address: str, content: bytes, name: str = "bird.jpg", path: str = "/", client: int = 1) -> Answer:
+    """Post a file; no redirect is followed.
+
+    :param client: from 1 to 254; each has an address of its own, 127.0.0.``client``, from 2 on only on Linux.
+    """
+    connection = http.client.HTTPConnection(
+        urlsplit(address).netloc, timeout=60, source_address=(f"127.0.0.{client}", 0)
+    )
     connection.request("POST", path, form(content, name), FORM_HEADERS)
     answer = connection.getresponse()
     page = answer.read().decode()

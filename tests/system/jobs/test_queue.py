@@ -213,7 +213,9 @@ def test_of_a_thousand_at_once_as_many_wait_as_may_and_all_of_those_are_answered
         ThreadPoolExecutor(1000) as people,
     ):
         client = client_of(redis, redis)
-        sent = [people.submit(send_photo, address, photos[number % 196]) for number in range(1000)]
+        sent = [
+            people.submit(send_photo, address, photos[number % 196], client=number % 250 + 1) for number in range(1000)
+        ]
         while not all(answer.done() for answer in sent):
             longest = max(longest, client.state().waiting)
             time.sleep(0.05)

@@ -341,11 +341,22 @@ def test_clients_take_turns(jobs, is_batch):
 def test_one_client_may_have_half_of_the_places(jobs):
     for number in range(5):
         jobs.add(f"job {number}", PIXELS, 9, Sender("many"))
-    with pytest.raises(BusyError):
+    with pytest.raises(BusyError, match=r"^5 photos from your address are still in line"):
         jobs.add("job 5", PIXELS, 9, Sender("many"))
     jobs.add("other", PIXELS, 9, Sender("few"))
     jobs.take("token")
     jobs.add("job 5", PIXELS, 9, Sender("many"))
+
+
+def test_batches_leave_a_quarter_of_the_places_to_people(jobs):
+    for number in range(9):
+        jobs.add(f"job {number}", PIXELS, 11, Sender(f"program {number}", is_batch=True))
+    with pytest.raises(BusyError, match=r"^The app is busy: 9 photos are in line"):
+        jobs.add("job 9", PIXELS, 11, Sender("another", is_batch=True))
+    for number in range(3):
+        jobs.add(f"photo {number}", PIXELS, 11, Sender(f"person {number}"))
+    with pytest.raises(BusyError, match=r"^The app is busy: 12 photos are in line"):
+        jobs.add("photo 3", PIXELS, 11, Sender("person 3"))
 
 
 def test_pixels_stay_until_the_job_is_answered(jobs):

@@ -51,12 +51,12 @@ def test_visitors_are_all_answered_at_once_while_the_site_takes_a_promoted_pair_
     answers: list[tuple[int, float]] = []
     done = threading.Event()
 
-    def visit() -> None:
+    def visit(client: int) -> None:
         while not done.is_set():
             begun = time.monotonic()
-            answers.append((send_photo(address, colored_photo(1)).status, time.monotonic() - begun))
+            answers.append((send_photo(address, colored_photo(1), client=client).status, time.monotonic() - begun))
 
-    visitors = [threading.Thread(target=visit) for _ in range(VISITORS)]
+    visitors = [threading.Thread(target=visit, args=(number,)) for number in range(1, VISITORS + 1)]
     with open(tmp_path / "log", "w") as log:
         process = subprocess.Popen(servers.GUNICORN, cwd=servers.ROOT, env=environment, stdout=log, stderr=log)
     try:

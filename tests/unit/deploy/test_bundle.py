@@ -50,7 +50,8 @@ def test_it_holds_the_app_and_no_litter(project):
         assert not [name for name in archive.namelist() if archive.read(name) == b"not for production"]
         assert {
             *("application.py", "settings.py", "logs.py", "gunicorn.conf.py", "web/openapi.json", "jobs/worker.py"),
-            *("Procfile", "deploy/start", "deploy/needed_packages.py", ".platform/nginx/conf.d/birds.conf"),
+            *("Procfile", "deploy/start", "deploy/needed_packages.py", "deploy/publish_workers_needed"),
+            ".platform/nginx/conf.d/birds.conf",
             *("models/model_card.json", "models/examples/examples.json", "models/examples/00000000-0-1.jpg"),
         } <= set(archive.namelist())
         assert archive.testzip() is None

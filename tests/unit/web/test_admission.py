@@ -17,17 +17,17 @@ from inference.regions import Region
 from inference.sandbox import Reading
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError
 from jobs.pending import PendingJob
+from jobs.sender import ANYBODY, Sender, most_places
 from tests.support.servers import until
 from web import admission
 from web.admission import (
     LEAST_SIDE,
-    OVERLOAD,
     AdmissionQueue,
     DisconnectedError,
-    OverloadDetector,
     PendingPrediction,
     Prediction,
 )
+from web.overload import OVERLOAD, OverloadDetector
 
 
 class Stages:
@@ -92,6 +92,15 @@ def queue_up(
         answers.append(answer := people.submit(queue.predict, io.BytesIO(name.encode()), **options))
         until(lambda name=name, answer=answer: name in stages.read_names or answer.done())
     return answers
+
+
+def refuses(queue: AdmissionQueue, sender: Sender) -> bool:
+    """Whether no photo of this sender would be admitted now."""
+    try:
+        queue.check(sender)
+    except BusyError:
+        return True
+    return False
 
 
 def test_each_gets_the_answer_to_the_photo_that_was_sent_in_the_order_of_sending(stages, people):
@@ -195,14 +204,7 @@ def test_the_place_of_a_client_that_has_disconnected_is_for_the_next_one(stages,
     with pytest.raises(BusyError):
         queue.check()
     gone.set()
-
-    def there_is_a_place() -> bool:
-        with contextlib.suppress(BusyError):
-            queue.check()
-            return True
-        return False
-
-    until(there_is_a_place)
+    until(lambda: not refuses(queue, ANYBODY))
     with pytest.raises(DisconnectedError):
         waiting.result(20)
     (third,) = queue_up(people, stages, queue, ["third"], is_disconnected=lambda: False)
@@ -273,6 +275,87 @@ def test_one_photo_can_be_identified_in_another_way_than_the_others(stages, peop
     assert stages.classified_names == ["2"]
     (waiting,) = queue_up(people, stages, queue, ["3"], classify=otherwise)
     assert waiting.result(20).identification.label == "another 3"  # in its turn, too
+
+
+# Several clients
+
+
+PERSON, NEIGHBOR = Sender("192.0.2.1"), Sender("192.0.2.2")
+BATCH = Sender("192.0.2.3", is_batch=True)
+
+
+def fill(people: ThreadPoolExecutor, queue: AdmissionQueue, sender: Sender, number: int) -> list[Future[Prediction]]:
+    """Send photos that are called as their client, and wait until all of them are in the queue."""
+    full = queue.waiting + number
+    photos = [io.BytesIO(sender.client.encode()) for _ in range(number)]
+    answers = [people.submit(queue.predict, photo, sender=sender) for photo in photos]
+    until(lambda: queue.waiting == full)
+    return answers
+
+
+def test_a_person_is_the_next_one_although_a_batch_has_sent_its_photos_before(stages, people):
+    queue = AdmissionQueue(stages.read, stages.classify, 19)
+    answers = fill(people, queue, BATCH, 10)
+    until(lambda: len(stages.read_names) == 10)
+    answers += fill(people, queue, PERSON, 1)
+    until(lambda: len(stages.read_names) == 11)
+    stages.open_network.set()
+    for answer in answers:
+        answer.result(20)
+    # One photo was with the network when the person's came, and a thread must wake up between reading and the network.
+    assert PERSON.client in stages.classified_names[:3]
+
+
+def test_a_client_may_have_half_of_the_places_and_the_others_are_for_other_clients(stages, people):
+    queue = AdmissionQueue(stages.read, stages.classify, 5)
+    answers = fill(people, queue, PERSON, 3)
+    sentence = r"^3 photos from your address are still in line, and no more may be at a time\. Please try again in "
+    for ask in (lambda: queue.check(PERSON), lambda: queue.predict(io.BytesIO(b"4"), sender=PERSON)):
+        with pytest.raises(BusyError, match=sentence):
+            ask()
+    queue.check(NEIGHBOR)
+    answers += fill(people, queue, NEIGHBOR, 3)
+    stages.open_network.set()
+    for answer in answers:
+        answer.result(20)
+    queue.check(PERSON)
+
+
+def test_a_person_is_not_refused_because_of_a_program_with_the_same_address(stages, people):
+    queue = AdmissionQueue(stages.read, stages.classify, 9)
+    fill(people, queue, Sender(PERSON.client, is_batch=True), most_places(10))
+    queue.check(PERSON)
+
+
+def test_however_many_clients_send_batches_there_is_a_place_for_a_person(stages, people):
+    queue = AdmissionQueue(stages.read, stages.classify, 7)
+    for client in "abc":
+        fill(people, queue, Sender(client, is_batch=True), 2)
+    with pytest.raises(BusyError, match=r"^The app is busy: 6 photos are in line\."):
+        queue.check(Sender("d", is_batch=True))
+    queue.check(PERSON)
+
+
+def test_a_place_of_a_client_that_has_disconnected_counts_for_nobody(stages, people, monkeypatch):
+    monkeypatch.setattr(admission, "SWEEP_INTERVAL", 0)
+    queue = AdmissionQueue(stages.read, stages.classify, 3)
+    fill(people, queue, NEIGHBOR, 1)  # the network has it
+    gone = threading.Event()
+    leaving = people.submit(queue.predict, io.BytesIO(b"leaves"), gone.is_set, sender=PERSON)
+    fill(people, queue, PERSON, 1)
+    until(lambda: len(stages.read_names) == 3)
+    with pytest.raises(BusyError):
+        queue.check(PERSON)
+    gone.set()
+    until(lambda: not refuses(queue, PERSON))
+    assert isinstance(leaving.exception(20), DisconnectedError)
+
+
+def test_clients_that_nobody_can_tell_apart_may_have_all_places(stages, people):
+    queue = AdmissionQueue(stages.read, stages.classify, 3)
+    fill(people, queue, ANYBODY, 4)
+    with pytest.raises(BusyError, match=r"^The app is busy: 4 photos"):
+        queue.check()
 
 
 # A closer look
@@ -390,7 +473,7 @@ def test_if_the_turn_for_the_closer_look_does_not_come_in_time_the_first_answer_
         # Another photo is ahead of the closer look: the one that waits for the reader, or the one for the network.
         if event == ("classify" if stage == "read" else "read picture"):
             threads = queue._reader if stage == "read" else queue._network
-            others.append(threads.submit(occupy))
+            others.append(threads.submit(ANYBODY, occupy))
             assert other_is_running.wait(20)
 
     network.before = occupy_the_stage
@@ -453,7 +536,9 @@ def test_a_pending_job_is_not_lost_if_there_is_no_picture_for_it(monkeypatch, re
         network.before = lambda event: gone.set() if event == "classify" else None
     else:
         monkeypatch.setattr(admission, "LONGEST_WAIT", 0.3)
-        network.before = lambda event: queue._reader.submit(is_over.wait, 20) if event == "classify" else None
+        network.before = lambda event: (
+            queue._reader.submit(ANYBODY, lambda: is_over.wait(20)) if event == "classify" else None
+        )
     try:
         prediction = queue.predict(io.BytesIO(b"photo"), gone.is_set)
     finally:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +12,7 @@ import requests
 import schemathesis
 from openapi_spec_validator import validate
 from PIL import Image
+from werkzeug.test import TestResponse
 
 from inference import MAX_PIXELS, Candidate, Identification
 from inference.formats import FORMATS
@@ -34,7 +37,7 @@ from tests.support.api import (
 from tests.support.drawings import draw_goldfinch, encoded
 from tests.support.pages import headings_on, sentence_on
 from tests.support.seam import COLORS, ENGINE, SHA256, ColorClassifier, ColorWorkers
-from tests.support.servers import leftovers
+from tests.support.servers import leftovers, until
 from web.model_info import ModelInfo
 
 NO_ANSWER = "There is no such answer here, or it is more than an hour old. Please send the photo again."
@@ -416,7 +419,7 @@ def test_an_unhandled_exception_is_a_problem_without_its_details(make_client, up
     class Broken(ColorClassifier):
         is_broken = False
 
-        def classify(self, pixels: Any, wait: float | None = None) -> Any:
+        def classify(self, pixels: Any, wait: float | None = None, **options: Any) -> Any:
             if self.is_broken:
                 raise RuntimeError("secret detail")
             return super().classify(pixels, wait)
@@ -573,6 +576,38 @@ def test_a_photo_that_workers_do_not_identify_is_a_problem(make_client, workers,
     answer = client.post(IDENTIFICATIONS, data=photo_form(photo, "bird.png"))
     assert problem_in(answer, status) == str(error)
     assert answer.headers.get("Retry-After") == retry_after
+
+
+def test_a_client_that_has_its_share_of_the_queue_is_refused_and_others_are_answered(make_client, photo):
+    class Slow(ColorClassifier):
+        is_over = threading.Event()
+
+        def classify(self, pixels: Any, wait: float | None = None, **options: Any) -> Any:
+            assert self.is_over.wait(20)
+            return super().classify(pixels)
+
+    network = Slow()
+    network.is_over.set()  # for the warm-up
+    client = make_client(network, env={"BIRD_PROXIES": "1", "BIRD_MAX_WAITING": "3"})
+    network.is_over.clear()
+    admission = client.application.extensions["birds"].admission
+
+    def send(address: str, path: str = IDENTIFICATIONS) -> TestResponse:
+        headers = {"X-Forwarded-For": address}
+        return client.application.test_client().post(path, data=photo_form(photo, "bird.png"), headers=headers)
+
+    with ThreadPoolExecutor(4) as senders:
+        try:
+            answers = [senders.submit(send, "192.0.2.1") for _ in range(2)]
+            until(lambda: admission.waiting == 2)
+            refused = send("192.0.2.1")
+            assert problem_in(refused, 503).startswith("2 photos from your address are still in line")
+            assert refused.headers["Retry-After"] == "1"
+            answers += [senders.submit(send, "192.0.2.2"), senders.submit(send, "192.0.2.1", "/")]
+            until(lambda: admission.waiting == 4)
+        finally:
+            network.is_over.set()
+        assert [answer.result(20).status_code for answer in answers] == [200] * 4
 
 
 # Its description

@@ -233,7 +233,7 @@ def test_of_several_photos_only_the_first_is_waited_for(make_client, photo):
     waits = []
 
     class Watched(ColorWorkers):
-        def classify(self, pixels, wait=None):
+        def classify(self, pixels, wait=None, **options):
             waits.append(wait)
             return super().classify(pixels, wait)
 
@@ -246,7 +246,7 @@ def test_of_several_photos_only_the_first_is_waited_for(make_client, photo):
 
 def test_what_a_worker_fails_on_is_said_on_the_card_of_that_photo_alone(make_client, photo):
     class FailsOnBlue(ColorWorkers):
-        def classify(self, pixels, wait=None):
+        def classify(self, pixels, wait=None, **options):
             if pixels.mean(axis=(0, 1))[2] > 200:
                 raise JobFailedError
             return super().classify(pixels, wait)
@@ -260,7 +260,7 @@ def test_when_the_queue_is_full_the_other_photos_of_a_form_are_not_tried(make_cl
     tried = []
 
     class Full(ColorWorkers):
-        def classify(self, pixels, wait=None):
+        def classify(self, pixels, wait=None, **options):
             tried.append(pixels)
             raise BusyError(3, 1.0)
 

@@ -28,7 +28,7 @@ class Failing(ColorClassifier):
         self.error: Exception | None = None
         self.error_when_warm = error
 
-    def classify(self, pixels, wait=None):
+    def classify(self, pixels, wait=None, **options):
         if self.error:
             raise self.error
         return super().classify(pixels, wait)

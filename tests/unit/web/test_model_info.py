@@ -73,7 +73,7 @@ def test_the_services_of_a_web_process_without_the_model_file_have_the_sha256_of
 def test_an_answer_of_another_model_than_the_cards_is_shown_as_sure(make_client, model, photo):
     # The card's threshold says nothing about the model of a worker of another release.
     class OtherModel(ColorClassifier):
-        def classify(self, pixels, wait=None):
+        def classify(self, pixels, wait=None, **options):
             found = super().classify(pixels)
             return type(found)(found.label, found.confidence, found.candidates, "0" * 64)
 

@@ -1,5 +1,7 @@
 """web/prediction.py: a pending job gets the picture that its worker may need."""
 
+import io
+
 import pytest
 from flask.testing import FlaskClient
 from PIL import Image
@@ -8,6 +10,7 @@ from werkzeug.test import TestResponse
 from inference import Identification
 from jobs.errors import BusyError, UnavailableError
 from jobs.pending import PendingJob, Position
+from jobs.sender import Sender
 from tests.support.drawings import encoded
 from tests.support.seam import ColorWorkers
 
@@ -31,7 +34,7 @@ class BusyWorkers(ColorWorkers):
         self.sent: list[tuple[float | None, tuple[int, ...] | None]] = []
         self.dropped: list[str] = []
 
-    def classify(self, pixels, wait=None, picture=None, region=None):
+    def classify(self, pixels, wait=None, picture=None, region=None, **options):
         assert pixels.shape == (224, 224, 3)
         self.sent.append((wait, None if picture is None else picture.shape))
         if self.again is None or picture is None:
@@ -111,3 +114,18 @@ def test_a_picture_that_cannot_be_handed_over_does_not_cost_the_answer(make_clie
     workers = BusyWorkers(keeps, again)
     assert job_of(post(make_client(workers))) == "job"
     assert workers.dropped == []
+
+
+@pytest.mark.parametrize(("path", "is_batch"), [("/", False), ("/cards", False), ("/api/v1/identifications", True)])
+def test_workers_learn_who_sent_a_photo_and_whether_a_program_did(make_client, photo, path, is_batch):
+    senders = []
+
+    class Asked(ColorWorkers):
+        def classify(self, pixels, *arguments, sender, **options):
+            senders.append(sender)
+            return super().classify(pixels)
+
+    form = {"bird_image": (io.BytesIO(photo), "bird.png")}
+    client = make_client(Asked(), env={"BIRD_PROXIES": "1"})
+    assert client.post(path, data=form, headers={"X-Forwarded-For": "2001:db8::5"}).status_code == 200
+    assert senders[-1] == Sender("2001:db8::/64", is_batch)

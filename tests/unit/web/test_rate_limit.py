@@ -67,7 +67,7 @@ def test_a_form_with_more_photos_than_are_left_is_refused_as_a_whole(make_client
     seen = []
 
     class Watched(ColorClassifier):
-        def classify(self, pixels, wait=None):
+        def classify(self, pixels, wait=None, **options):
             seen.append(pixels)
             return super().classify(pixels, wait)
 
@@ -100,7 +100,7 @@ def test_a_closer_look_is_no_further_photo_and_a_part_of_a_photo_is_one(make_cli
     class Unsure(ColorClassifier):
         looks = 0
 
-        def classify(self, pixels, wait=None, picture=None, region=None):
+        def classify(self, pixels, wait=None, picture=None, region=None, **options):
             self.looks += picture is not None
             answer = super().classify(pixels, region=region)
             return replace(answer, wants_closer_look=picture is None and region is None)

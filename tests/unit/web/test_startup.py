@@ -44,7 +44,7 @@ def test_what_is_asked_for_during_the_start_waits_for_the_model(uploads, sandbox
     class Loading(ColorClassifier):
         """Not warm until the test says so."""
 
-        def classify(self, pixels, wait=None):
+        def classify(self, pixels, wait=None, **options):
             assert loading.wait(20)
             return super().classify(pixels)
 
@@ -71,7 +71,7 @@ def test_the_app_is_warm_before_the_first_request(uploads, sandbox):
     seen = []
 
     class Watched(ColorClassifier):
-        def classify(self, pixels, wait=None):
+        def classify(self, pixels, wait=None, **options):
             seen.append(pixels.shape)
             return super().classify(pixels)
 

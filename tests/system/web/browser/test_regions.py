@@ -37,7 +37,7 @@ class Recording(ColorClassifier):
         super().__init__()
         self.regions: list[Region | None] = []
 
-    def classify(self, pixels, wait=None, picture=None, region=None):
+    def classify(self, pixels, wait=None, picture=None, region=None, **options):
         """Name the bird, and record the region."""
         self.regions.append(region)
         return super().classify(pixels, wait, picture, region)
