@@ -40,12 +40,6 @@ _SETTINGS = {
     "result_expires": ANSWER_LIFETIME,
     "result_backend_thread_safe": True,
 }
-# A worker tries to store its answer until it succeeds, or until the time limit ends it and the job is done again.
-_WORKER_SETTINGS = {
-    "result_backend_always_retry": True,
-    "result_backend_max_sleep_between_retries_ms": 1000,
-}
-
 _REDIS_OPTIONS = {
     # Keys of our own: another Celery app in the same database may redeliver jobs after a different time.
     "unacked_key": "{birds}:unacked",
@@ -107,7 +101,7 @@ def celery_app(queue_url: str, result_url: str, *, for_web: bool = False) -> Cel
     scheme = queue_url.partition("://")[0]
     options, web_options = _TRANSPORT_OPTIONS[scheme]
     app.conf.update(_SETTINGS)
-    app.conf.update(_WEB_SETTINGS if for_web else _WORKER_SETTINGS)
+    app.conf.update(_WEB_SETTINGS if for_web else {})
     app.conf.broker_transport_options = options | web_options if for_web else dict(options)
     if scheme == "amqps":
         app.conf.broker_use_ssl = {"server_hostname": None, "cert_reqs": ssl.CERT_REQUIRED}  # None: that of the URL

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import io
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +14,8 @@ from PIL import Image
 from inference import IMAGE_SIZE, PICTURE_SIDE, Candidate, Identification
 from inference.regions import Region
 from inference.verdict import Familiarity, Verdict
+
+from .errors import JobFailedError
 
 #: The version of messages and answers. With 1, the release before, a message held the pixels of its job; with 2, it is
 #: a token. A worker says which it reads, and gets no later one; a later answer cannot be read.
@@ -104,6 +107,20 @@ def decode_picture(content: bytes) -> npt.NDArray[np.uint8]:
 def encode_identification(identification: Identification) -> dict[str, Any]:
     """Encode an answer as a JSON object."""
     return asdict(identification) | {"version": VERSION}
+
+
+def encode_result(job_id: str, answer: dict[str, Any] | None) -> str:
+    """Encode what becomes of a job as Celery's clients expect it.
+
+    Its format is that of Celery's result backends (``celery.backends.base.Backend``, which writes it as JSON).
+
+    :param answer: what ``encode_identification`` returned; None if the workers failed on the job.
+    """
+    failure = {"exc_type": JobFailedError.__name__, "exc_module": JobFailedError.__module__, "exc_message": []}
+    status, result = ("FAILURE", failure) if answer is None else ("SUCCESS", answer)
+    return json.dumps(
+        {"task_id": job_id, "status": status, "result": result, "traceback": None, "children": [], "date_done": None}
+    )
 
 
 def decode_identification(message: Any) -> Identification:

@@ -22,6 +22,8 @@ local function job(id) return '{birds}:job:' .. id end
 -- What the network is given, and what it may need for a closer look, until the job is done or lost.
 local function pixels(id) return '{birds}:pixels:' .. id end
 local function picture(id) return '{birds}:picture:' .. id end
+-- An answer: the key, and the name of the channel on which it is published, are Celery's.
+local RESULT = 'celery-task-meta-'
 -- Sorted sets for each class, "person" or "batch": the jobs that wait, by turn; the last round of each client.
 local function turns(class) return '{birds}:turns:' .. class end
 local function last_turns(class) return '{birds}:last_turns:' .. class end
@@ -231,13 +233,17 @@ function call.renew(id) redis.call('ZADD', RUNNING, 'XX', now + LEASE, id) end
 -- Give a job back, for another try.
 function call.give_back(id) if hand_back(id) then count('handed_again') end end
 
--- Mark a job as done, and update the mean service times: of all workers together, and of one.
-function call.finish(id, outcome, seconds)
+-- Mark a job as done, with its answer where the client waits for it, and update the mean service times: of all workers
+-- together, and of one. Unless another worker has answered it. Should the store have lost the job, it gets its answer.
+function call.finish(id, outcome, seconds, result)
   leave(id)
   let_go(id)
   redis.call('DEL', picture(id), pixels(id))
   local entered, done, answered = unpack(redis.call('HMGET', job(id), 'entered', 'done', 'answered'))
-  if not entered or done then return end
+  if done then return end
+  redis.call('SET', RESULT .. id, result, 'EX', ANSWER_LIFETIME)
+  redis.call('PUBLISH', RESULT .. id, result)
+  if not entered then return end
   redis.call('HSET', job(id), 'done', 1)
   if not answered then redis.call('EXPIRE', job(id), ANSWER_LIFETIME) end
   local last, pace, own = unpack(redis.call('HMGET', PACE, 'last', 'seconds', 'own_seconds'))

@@ -170,13 +170,16 @@ class JobStore:
         self._call("give_back", job_id)
 
     @_redis_answers()
-    def finish(self, job_id: str, seconds: float = 0, *, failed: bool = False) -> None:
-        """Mark a job as done. Its lifetime begins anew, unless its answer was fetched already.
+    def finish(self, job_id: str, result: str, seconds: float = 0, *, failed: bool = False) -> None:
+        """Store an answer or a failure where the client waits for it, and mark the job as done, unless it is already.
 
+        Its lifetime begins anew, unless its answer was fetched already.
+
+        :param result: what ``encode_result`` returned.
         :param seconds: which the worker spent on it.
-        :param failed: whether the answer says that the workers failed on it.
+        :param failed: whether the workers failed on it.
         """
-        self._call("finish", job_id, "failed" if failed else "answered", seconds)
+        self._call("finish", job_id, "failed" if failed else "answered", seconds, result)
 
     # --- One job
 

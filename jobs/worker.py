@@ -5,7 +5,7 @@ import logging
 import time
 from typing import Any, NoReturn
 
-from celery import Celery, Task, states
+from celery import Celery, Task
 from celery.exceptions import Ignore, Reject
 from celery.signals import after_setup_logger, after_setup_task_logger, worker_process_init
 
@@ -16,7 +16,7 @@ from . import MAX_TRIES, TASK
 from .acknowledgement import TokenRequest
 from .bootsteps import add_steps
 from .celery_config import celery_app
-from .errors import JobFailedError, UnavailableError
+from .errors import UnavailableError
 from .messages import (
     VERSION,
     BadMessageError,
@@ -24,6 +24,7 @@ from .messages import (
     decode_pixels,
     decode_version_1,
     encode_identification,
+    encode_result,
 )
 from .process import WorkerProcess
 from .store import TakenJob
@@ -48,13 +49,12 @@ class IdentifyTask(Task[..., Any]):
         self.process, self.store = process, process.store
         self._ended = 0.0  # when this process ended its last job
 
-    def run(self, message: object = None, *, version: int = 1) -> dict[str, Any]:
+    def run(self, message: object = None, *, version: int = 1) -> None:
         """Use a token.
 
         :param message: the pixels of the job with the ID of this token, if a web process of the release before sent it.
         :param version: of the message.
-        :return: what ``encode_identification`` returns. Celery stores it once more if the message is of version 1.
-        :raises Ignore: there is nothing to do, or the job has failed for good.
+        :raises Ignore: there is nothing to do, or Celery need not store anything.
         :raises Reject: the token is given back, and the job with it if there is one.
         """
         begun = time.monotonic()
@@ -69,8 +69,9 @@ class IdentifyTask(Task[..., Any]):
             except Exception as error:
                 log.exception("A job failed, at try %d of %d.", job.tries, MAX_TRIES)
                 self._give_up_or_back(job, error, begun)
-            self._end(job, answer, states.SUCCESS, begun)
-            return answer
+            self._end(job, answer, begun)
+        if version == 1:
+            raise Ignore  # or Celery would store another answer
 
     def _take(self, message: object, version: int) -> TakenJob | None:
         token = str(self.request.id)
@@ -112,20 +113,22 @@ class IdentifyTask(Task[..., Any]):
         :raises Reject: it is given back.
         """
         if job.tries >= MAX_TRIES:
-            self._end(job, JobFailedError(), states.FAILURE, begun)
+            self._end(job, None, begun)
             raise Ignore from error
         with contextlib.suppress(UnavailableError):  # the token leads to the job, or its lease ends
             self.store.give_back(job.id)
         raise Reject(str(error), requeue=True) from error
 
-    def _end(self, job: TakenJob, result: object, state: str, begun: float) -> None:
-        """Store an answer or a failure where the client waits for it, and mark the job as done."""
-        self.backend.store_result(job.id, result, state)
-        self._ended = time.monotonic()
-        try:
-            self.store.finish(job.id, self._ended - begun, failed=state == states.FAILURE)
-        except UnavailableError as error:
-            log.warning("A job is done, but could not be marked as such: %s", error.reason)
+    def _end(self, job: TakenJob, answer: dict[str, Any] | None, begun: float) -> None:
+        """Store an answer, or None for a failure, however long that takes: ``TIME_LIMIT`` ends it."""
+        result = encode_result(job.id, answer)
+        while True:
+            self._ended = time.monotonic()
+            try:
+                return self.store.finish(job.id, result, self._ended - begun, failed=answer is None)
+            except UnavailableError as error:
+                log.warning("An answer cannot be stored: %s", error.reason)
+                time.sleep(PAUSE)
 
 
 def _pixels_in(message: object) -> bytes:

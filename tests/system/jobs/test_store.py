@@ -15,7 +15,7 @@ from inference.input_range import InputRange
 from inference.options import EngineName, Precision
 from jobs import MAX_TRIES, store
 from jobs.errors import BusyError, JobLostError, UnavailableError, UnknownJobError
-from jobs.messages import VERSION
+from jobs.messages import VERSION, encode_result
 from jobs.pending import Position
 from jobs.queue_state import EVENTS, WorkerInfo
 from jobs.retry_after import INITIAL_SERVICE_TIME
@@ -26,6 +26,7 @@ from tests.support.brokers import Broker
 
 WORKER = WorkerInfo("a@birds", "c0ffee", 121)
 PIXELS = b"RIFF"
+RESULT = encode_result("job", {})
 PICTURE = "{birds}:picture:job"
 
 
@@ -47,7 +48,7 @@ def jobs(redis: Broker) -> JobStore:
 
 def left_of_jobs(jobs: JobStore) -> set[str]:
     """The keys of jobs that are in Redis."""
-    return {key.decode() for key in jobs._redis.keys("*") if b"job" in key or b"turns" in key or b"line" in key}
+    return {key.decode() for key in jobs._redis.keys("*") if b"birds}:job" in key or b"turns" in key or b"line" in key}
 
 
 def test_of_a_thousand_jobs_at_once_as_many_are_added_as_may_wait(jobs):
@@ -84,7 +85,7 @@ def test_the_mean_service_time_is_that_of_all_workers_together(jobs):
     for number in range(100):
         jobs.take(f"token {number}")
         time.sleep(0.01)
-        jobs.finish(f"job {number}")
+        jobs.finish(f"job {number}", RESULT)
     each = (time.monotonic() - begun) / 100
     assert jobs.state().mean_service_time == pytest.approx(each, rel=0.3, abs=0.003)
 
@@ -102,7 +103,7 @@ def test_a_job_that_is_begun_makes_room_for_another(jobs):
 def test_the_tries_of_a_job_are_counted_and_a_job_that_is_done_or_dropped_is_not_tried(jobs):
     jobs.add("job", PIXELS, 5)
     assert [jobs.take("token").tries for _ in range(MAX_TRIES + 1)] == list(range(1, MAX_TRIES + 2))
-    jobs.finish("job")
+    jobs.finish("job", RESULT)
     jobs.add("given up", PIXELS, 5)
     jobs.drop("given up")
     for job_id in ("job", "given up", "never heard of"):
@@ -110,7 +111,7 @@ def test_the_tries_of_a_job_are_counted_and_a_job_that_is_done_or_dropped_is_not
         jobs.renew(job_id)
         assert jobs.take_this(job_id, PIXELS) is None
     assert jobs.take("token") is jobs.take("another") is None
-    jobs.finish("never heard of")
+    jobs.finish("never heard of", RESULT)
     with pytest.raises(UnknownJobError):
         jobs.position("never heard of")
     assert left_of_jobs(jobs) == {"{birds}:job:job"}
@@ -157,7 +158,7 @@ def test_a_job_whose_answer_was_fetched_goes_soon_and_still_counts_for_the_mean_
     jobs.take("token")
     time.sleep(0.2)
     jobs.mark_fetched("job")
-    jobs.finish("job")
+    jobs.finish("job", RESULT)
     assert jobs.state().mean_service_time > INITIAL_SERVICE_TIME
     assert 0 < jobs._redis.ttl("{birds}:job:job") <= 5
 
@@ -213,7 +214,7 @@ def test_a_thumbnail_is_kept_with_the_job_and_both_for_an_hour(jobs):
 
 
 def test_a_picture_is_kept_until_the_job_is_done_or_dropped(jobs):
-    for end in (jobs.finish, jobs.drop):
+    for end in (lambda job_id: jobs.finish(job_id, RESULT), jobs.drop):
         jobs.add("job", PIXELS, 5)
         assert jobs.keep_picture("job", b"\xff\xd8")
         assert jobs.picture("job") == b"\xff\xd8"
@@ -225,7 +226,7 @@ def test_a_picture_is_kept_until_the_job_is_done_or_dropped(jobs):
 
 def test_a_picture_is_not_kept_for_a_job_that_needs_none_any_more(jobs):
     jobs.add("done", PIXELS, 5)
-    jobs.finish("done")
+    jobs.finish("done", RESULT)
     for job_id in ("done", "never heard of"):
         assert jobs.keep_picture(job_id, b"\xff\xd8")  # it is not too late for a worker that was not sure
         assert jobs.picture(job_id) == b""
@@ -236,7 +237,7 @@ def test_a_picture_comes_too_late_if_a_worker_has_asked_for_it(jobs):
     jobs.add("job", PIXELS, 5)
     assert jobs.picture("job") == b""
     assert not jobs.keep_picture("job", b"\xff\xd8")
-    jobs.finish("job")
+    jobs.finish("job", RESULT)
     assert not jobs.keep_picture("job", b"\xff\xd8")
     assert jobs.picture("job") == b""
     assert 3590 < jobs._redis.ttl("{birds}:job:job") <= 3600
@@ -281,10 +282,28 @@ def test_a_taken_job_is_handed_out_again_when_its_lease_ends_unless_it_is_renewe
     assert jobs.take("another token") == TakenJob("lost", 2, PIXELS)
     assert jobs.take("a third") is None
     assert jobs.take("token of lost") is None
-    jobs.finish("lost")
-    jobs.finish("renewed")
+    jobs.finish("lost", RESULT)
+    jobs.finish("renewed", RESULT)
     time.sleep(0.4)
     assert jobs.heartbeat(WORKER) == 0
+
+
+def test_a_job_that_two_workers_do_has_one_answer(redis, jobs, monkeypatch):
+    monkeypatch.setattr(store, "LEASE", 0.1)
+    jobs = JobStore(redis.url)
+    published = jobs._redis.pubsub(ignore_subscribe_messages=True)
+    published.subscribe("celery-task-meta-job")
+    published.get_message(timeout=5)
+    jobs.add("job", PIXELS, 5)
+    jobs.take("token")
+    time.sleep(0.2)
+    jobs.heartbeat(WORKER)
+    jobs.take("another token")
+    jobs.finish("job", RESULT)
+    jobs.finish("job", encode_result("job", None), failed=True)
+    assert jobs._redis.get("celery-task-meta-job").decode() == RESULT
+    assert published.get_message(timeout=5)["data"].decode() == RESULT
+    assert published.get_message(timeout=0.2) is None
 
 
 def test_a_job_that_is_given_back_is_the_next_one(jobs):
@@ -366,7 +385,7 @@ def test_pixels_stay_until_the_job_is_answered(jobs):
     assert 0 < jobs._redis.ttl(pixels) <= store.LOST_AFTER
     jobs.give_back("job")
     assert jobs._redis.get(pixels) == PIXELS
-    jobs.finish("job")
+    jobs.finish("job", RESULT)
     assert not jobs._redis.exists(pixels)
     jobs.add("job", PIXELS, 5)
     jobs.drop("job")
@@ -403,8 +422,8 @@ def test_what_happens_to_jobs_is_counted_with_its_times_and_rates(redis, jobs, m
     time.sleep(0.1)
     assert jobs.figures().oldest >= 0.1
     jobs.give_back(jobs.take("token").id)
-    jobs.finish(jobs.take("token").id, 0.2)
-    jobs.finish(jobs.take("token").id, 0.4, failed=True)
+    jobs.finish(jobs.take("token").id, RESULT, 0.2)
+    jobs.finish(jobs.take("token").id, RESULT, 0.4, failed=True)
     jobs.heartbeat(WorkerInfo("b@birds", "c0ffee", 121, processes=4))
     figures = jobs.figures()
     waited, worked = figures.counts.pop("wait_seconds"), figures.counts.pop("service_seconds")
