@@ -63,7 +63,6 @@ local function enter(id, class, client)
   local turn = round * ORDER + redis.call('HINCRBY', ROUNDS, 'order', 1) % ORDER
   redis.call('ZADD', turns(class), turn, id)
   redis.call('ZADD', last_turns(class), round, client)
-  redis.call('ZADD', WAITING, now, id)
 end
 
 local function begin_round(class, round)
@@ -195,12 +194,13 @@ function call.add(id, limit, class, client, most_of_client, most_of_batches, con
     if not is_full and has_room(found, limit) then found[4] = 'share' end
     return found
   end
-  enter(id, class, client)
+  found[4], found[5] = 'added', version(found[3])
+  redis.call('ZADD', WAITING, now, id)
+  if found[5] > 1 then enter(id, class, client) end -- or the broker decides whose turn it is, and it never leaves here
   redis.call('HSET', job(id), 'entered', now, 'class', class)
   redis.call('EXPIRE', job(id), ANSWER_LIFETIME)
   redis.call('SET', pixels(id), content, 'EX', LOST_AFTER)
   count_with_rate('added', 1)
-  found[4], found[5] = 'added', version(found[3])
   return found
 end
 

@@ -405,10 +405,14 @@ def test_a_job_of_the_release_before_is_taken_with_the_pixels_in_its_message(red
     assert jobs.take_this("old", PIXELS) is None  # another worker has it
 
 
-def test_what_version_of_messages_all_workers_read_is_known_when_a_job_is_added(jobs):
-    assert jobs.add("job 1", PIXELS, 5) == VERSION
+def test_while_a_worker_is_of_the_release_before_the_broker_decides_whose_turn_it_is(jobs):
+    assert jobs.add("job", PIXELS, 5) == VERSION
+    assert jobs.take("token").id == "job"
     jobs._call("heartbeat", json.dumps({"name": "b@birds", "model": "decaf", "labels": 5}))
-    assert jobs.add("job 2", PIXELS, 5) == 1
+    for number in range(6):
+        assert jobs.add(f"job {number}", PIXELS, 5, Sender("somebody")) == 1
+        jobs._redis.zrem(store.WAITING, f"job {number}")  # as that worker does when it begins
+    assert jobs.take("another token") is None
 
 
 def test_what_happens_to_jobs_is_counted_with_its_times_and_rates(redis, jobs, monkeypatch):
