@@ -1,7 +1,8 @@
 """How long one person waits for the answer to a photo while a program sends a folder: python -m benchmarks.fairness
 
-Both have addresses of their own. Each row is measured in the single process and in a web process with a worker, which
-needs redis-server. Photos are sent with ``crop=0,0,1,1``, so that none gets a closer look.
+Both have addresses of their own, which works on Linux. Each row is measured in the single process, behind nginx, and in
+a web process with a worker; nginx and redis-server must be installed. Photos are sent with ``crop=0,0,1,1``, so that
+none gets a closer look.
 """
 
 import argparse
@@ -20,15 +21,16 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from tests.support import brokers, servers
+from tests.support import brokers, nginx, servers
 from tests.support.servers import FORM_HEADERS, form
 
 from .photos import FILES
 
+DEPLOYMENTS = ("single", "nginx", "split")
 IDLE_PHOTOS = 100  # that the person sends, one after the other, while nobody else does
 FOLDER = 500  # photos
 WHOLE = "crop=0,0,1,1"
-PERSON, PROGRAM = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "192.0.2.2"}
+PERSON, PROGRAM = ("127.0.0.2", 0), ("127.0.0.3", 0)  # from which they send, at any port
 #: How many connections the program opens, and whether it waits as long as ``Retry-After`` says.
 PROGRAMS = ((8, True), (32, True), (32, False), (FOLDER, True), (FOLDER, False))
 
@@ -40,12 +42,13 @@ def person(address: str, content: bytes, goes_on: Callable[[int], bool]) -> Time
 
     :param goes_on: tells from the number of the answers so far whether the person sends another photo.
     """
-    connection, body = http.client.HTTPConnection(urlsplit(address).netloc, timeout=120), form(content, "bird.jpg")
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=120, source_address=PERSON)
+    body = form(content, "bird.jpg")
     times: Times = []
     while goes_on(len(times)):
         begun = time.perf_counter()
         while True:  # as the page's script does: refused photos are sent again
-            connection.request("POST", f"/?{WHOLE}", body, {**FORM_HEADERS, **PERSON})
+            connection.request("POST", f"/?{WHOLE}", body, FORM_HEADERS)
             answer = connection.getresponse()
             answer.read()
             if answer.status != 503:
@@ -66,14 +69,14 @@ async def send_folder(address: str, content: bytes, connections: int, heeds: boo
             status = 503
             while status == 503:
                 with contextlib.suppress(aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-                    async with session.post(path, data=content, headers=PROGRAM) as answer:
+                    async with session.post(path, data=content) as answer:
                         await answer.read()
                         status = answer.status
                         if status == 503 and heeds:
                             await asyncio.sleep(float(answer.headers["Retry-After"]))
 
     started = time.perf_counter()
-    headers, connector = {"Content-Type": "image/jpeg"}, aiohttp.TCPConnector(limit=0)
+    headers, connector = {"Content-Type": "image/jpeg"}, aiohttp.TCPConnector(limit=0, local_addr=PROGRAM)
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as session:
         sending = asyncio.gather(*(send_some(session) for _ in range(connections)))
@@ -134,25 +137,29 @@ def measure(deployment: str, address: str, kinds: list[str]) -> None:
 
 @contextlib.contextmanager
 def served(deployment: str) -> Iterator[str]:
-    """The app under gunicorn, behind a proxy as it believes; with a worker if it is split."""
-    settings = {"BIRD_PROXIES": "1", "BIRD_RATE_LIMIT": ""}
+    """The app under gunicorn; behind nginx, or with a worker if it is split."""
+    settings = {"BIRD_PROXIES": "1" if deployment == "nginx" else "0", "BIRD_RATE_LIMIT": ""}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if deployment == "split":
             redis = stack.enter_context(brokers.started(brokers.redis(folder)))
             stack.enter_context(brokers.worker(redis, redis))
             settings |= {"BIRD_QUEUE_URL": redis.url, "BIRD_RESULT_URL": redis.url}
-        yield stack.enter_context(servers.running(servers.GUNICORN, folder / "uploads", **settings))
+        address = stack.enter_context(servers.running(servers.GUNICORN, folder / "uploads", **settings))
+        if deployment == "nginx":
+            (folder / "nginx").mkdir()
+            address = stack.enter_context(nginx.in_front_of(address, folder / "nginx"))
+        yield address
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fairness", description=__doc__.splitlines()[0])
-    parser.add_argument("--deployment", choices=("single", "split"), action="append")
+    parser.add_argument("--deployment", choices=DEPLOYMENTS, action="append")
     parser.add_argument("--kind", choices=tuple(FILES), action="append")
     options = parser.parse_args()
     row("deployment", "photos", "the program's folder", "median / p95 of the person", "p95 : idle", "the program gets")
     row(*["---"] * 6)
-    for deployment in options.deployment or ["single", "split"]:
+    for deployment in options.deployment or DEPLOYMENTS:
         with served(deployment) as address:
             measure(deployment, address, options.kind or list(FILES)[:2])
 

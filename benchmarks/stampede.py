@@ -101,6 +101,8 @@ class Stampede:
         parts = urlsplit(self.address)
         connection = socket.socket()
         connection.setblocking(False)
+        if parts.hostname == "127.0.0.1":  # each client has an address of its own, as far as Linux allows
+            connection.bind((f"127.0.{1 + number // 250 % 250}.{1 + number % 250}", 0))
         client = Client(number, connection, time.perf_counter())
         connection.connect_ex((parts.hostname or "", parts.port or 80))
         self._selector.register(connection, selectors.EVENT_WRITE, client)

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from benchmarks.compared import WITHOUT_CLOSER_LOOK
 from benchmarks.stampede import Stampede, post
 from tests.support import nginx
+from tests.support.api import IDENTIFICATIONS
 from tests.support.pages import sentence_on
-from tests.support.servers import form, free_port, send_photo
+from tests.support.servers import FORM_HEADERS, form, free_port, send_photo
 from tests.support.split import get
 
 if nginx.NGINX is None:
@@ -35,11 +37,11 @@ class SilentApp:
     listener: socket.socket
     _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
-    def send(self, request: bytes) -> None:
-        """Send nginx a request."""
-        parts = urlsplit(self.address)
-        client = self._open.enter_context(socket.create_connection((parts.hostname, parts.port)))
-        client.sendall(request)
+    def send(self, request: bytes, client: int = 1) -> None:
+        """Send nginx a request, from an address of this client."""
+        parts, source = urlsplit(self.address), (f"127.0.0.{client}", 0)
+        connection = socket.create_connection((parts.hostname, parts.port), source_address=source)
+        self._open.enter_context(connection).sendall(request)
 
     def take(self) -> bytes:
         """Take a request from nginx; its first bytes."""
@@ -49,8 +51,8 @@ class SilentApp:
 
     def fill(self) -> None:
         """Take as many photos as nginx hands to an app at the same time."""
-        for _ in range(nginx.places()):
-            self.send(post("/", PHOTO))
+        for number in range(nginx.places()):
+            self.send(post("/", PHOTO), client=2 + number % 4)
             self.take()
 
     def close(self) -> None:
@@ -101,10 +103,24 @@ def test_everything_but_photos_gets_through_when_no_place_is_free(silent, path):
 
 
 def test_a_slow_upload_takes_no_place(silent):
-    for _ in range(nginx.places()):
-        silent.send(post("/", PHOTO)[:-1])
+    for number in range(nginx.places()):
+        silent.send(post("/", PHOTO)[:-1], client=2 + number % 4)
     silent.send(post("/", PHOTO))
     assert silent.take().startswith(b"POST / ")
+
+
+@pytest.mark.parametrize("path", ["/", "/cards", IDENTIFICATIONS])
+def test_one_client_may_send_half_as_many_photos_as_there_are_places(silent, path):
+    for _ in range(nginx.places() // 2):
+        silent.send(post("/", PHOTO)[:-1])  # those that are being received count
+    answer = requests.post(silent.address + path, PHOTO, headers=FORM_HEADERS, timeout=10)
+    assert answer.status_code == 503
+    assert 2 <= int(answer.headers["Retry-After"]) <= 9
+    assert f"The app is busy. Please try again in {answer.headers['Retry-After']} seconds." in answer.text
+    silent.send(post("/", PHOTO), client=2)
+    assert silent.take().startswith(b"POST / ")
+    silent.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert silent.take().startswith(b"GET / ")
 
 
 def test_an_app_that_does_not_answer_is_not_called_busy(silent):
