@@ -38,15 +38,16 @@ def wait_until_ready(address: str) -> None:
 
 @contextlib.contextmanager
 def connections(address: str, count: int) -> Iterator[list[socket.socket]]:
-    """Open connections on which nothing has been sent yet.
+    """Open connections on which nothing has been sent yet, ten from each client's address.
 
     :param address: an http:// URL with a port.
     """
     parts = urlsplit(address)
+    server = (parts.hostname or "", parts.port or 80)
     with contextlib.ExitStack() as stack:
         yield [
-            stack.enter_context(socket.create_connection((parts.hostname or "", parts.port or 80), timeout=60))
-            for _ in range(count)
+            stack.enter_context(socket.create_connection(server, 60, source_address=(f"127.0.0.{1 + n // 10}", 0)))
+            for n in range(count)
         ]
 
 
