@@ -67,7 +67,7 @@ class IdentifyTask(Task[..., Any]):
             try:
                 answer = self._identify(job)
             except Exception as error:
-                log.exception("A job failed, at try %d of %d.", job.tries, MAX_TRIES)
+                log.exception("A job failed, at try %d; %d are the most.", job.tries, MAX_TRIES)
                 self._give_up_or_back(job, error, begun)
             self._end(job, answer, begun)
         if version == 1:
