@@ -70,8 +70,8 @@ def decode_version_1(message: object) -> bytes:
 
     :raises BadMessageError: the message is none.
     """
-    if not isinstance(message, str):
-        raise BadMessageError("the message holds no image")
+    if not isinstance(message, str) or len(message) > MAX_PIXELS * 4 // 3:
+        raise BadMessageError("the message holds no image, or one that is too large")
     try:
         return base64.b64decode(message, validate=True)
     except binascii.Error as error:

@@ -6,8 +6,8 @@ from math import ceil
 
 from inference.engine import EngineInfo, read_engine_info
 
-from . import LONGEST_WAIT, NO_WORKER
-from .errors import BusyError, UnavailableError
+from . import NO_WORKER
+from .errors import UnavailableError
 from .messages import VERSION
 
 EVENTS = ("added", "refused", "started", "answered", "failed", "handed_again")  # which may happen to a job
@@ -46,17 +46,6 @@ class QueueState:
     waiting: int
     mean_service_time: float
     workers: tuple[WorkerInfo, ...]
-
-    def check(self, max_waiting: int) -> None:
-        """Raise an error if no further job may be added.
-
-        :param max_waiting: how many jobs may wait.
-        :raises BusyError: too many jobs wait, or the next one would wait longer than ``LONGEST_WAIT``.
-        :raises UnavailableError: there is no worker.
-        """
-        self.check_workers()
-        if self.waiting > max_waiting or self.waiting * self.mean_service_time > LONGEST_WAIT:
-            raise BusyError(self.waiting, self.mean_service_time)
 
     def check_workers(self) -> None:
         """Raise an error if nobody would take a job.

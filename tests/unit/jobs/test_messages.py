@@ -91,7 +91,7 @@ def test_pixels_that_are_none_raise_an_error(content):
         decode_pixels(content)
 
 
-@pytest.mark.parametrize("message", ["no base64!", None, 7, ["x"]])
+@pytest.mark.parametrize("message", ["no base64!", None, 7, ["x"], "A" * 300_000])
 def test_a_message_of_the_release_before_without_pixels_raises_an_error(message):
     with pytest.raises(BadMessageError):
         decode_version_1(message)
