@@ -3,15 +3,30 @@
 import re
 import shutil
 import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
 from deploy.requirements import ROOT
+from jobs.health import Report, serve_health
+from tests.support.servers import free_port
 
 DEPLOY = ROOT / "deploy"
 SCRIPT = DEPLOY / "publish_workers_needed"
+
+
+@dataclass
+class Health:
+    """Of a worker."""
+
+    status: int = 200
+
+    def report(self) -> Report:
+        """What it answers."""
+        return {}, self.status
 
 
 def publish(folder: Path, metrics: str, curl_status: int = 0) -> tuple[subprocess.CompletedProcess[str], str]:
@@ -71,3 +86,16 @@ def test_keda_asks_for_the_same_number_and_no_answer_does_not_count_as_none():
     assert trigger["metadata"]["query"] == f"max({series} >= 0)"
     assert (trigger["metricType"], trigger["metadata"]["threshold"]) == ("AverageValue", "1")
     assert trigger["metadata"]["ignoreNullValues"] == "false"
+
+
+def test_kubernetes_asks_a_worker_for_its_health_from_within_where_alone_it_answers():
+    deployment, _scaled = yaml.safe_load_all((DEPLOY / "keda.yaml").read_text())
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    port, health = free_port(), Health()
+    serve_health(port, health.report)
+    for probe in ("startupProbe", "readinessProbe"):
+        _python, *arguments = container[probe]["exec"]["command"]
+        command = [argument.replace(":8000/", f":{port}/") for argument in arguments]
+        for health.status, is_well in ((503, False), (200, True)):
+            ended = subprocess.run([sys.executable, *command], capture_output=True, check=False)
+            assert (ended.returncode == 0) == is_well
