@@ -46,6 +46,8 @@ class Crew:
         self.starts = 0
         self._environment = environment(broker, results, **SMALL_NETWORK, **{notes.FILE: str(self.notes)})
         self._store = JobStore(results.url)
+        self._unread_notes = self.notes.open()
+        self._pool_processes: dict[int, int] = {}  # the last of each worker that has loaded the network
         self._log = (folder / "workers.log").open("ab")
         self._orphans: list[tuple[float, int]] = []
         self._is_over = threading.Event()
@@ -69,6 +71,7 @@ class Crew:
         for _time, group in self._orphans:
             _kill_group(group)
         self._log.close()
+        self._unread_notes.close()
 
     def kill_at_random(self) -> None:
         """Kill a worker that takes jobs, whatever it does at this moment."""
@@ -97,10 +100,11 @@ class Crew:
         :return: the process IDs of those that do, and of their pool processes.
         """
         while True:
-            loaded = notes.loaded(self.notes)
+            loaded = [note for note in notes.read(self._unread_notes) if note.event == notes.LOADED]
+            self._pool_processes |= {note.worker: note.pool_process for note in loaded}
             with self._lock:
-                pool_processes = {worker.pid: _pool_process(worker.pid) for worker in self._workers}
-            ready = {worker: pool for worker, pool in pool_processes.items() if pool in loaded}
+                pool_processes = {worker.pid: self._pool_processes.get(worker.pid, 0) for worker in self._workers}
+            ready = {worker: pool for worker, pool in pool_processes.items() if pool and _is_alive(pool)}
             if len(ready) >= self._size / 2:
                 return ready
             time.sleep(CHECK_INTERVAL)
@@ -137,12 +141,11 @@ class Crew:
         )
 
 
-def _pool_process(worker: int) -> int:
-    """The process ID of the pool process of a worker; 0 if it has none yet, or is gone."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(worker).children():
-            return child.pid
-    return 0
+def _is_alive(process: int) -> bool:
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _kill_group(group: int) -> None:

@@ -98,7 +98,7 @@ class Outcome:
         if not store_forgets and (often := [number for number, tries in self.begun.items() if tries > MAX_TRIES]):
             yield f"{len(often)} jobs were tried more than {MAX_TRIES} times, such as job {often[0]}"
         if late := [job for job in self.accepted if self.wait(job) > longest_wait]:
-            hit = sum(job in self.hit for job in late)
+            hit = sum(self.wait(job) > longest_wait for job in self.hit)
             yield f"{len(late)} jobs waited longer than {longest_wait} s, {hit} of them hit"
         if not any(job.fate == ANSWERED for job in self.jobs):
             yield "no job was answered"

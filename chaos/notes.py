@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 FILE = "CHAOS_NOTES"  # the environment variable that names the file
 LOADED, BEGUN, DONE = "loaded", "begun", "done"
@@ -41,16 +42,11 @@ class NotesWriter:
         os.write(self._file, f"{event} {job} {self._about}\n".encode())
 
 
-def read(path: Path, offset: int = 0) -> Iterator[Note]:
-    """The notes in a file.
-
-    :param offset: in bytes, of the first one.
-    """
-    with path.open() as file:
-        file.seek(offset)
-        for line in file:
-            event, *numbers = line.split()
-            yield Note(event, *map(int, numbers))
+def read(file: TextIO) -> Iterator[Note]:
+    """The notes in an open file from where it stands; called again, those that were written since."""
+    for line in file:
+        event, *numbers = line.split()
+        yield Note(event, *map(int, numbers))
 
 
 def next_note(path: Path, seconds: float) -> Note | None:
@@ -59,20 +55,17 @@ def next_note(path: Path, seconds: float) -> Note | None:
     :param seconds: how long at most.
     :return: None if there was none.
     """
-    end = path.stat().st_size
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if path.stat().st_size > end:
-            return next(read(path, end))
-        time.sleep(POLL)
+    with path.open() as file:
+        file.seek(0, os.SEEK_END)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if note := next(read(file), None):
+                return note
+            time.sleep(POLL)
     return None
-
-
-def loaded(path: Path) -> set[int]:
-    """The process IDs of all that have loaded the network, those that are gone included."""
-    return {note.pool_process for note in read(path) if note.event == LOADED}
 
 
 def count(path: Path, event: str) -> Counter[int]:
     """How often something happened to each job."""
-    return Counter(note.job for note in read(path) if note.event == event)
+    with path.open() as file:
+        return Counter(note.job for note in read(file) if note.event == event)

@@ -16,6 +16,9 @@ LEASE = 5  # seconds after which a job is handed to another worker if its own ha
 #: try, or the job of every slow photo would be taken twice.
 REDELIVERY = TIME_LIMIT + 5
 LONGEST_WAIT = 120  # seconds in the queue; a job that no worker has started by then is dropped
+#: Seconds. A job that is expected to wait longer is refused, and one that has waited longer goes before all others.
+#: That makes twice as many at most, and the rest of ``LONGEST_WAIT`` is for workers that are lost meanwhile.
+ACCEPTABLE_WAIT = LONGEST_WAIT / 3
 ANSWER_LIFETIME = 3600  # seconds for which an answer is kept for a client that was given a job ID
 
 # Reasons for an UnavailableError, as /healthz gives them.

@@ -81,6 +81,21 @@ local function pop(class)
   return id
 end
 
+local function leave_turns(id)
+  for _, class in ipairs({'person', 'batch'}) do
+    if redis.call('ZREM', turns(class), id) == 1 then
+      begin_round(class, 0)
+      return true
+    end
+  end
+end
+
+-- The oldest job, once it has waited as long as anybody should: whoever comes later goes before it no more.
+local function pop_old()
+  local id, entered = unpack(redis.call('ZRANGE', WAITING, 0, 0, 'WITHSCORES'))
+  if id and now - entered > ACCEPTABLE_WAIT and leave_turns(id) then return id end
+end
+
 local function pop_by_turns()
   local has_people = redis.call('EXISTS', turns('person')) == 1
   if redis.call('EXISTS', turns('batch')) == 0 then return has_people and pop('person') end
@@ -89,18 +104,21 @@ local function pop_by_turns()
   return pop(is_batch and 'batch' or 'person')
 end
 
+local function pop_next() return pop_old() or pop_by_turns() end
+
 local function leave(id)
-  for _, class in ipairs({'person', 'batch'}) do
-    if redis.call('ZREM', turns(class), id) == 1 then begin_round(class, 0) end
-  end
+  leave_turns(id)
   redis.call('ZREM', WAITING, id)
 end
+
+-- Whether nobody asks for the answer any more. A job that was tried once is worth a second try for longer.
+local function is_too_old(entered, tries) return now - entered > (tries and LOST_AFTER or LONGEST_WAIT) end
 
 -- A job that a worker has taken. It has a lease, and the token with which the worker took it leads to it.
 
 local function begin(id, token)
   local entered, done, tries = unpack(redis.call('HMGET', job(id), 'entered', 'done', 'tries'))
-  if not entered or done or (not tries and now - entered > LONGEST_WAIT) then return 0 end
+  if not entered or done or is_too_old(entered, tries) then return 0 end
   if not tries then
     count('started')
     count('wait_seconds', now - entered)
@@ -129,7 +147,10 @@ end
 -- The queue as a whole.
 
 local function state()
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', WAITING, '-inf', now - LONGEST_WAIT)) do leave(id) end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', WAITING, '-inf', now - LONGEST_WAIT)) do
+    local entered, tries = unpack(redis.call('HMGET', job(id), 'entered', 'tries'))
+    if not entered or is_too_old(entered, tries) then leave(id) end
+  end
   redis.call('ZREMRANGEBYSCORE', WORKERS, '-inf', now - HEARTBEAT_TIMEOUT)
   local seconds = redis.call('HGET', PACE, 'seconds') or tostring(INITIAL_SERVICE_TIME)
   return {redis.call('ZCARD', WAITING), seconds, redis.call('ZRANGE', WORKERS, 0, -1)}
@@ -137,7 +158,7 @@ end
 
 local function has_room(found, limit)
   local waiting, seconds = found[1], found[2]
-  return waiting <= tonumber(limit) and waiting * seconds <= LONGEST_WAIT
+  return waiting <= tonumber(limit) and waiting * seconds <= ACCEPTABLE_WAIT
 end
 
 local function processes(workers)
@@ -209,11 +230,11 @@ end
 function call.take(token)
   local again = redis.call('HGET', TAKEN, token)
   if again and hand_back(again) then count('handed_again') end
-  local id = pop_by_turns()
+  local id = pop_next()
   while id do
     local tries = redis.call('ZREM', WAITING, id) == 1 and begin(id, token) or 0
     if tries > 0 then return {id, tries, redis.call('GET', pixels(id)) or ''} end
-    id = pop_by_turns()
+    id = pop_next()
   end
 end
 

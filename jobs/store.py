@@ -17,7 +17,7 @@ from redis import BlockingConnectionPool, Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from . import ANSWER_LIFETIME, LEASE, LONGEST_WAIT, MAX_TRIES, NO_REDIS, TIME_LIMIT
+from . import ACCEPTABLE_WAIT, ANSWER_LIFETIME, LEASE, LONGEST_WAIT, MAX_TRIES, NO_REDIS, TIME_LIMIT
 from .errors import BusyError, JobLostError, UnavailableError, UnknownJobError
 from .pending import Position
 from .queue_state import QueueFigures, QueueState, WorkerInfo, read_queue_figures, read_queue_state
@@ -269,6 +269,7 @@ class JobStore:
 def _script() -> str:
     """``store.lua``, which is what the job store does in Redis, with its constants."""
     constants: Mapping[str, float] = {
+        "ACCEPTABLE_WAIT": ACCEPTABLE_WAIT,
         "ANSWER_LIFETIME": ANSWER_LIFETIME,
         "BATCH_TURN": BATCH_TURN,
         "HEARTBEAT_TIMEOUT": HEARTBEAT_TIMEOUT,

@@ -131,6 +131,23 @@ def test_a_job_that_nobody_takes_does_not_keep_its_position_for_ever(redis, jobs
         jobs.position("lost")
 
 
+def test_a_job_whose_worker_was_lost_late_is_tried_again(redis, jobs, monkeypatch):
+    monkeypatch.setattr(store, "LONGEST_WAIT", 0.3)
+    monkeypatch.setattr(store, "LOST_AFTER", 1)
+    monkeypatch.setattr(store, "LEASE", 0.1)
+    jobs = JobStore(redis.url)
+    jobs.add("job", PIXELS, 5)
+    jobs.take("token")
+    time.sleep(0.4)
+    assert jobs.heartbeat(WORKER) == 1
+    assert jobs.state().waiting == 1
+    assert jobs.take("another token") == TakenJob("job", 2, PIXELS)
+    jobs.give_back("job")
+    time.sleep(0.7)
+    assert jobs.state().waiting == 0
+    assert jobs.take("third token") is None
+
+
 def test_a_client_whose_jobs_all_went_unanswered_can_send_again(redis, jobs, monkeypatch):
     monkeypatch.setattr(store, "LONGEST_WAIT", 0.1)
     jobs = JobStore(redis.url)
@@ -143,7 +160,7 @@ def test_a_client_whose_jobs_all_went_unanswered_can_send_again(redis, jobs, mon
 
 
 def test_no_job_is_added_that_would_wait_too_long(redis, jobs, monkeypatch):
-    monkeypatch.setattr(store, "LONGEST_WAIT", 0.5)  # seconds, at first for five photos
+    monkeypatch.setattr(store, "ACCEPTABLE_WAIT", 0.5)  # seconds, at first for five photos
     jobs = JobStore(redis.url)
     for number in range(6):
         jobs.add(f"job {number}", PIXELS, 100)
@@ -354,6 +371,18 @@ def test_clients_take_turns(jobs, is_batch):
     order = [jobs.take(f"token {number}").id for number in range(6)]
     assert order == ["few 0", "many 1", "few 1", "one 0", "many 2", "many 3"]
     assert jobs.take("token 6") is None
+    assert {key for key in left_of_jobs(jobs) if "turns" in key or "line" in key} == set()
+
+
+def test_whoever_has_waited_long_goes_before_all_who_came_later(redis, jobs, monkeypatch):
+    monkeypatch.setattr(store, "ACCEPTABLE_WAIT", 0.4)
+    jobs = JobStore(redis.url)
+    jobs.add("batch 0", PIXELS, 50, Sender("folder", is_batch=True))
+    jobs.add("batch 1", PIXELS, 50, Sender("folder", is_batch=True))
+    time.sleep(0.5)
+    jobs.add("batch 2", PIXELS, 50, Sender("another folder", is_batch=True))
+    jobs.add("person", PIXELS, 50, Sender("phone"))
+    assert [jobs.take(f"token {number}").id for number in range(4)] == ["batch 0", "batch 1", "person", "batch 2"]
     assert {key for key in left_of_jobs(jobs) if "turns" in key or "line" in key} == set()
 
 
