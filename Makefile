@@ -2,6 +2,8 @@ PYTHON ?= python3
 PORT ?= 5000
 REDIS_PORT ?= 6380
 BIN := .venv/bin
+# Packages are installed without bytecode. If Python could not keep it, every process would compile what it imports: 8 s for TensorFlow
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run up check lint types unit test coverage requirements translations fuzz bench chaos screenshot bundle rehearse
 
