@@ -16,7 +16,10 @@ from .places import RABBITMQ, REDIS
 from .runs import Conditions, cut, kill_workers, restart, run
 
 LONGEST_WAIT = 15  # seconds that a job may wait, beside the time in which something is broken
-CROWDED: dict[str, Any] = {"rate": 12, "workers": 2}  # as many as these can do, so that jobs always wait
+CROWDED: dict[str, Any] = {
+    "rate": 8,
+    "workers": 2,
+}  # two thirds of what these can do, since they lose time to each fault
 COLUMNS = (
     "broken",
     "queue",

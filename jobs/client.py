@@ -151,7 +151,7 @@ class RemoteClassifier:
                 self.keep_picture(job_id, picture)
             if region:
                 self._store.keep_region(job_id, str(region))
-            self._backend.result_consumer.consume_from(job_id)
+            self._listen_for(job_id)
             if version < VERSION:
                 send_version_1(self._celery, job_id, content)
             else:
@@ -162,6 +162,12 @@ class RemoteClassifier:
             with contextlib.suppress(*_UNREACHABLE):
                 self._backend.result_consumer.cancel_for(job_id)
             raise
+
+    def _listen_for(self, job_id: str) -> None:
+        try:
+            self._backend.result_consumer.consume_from(job_id)
+        except _UNREACHABLE as error:
+            raise UnavailableError(NO_REDIS) from error
 
     @property
     def _backend(self) -> Any:

@@ -189,6 +189,17 @@ def test_a_job_that_the_broker_does_not_take_leaves_nothing_behind(tmp_path: Pat
     assert set(redis.keys()) == {b"{birds}:workers", b"{birds}:counts", b"{birds}:rounds"}
 
 
+def test_a_job_whose_redis_goes_away_while_it_is_sent_is_refused(client, monkeypatch):
+    # A mock, since Redis would have to go away within the millisecond between two calls.
+    def lose(_job_id: str) -> None:
+        raise RuntimeError("Retry limit exceeded while trying to reconnect to the Celery result store backend.")
+
+    monkeypatch.setattr(client._backend.result_consumer, "consume_from", lose)
+    with pytest.raises(UnavailableError):
+        client.classify(np.zeros((224, 224, 3), np.uint8), wait=0)
+    assert client.state().waiting == 0
+
+
 def test_the_message_of_a_job_is_a_small_token_that_says_its_version(tmp_path, server, redis):
     with brokers.started(brokers.sqs(tmp_path)) as broker:
         pending = client_of(broker, server).classify(NOISE)
