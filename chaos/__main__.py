@@ -16,10 +16,8 @@ from .places import RABBITMQ, REDIS
 from .runs import Conditions, cut, kill_workers, restart, run
 
 LONGEST_WAIT = 15  # seconds that a job may wait, beside the time in which something is broken
-CROWDED: dict[str, Any] = {
-    "rate": 8,
-    "workers": 2,
-}  # two thirds of what these can do, since they lose time to each fault
+#: Two thirds of what these workers can do, since they lose time to each fault.
+FEW_WORKERS: dict[str, Any] = {"rate": 8, "workers": 2}
 COLUMNS = (
     "broken",
     "queue",
@@ -137,8 +135,8 @@ def short(runs: Runs) -> None:
     """What fits into a minute: some of everything."""
     for broker in (REDIS, RABBITMQ):
         runs.kills(Conditions(broker, workers=4), jobs=80, number=5)
-    runs.restarts(Conditions(REDIS, has_own_store=True, **CROWDED), 1)
-    runs.cuts(Conditions(REDIS, **CROWDED), 1, longest=4)
+    runs.restarts(Conditions(REDIS, has_own_store=True, **FEW_WORKERS), 1)
+    runs.cuts(Conditions(REDIS, **FEW_WORKERS), 1, longest=4)
 
 
 def everything(runs: Runs) -> None:
@@ -146,13 +144,13 @@ def everything(runs: Runs) -> None:
     for broker in (REDIS, RABBITMQ):
         runs.kills(Conditions(broker), jobs=20_000, number=1000)
     for is_persistent in (True, False):
-        redis = Conditions(REDIS, is_persistent=is_persistent, **CROWDED)
+        redis = Conditions(REDIS, is_persistent=is_persistent, **FEW_WORKERS)
         beside = replace(redis, has_own_store=True)
         for conditions in (redis, beside, replace(redis, broker=RABBITMQ)):
             runs.restarts(conditions, 50)
         runs.restarts(beside, 50, of_store=True)
     for broker in (REDIS, RABBITMQ):
-        runs.cuts(Conditions(broker, **CROWDED), 50, longest=30)
+        runs.cuts(Conditions(broker, **FEW_WORKERS), 50, longest=30)
 
 
 if __name__ == "__main__":

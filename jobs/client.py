@@ -3,6 +3,7 @@
 import contextlib
 import secrets
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +31,18 @@ from .tokens import broker_answers, send_token, send_version_1
 
 # What Celery raises when a broker or the Redis does not answer; a RuntimeError when it could not connect again.
 _UNREACHABLE = (OperationalError, RedisError, OSError, RuntimeError)
+
+
+@contextlib.contextmanager
+def _redis_answers() -> Iterator[None]:
+    """Turn what Celery raises in the block when the Redis does not answer into one exception.
+
+    :raises UnavailableError: the Redis does not answer.
+    """
+    try:
+        yield
+    except _UNREACHABLE as error:
+        raise UnavailableError(NO_REDIS) from error
 
 
 class RemoteClassifier:
@@ -151,7 +164,8 @@ class RemoteClassifier:
                 self.keep_picture(job_id, picture)
             if region:
                 self._store.keep_region(job_id, str(region))
-            self._listen_for(job_id)
+            with _redis_answers():
+                self._backend.result_consumer.consume_from(job_id)
             if version < VERSION:
                 send_version_1(self._celery, job_id, content)
             else:
@@ -162,12 +176,6 @@ class RemoteClassifier:
             with contextlib.suppress(*_UNREACHABLE):
                 self._backend.result_consumer.cancel_for(job_id)
             raise
-
-    def _listen_for(self, job_id: str) -> None:
-        try:
-            self._backend.result_consumer.consume_from(job_id)
-        except _UNREACHABLE as error:
-            raise UnavailableError(NO_REDIS) from error
 
     @property
     def _backend(self) -> Any:
@@ -200,10 +208,8 @@ class RemoteClassifier:
         :raises UnavailableError: the Redis does not answer.
         """
         thumbnail = self._store.thumbnail(job_id)
-        try:
+        with _redis_answers():
             identification = _answer(AsyncResult(job_id, app=self._celery))
-        except _UNREACHABLE as error:
-            raise UnavailableError(NO_REDIS) from error
         if identification is None:
             return thumbnail, self._store.position(job_id)
         region = self._store.region(job_id)
