@@ -20,6 +20,9 @@ LONGEST_WAIT = 120  # seconds in the queue; a job that no worker has started by 
 #: That makes twice as many at most, and the rest of ``LONGEST_WAIT`` is for workers that are lost meanwhile.
 ACCEPTABLE_WAIT = LONGEST_WAIT / 3
 ANSWER_LIFETIME = 3600  # seconds for which an answer is kept for a client that was given a job ID
+#: Connections to the Redis, at most: enough for each thread to have its own. On a busy processor, threads that waited
+#: for one another would take that for a Redis that does not answer.
+REDIS_CONNECTIONS = 10_000
 
 # Reasons for an UnavailableError, as /healthz gives them.
 NO_WORKER = "no worker is there"

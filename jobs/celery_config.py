@@ -6,7 +6,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from celery import Celery
 
-from . import ANSWER_LIFETIME, QUEUE, REDELIVERY, TIME_LIMIT
+from . import ANSWER_LIFETIME, QUEUE, REDELIVERY, REDIS_CONNECTIONS, TIME_LIMIT
 
 CONNECT_TIMEOUT = 1  # seconds
 BROKER_TIMEOUT = 2  # seconds that a broker may take to accept a job
@@ -71,7 +71,7 @@ _RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "inter
 _WEB_SETTINGS = {
     "broker_pool_limit": 32,
     "broker_pool_acquire_timeout": CONNECT_TIMEOUT,
-    "redis_max_connections": 10_000,  # one for each thread that waits for an answer; by default the 101st fails
+    "redis_max_connections": REDIS_CONNECTIONS,  # by default the 101st fails
     "task_publish_retry_policy": _RETRY_ONCE,
     "result_backend_transport_options": {"retry_policy": _RETRY_ONCE},
 }

@@ -13,11 +13,20 @@ from math import ceil
 from pathlib import Path
 from typing import Any, cast
 
-from redis import BlockingConnectionPool, Redis, RedisError
+from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from . import ACCEPTABLE_WAIT, ANSWER_LIFETIME, LEASE, LONGEST_WAIT, MAX_TRIES, NO_REDIS, TIME_LIMIT
+from . import (
+    ACCEPTABLE_WAIT,
+    ANSWER_LIFETIME,
+    LEASE,
+    LONGEST_WAIT,
+    MAX_TRIES,
+    NO_REDIS,
+    REDIS_CONNECTIONS,
+    TIME_LIMIT,
+)
 from .errors import BusyError, JobLostError, UnavailableError, UnknownJobError
 from .pending import Position
 from .queue_state import QueueFigures, QueueState, WorkerInfo, read_queue_figures, read_queue_state
@@ -26,12 +35,12 @@ from .sender import ANYBODY, BATCH_TURN, Sender, most_of_batches, most_places
 
 TIMEOUT = 1  # seconds that Redis may take to connect, or to answer
 #: Connection settings. No retry: a script that was run, but whose answer was lost, must not be run twice.
-REDIS_TIMEOUTS: dict[str, Any] = {
+REDIS_OPTIONS: dict[str, Any] = {
     "socket_timeout": TIMEOUT,
     "socket_connect_timeout": TIMEOUT,
+    "max_connections": REDIS_CONNECTIONS,
     "retry": Retry(NoBackoff(), 0),
 }
-CONNECTIONS = 16  # at most; further threads wait for one, a fraction of a millisecond each
 HEARTBEAT_INTERVAL = 2  # seconds between two heartbeats of a worker
 HEARTBEAT_TIMEOUT = 10  # seconds after its last heartbeat at which a worker counts as gone
 FETCHED_LIFETIME = 5  # seconds for which a job stays in the store after its answer was fetched
@@ -80,8 +89,7 @@ class JobStore:
     """
 
     def __init__(self, url: str) -> None:
-        pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=TIMEOUT, **REDIS_TIMEOUTS)
-        self._redis = Redis.from_pool(pool)
+        self._redis = Redis.from_url(url, **REDIS_OPTIONS)
         self._script = self._redis.register_script(_script())
 
     def _call(self, function: str, *arguments: str | bytes | float) -> Any:

@@ -115,8 +115,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["RATELIMIT_ENABLED"] = bool(settings.rate_limit) or has_key
     app.config["RATELIMIT_STORAGE_URI"] = settings.result_url or "memory://"
     if settings.result_url:
-        from jobs.store import REDIS_TIMEOUTS  # redis is not needed where there is no queue
+        from jobs.store import REDIS_OPTIONS  # redis is not needed where there is no queue
 
-        app.config["RATELIMIT_STORAGE_OPTIONS"] = REDIS_TIMEOUTS
+        app.config["RATELIMIT_STORAGE_OPTIONS"] = REDIS_OPTIONS
     app.config["RATELIMIT_IN_MEMORY_FALLBACK_ENABLED"] = True  # nobody must be refused because Redis does not answer
     limiter.init_app(app)

@@ -225,7 +225,7 @@ def test_of_a_thousand_at_once_as_many_wait_as_may_and_all_of_those_are_answered
         accepted = 0
         for number, answer in enumerate(answers):
             if answer.status == 503:
-                assert says_busy(answer)
+                assert says_busy(answer), sentence_on(answer.page)
             else:
                 accepted += 1
                 page = follow(address, answer).page

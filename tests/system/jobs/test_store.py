@@ -65,6 +65,17 @@ def test_of_a_thousand_jobs_at_once_as_many_are_added_as_may_wait(jobs):
     assert jobs.state().waiting == 33
 
 
+def test_many_threads_that_are_busy_with_other_things_find_the_redis_too(jobs):
+    def call_now_and_then(_number: int) -> None:
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            jobs.check(32)
+            sum(1 for _ in range(60_000))  # they wait for one another
+
+    with ThreadPoolExecutor(64) as threads:
+        assert len(list(threads.map(call_now_and_then, range(64)))) == 64
+
+
 def test_a_job_has_a_position_and_an_estimated_time(jobs):
     for number in range(21):
         jobs.add(f"job {number}", PIXELS, 100)
