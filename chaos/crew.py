@@ -59,10 +59,17 @@ class Crew:
     def __enter__(self) -> Self:
         """Wait until all of them take jobs."""
         self._manager.start()
-        servers.until(lambda: len(self._store.state().workers) == self._size, servers.START_LIMIT)
+        try:
+            servers.until(lambda: len(self._store.state().workers) == self._size, servers.START_LIMIT)
+        except BaseException:
+            self._stop()
+            raise
         return self
 
     def __exit__(self, _type: type | None, _error: BaseException | None, _traceback: TracebackType | None) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         self._is_over.set()
         self._manager.join()
         for worker in self._workers:

@@ -95,6 +95,8 @@ class Outcome:
             yield f"{twice} jobs were answered twice"
         if answered := [job for job in self.accepted if job.is_deadly and job.fate == ANSWERED]:
             yield f"{len(answered)} jobs were answered, although each try was killed"
+        if not self.kills and (failed := [job for job in self.jobs if job.fate == FAILED and not job.is_deadly]):
+            yield f"{len(failed)} jobs failed, although nothing killed what worked on them"
         if not store_forgets and (often := [number for number, tries in self.begun.items() if tries > MAX_TRIES]):
             yield f"{len(often)} jobs were tried more than {MAX_TRIES} times, such as job {often[0]}"
         if late := [job for job in self.accepted if self.wait(job) > longest_wait]:

@@ -24,6 +24,7 @@ FOLLOWERS = 16  # threads that ask for pending jobs
 FOLLOW_INTERVAL = 0.25  # seconds between two questions for each pending job
 CLIENTS = 8  # that take turns
 DEADLY_SHARE = 500  # one job in so many is deadly
+FIRST_DEADLY = 20  # number of the first one; even a short run has it
 TOLERANCE = 1e-6  # of a probability
 
 
@@ -51,7 +52,7 @@ class Load:
         with ThreadPoolExecutor(THREADS) as pool:
             begin = time.monotonic()
             while condition():
-                job = Job(len(self.jobs), is_deadly=len(self.jobs) % DEADLY_SHARE == DEADLY_SHARE - 1)
+                job = Job(len(self.jobs), is_deadly=len(self.jobs) % DEADLY_SHARE == FIRST_DEADLY)
                 self.jobs.append(job)
                 pool.submit(self._send, job)
                 time.sleep(max(0, begin + len(self.jobs) / self._rate - time.monotonic()))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from tests.support import servers
 
 CHUNK = 65536  # bytes
+START_LIMIT = 10  # seconds
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # for SO_LINGER (socket(7)): a TCP reset instead of an orderly end
 
 
@@ -102,8 +103,9 @@ def running(target: int) -> Iterator[Proxy]:
     proxy, ready = Proxy(target), threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(proxy.serve(ready)))
     thread.start()
+    if not ready.wait(START_LIMIT):
+        raise TimeoutError(f"the proxy to port {target} does not start")
     try:
-        ready.wait()
         yield proxy
     finally:
         proxy.stop()

@@ -3,9 +3,9 @@
 import contextlib
 import random
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -119,9 +119,10 @@ def run(conditions: Conditions, break_it: Callable[[Stage], None], *, with_proxi
     ):
         client = client_of(seen_by_web.broker, seen_by_web.store, max_waiting=MAX_WAITING)
         load = Load(client, conditions.rate)
-        breaking = threading.Thread(target=break_it, args=(stage,))
-        breaking.start()
-        load.send_while(breaking.is_alive, PATIENCE)
+        with ThreadPoolExecutor(1) as thread:
+            breaking = thread.submit(break_it, stage)
+            load.send_while(lambda: not breaking.done(), PATIENCE)
+        breaking.result()
         begun, done = (notes.count(stage.crew.notes, event) for event in (notes.BEGUN, notes.DONE))
         return Outcome(load.jobs, begun, done, watch.published, stage.crew.kills, stage.faults)
 

@@ -27,7 +27,15 @@ def complaints(found: Outcome, *, store_forgets: bool = False) -> list[str]:
 
 @pytest.mark.parametrize("fate", [ANSWERED, FAILED, REFUSED + "BusyError"])
 def test_a_job_that_is_answered_refused_or_explained_is_all_right(fate):
-    assert complaints(outcome(Job(1, ended=1, fate=fate), begun={1: 2}, published={"one": 1})) == []
+    job = Job(1, is_deadly=fate == FAILED, ended=1, fate=fate)
+    assert complaints(outcome(job, begun={1: 2}, published={"one": 1})) == []
+
+
+def test_a_job_that_is_not_deadly_may_fail_only_where_workers_are_killed():
+    found = outcome(Job(1, ended=1, fate=FAILED), begun={1: 2})
+    assert complaints(found) == ["1 jobs failed, although nothing killed what worked on them"]
+    found.kills["pool process"] = 2
+    assert complaints(found) == []
 
 
 @pytest.mark.parametrize("fate", [PENDING, WRONG, CHANGED, "JobLostError", "UnknownJobError", "broken: KeyError()"])
