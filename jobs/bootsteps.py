@@ -20,7 +20,7 @@ from .health import serve_health
 from .process import WorkerProcess, stop_worker
 from .queue_state import WorkerInfo
 from .store import HEARTBEAT_INTERVAL
-from .tokens import send_token
+from .tokens import send_missing_tokens
 
 log = logging.getLogger(__name__)
 
@@ -112,19 +112,18 @@ class Heartbeat(bootsteps.StartStopStep):
     def _send_heartbeat(self) -> None:
         self._process.stop_if_model_failed()
         try:
-            lost_tokens = self._process.store.heartbeat(self._info)
+            waiting = self._process.store.heartbeat(self._info)
             self._process.takes_jobs.set()
         except UnavailableError as error:
             self._process.takes_jobs.clear()
             log.warning("A heartbeat could not be sent: %s", error.reason)
             return
-        if lost_tokens:
-            self._send_tokens(lost_tokens)
+        if waiting:
+            self._send_missing_tokens(waiting)
 
-    def _send_tokens(self, number: int) -> None:
-        log.info("Jobs wait for which the broker has no token; %d are sent.", number)
+    def _send_missing_tokens(self, waiting: int) -> None:
         try:
-            for _ in range(number):
-                send_token(self._app)
+            if sent := send_missing_tokens(self._app, waiting):
+                log.info("Jobs waited for which the broker had no token: %d were sent.", sent)
         except UnavailableError as error:
             log.warning("A token could not be sent: %s", error.reason)

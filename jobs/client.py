@@ -19,15 +19,15 @@ from inference import Identification
 from inference.engine import EngineInfo
 from inference.regions import Region
 
-from . import NO_REDIS, QUEUE
-from .celery_config import CONNECT_TIMEOUT, celery_app
+from . import NO_REDIS
+from .celery_config import celery_app
 from .errors import JobFailedError, JobLostError, UnavailableError
 from .messages import VERSION, decode_identification, encode_picture, encode_pixels
 from .pending import PendingJob, Position
 from .queue_state import QueueFigures, QueueState
 from .sender import ANYBODY, Sender
 from .store import JobStore
-from .tokens import broker_answers, send_token, send_version_1
+from .tokens import count_tokens, send_token, send_version_1
 
 # What Celery raises when a broker or the Redis does not answer; a RuntimeError when it could not connect again.
 _UNREACHABLE = (OperationalError, RedisError, OSError, RuntimeError)
@@ -233,9 +233,7 @@ class RemoteClassifier:
         :raises UnavailableError: the broker or the Redis does not answer.
         """
         state = self._store.state()
-        connections: Any = self._celery.pool  # celery-types takes it for a pool of producers
-        with broker_answers(), connections.acquire(block=True, timeout=CONNECT_TIMEOUT) as connection:
-            self._celery.amqp.queues[QUEUE](connection.default_channel).queue_declare()
+        count_tokens(self._celery)
         return state
 
 

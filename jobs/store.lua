@@ -15,8 +15,8 @@ local PACE = '{birds}:pace'
 -- Hashes: the rounds of the two classes, and what else the order needs; what has happened so far, and how often a second.
 local ROUNDS, COUNTS = '{birds}:rounds', '{birds}:counts'
 
--- Hash: the time at which a job "entered", its "class", the number of its "tries", the "token" of the last one, whether
--- it is "done", whether its answer was fetched ("answered"), its "thumbnail", its "region", and whether a worker was not
+-- Hash: the time at which a job "entered", its "class", its "client" as long as it has not left the line, the number of its
+-- "tries", the "token" of the last one, whether it is "done", whether its answer was fetched ("answered"), its "thumbnail", its "region", and whether a worker was not
 -- sure and had no picture ("unsure").
 local function job(id) return '{birds}:job:' .. id end
 -- What the network is given, and what it may need for a closer look, until the job is done or lost.
@@ -27,6 +27,8 @@ local RESULT = 'celery-task-meta-'
 -- Sorted sets for each class, "person" or "batch": the jobs that wait, by turn; the last round of each client.
 local function turns(class) return '{birds}:turns:' .. class end
 local function last_turns(class) return '{birds}:last_turns:' .. class end
+-- Hash for each class: how many jobs of each client wait.
+local function shares(class) return '{birds}:shares:' .. class end
 
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -58,16 +60,26 @@ local function rounds_ahead(class, client)
   return math.max(last - round_of(class), 0)
 end
 
+local function share(class, client) return tonumber(redis.call('HGET', shares(class), client) or 0) end
+
 local function enter(id, class, client)
   local round = round_of(class) + rounds_ahead(class, client) + 1
   local turn = round * ORDER + redis.call('HINCRBY', ROUNDS, 'order', 1) % ORDER
   redis.call('ZADD', turns(class), turn, id)
   redis.call('ZADD', last_turns(class), round, client)
+  redis.call('HINCRBY', shares(class), client, 1)
+  redis.call('HSET', job(id), 'client', client)
 end
 
-local function begin_round(class, round)
+-- What follows from a job having left: its client has a place again, and a round may begin.
+local function has_left(id, class, round)
+  local client = redis.call('HGET', job(id), 'client')
+  if client then
+    redis.call('HDEL', job(id), 'client')
+    redis.call('HINCRBY', shares(class), client, -1)
+  end
   if redis.call('EXISTS', turns(class)) == 0 then
-    redis.call('DEL', last_turns(class))
+    redis.call('DEL', last_turns(class), shares(class))
     redis.call('HDEL', ROUNDS, class)
   elseif round > round_of(class) then
     redis.call('HSET', ROUNDS, class, round)
@@ -77,14 +89,14 @@ end
 
 local function pop(class)
   local id, turn = unpack(redis.call('ZPOPMIN', turns(class)))
-  begin_round(class, math.floor(turn / ORDER))
+  has_left(id, class, math.floor(turn / ORDER))
   return id
 end
 
 local function leave_turns(id)
   for _, class in ipairs({'person', 'batch'}) do
     if redis.call('ZREM', turns(class), id) == 1 then
-      begin_round(class, 0)
+      has_left(id, class, 0)
       return true
     end
   end
@@ -174,16 +186,15 @@ local function version(workers)
   return least
 end
 
--- How many tokens the broker seems to have lost: jobs wait, and a worker that could take them does not.
-local function lost_tokens(workers)
+-- Whether the broker may have lost tokens: jobs wait, and at this moment a worker that could take them does not.
+local function may_lack_tokens(workers)
   local oldest = redis.call('ZRANGE', WAITING, 0, 0, 'WITHSCORES')[2]
-  local waiting = redis.call('ZCARD', turns('person')) + redis.call('ZCARD', turns('batch'))
-  if waiting == 0 or not oldest or now - oldest < TOKEN_LOST_AFTER then return 0 end
-  if redis.call('ZCARD', RUNNING) >= processes(workers) then return 0 end
-  local sent = redis.call('HGET', ROUNDS, 'tokens_sent')
-  if sent and now - sent < TOKEN_LOST_AFTER then return 0 end
+  if not oldest or now - oldest < TOKEN_LOST_AFTER then return false end
+  if redis.call('ZCARD', RUNNING) >= processes(workers) then return false end
+  local noticed = redis.call('HGET', ROUNDS, 'tokens_sent')
+  if noticed and now - noticed < TOKEN_LOST_AFTER then return false end
   redis.call('HSET', ROUNDS, 'tokens_sent', now)
-  return math.min(waiting, MOST_TOKENS)
+  return true
 end
 
 local call = {}
@@ -209,7 +220,7 @@ function call.add(id, limit, class, client, most_of_client, most_of_batches, con
   found[4], found[5] = 'full', 1
   if #found[3] == 0 then return found end
   local is_full = class == 'batch' and redis.call('ZCARD', turns('batch')) >= tonumber(most_of_batches)
-  local has_share = client == '' or rounds_ahead(class, client) < tonumber(most_of_client)
+  local has_share = client == '' or share(class, client) < tonumber(most_of_client)
   if is_full or not has_share or not has_room(found, limit) then
     count_with_rate('refused', 1)
     if not is_full and has_room(found, limit) then found[4] = 'share' end
@@ -251,8 +262,10 @@ end
 -- Go on with a job.
 function call.renew(id) redis.call('ZADD', RUNNING, 'XX', now + LEASE, id) end
 
--- Give a job back, for another try.
-function call.give_back(id) if hand_back(id) then count('handed_again') end end
+-- Give a job back, for another try, unless another worker has it by now.
+function call.give_back(id, tries)
+  if redis.call('HGET', job(id), 'tries') == tries and hand_back(id) then count('handed_again') end
+end
 
 -- Mark a job as done, with its answer where the client waits for it, and update the mean service times: of all workers
 -- together, and of one. Unless another worker has answered it. Should the store have lost the job, it gets its answer.
@@ -311,18 +324,19 @@ function call.position(id)
 end
 
 -- Record that a worker takes jobs, and give back the jobs of those that are gone.
--- How many tokens are to be sent, because there are jobs for which the broker has none.
+-- How many jobs wait, if the broker may not have a token for each of them; else 0.
 function call.heartbeat(worker)
   redis.call('ZADD', WORKERS, now, worker)
   redis.call('ZREMRANGEBYSCORE', WORKERS, '-inf', now - HEARTBEAT_TIMEOUT)
-  local restored = 0
+  local are_some_restored = false
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', RUNNING, '-inf', now)) do
     if hand_back(id) then
       count('handed_again')
-      restored = restored + 1
+      are_some_restored = true
     end
   end
-  return math.max(restored, lost_tokens(redis.call('ZRANGE', WORKERS, 0, -1)))
+  if not are_some_restored and not may_lack_tokens(redis.call('ZRANGE', WORKERS, 0, -1)) then return 0 end
+  return redis.call('ZCARD', turns('person')) + redis.call('ZCARD', turns('batch'))
 end
 
 -- What /metrics says of the queue: counts as a flat list of names and numbers, two rates, the worker processes, the

@@ -48,7 +48,6 @@ FETCHED_LIFETIME = 5  # seconds for which a job stays in the store after its ans
 LOST_AFTER = LONGEST_WAIT + 2 * MAX_TRIES * TIME_LIMIT
 
 TOKEN_LOST_AFTER = 3  # seconds that a job waits beside an idle worker before there is another token for it
-MOST_TOKENS = 100  # that are sent at once instead of those that a broker has lost
 RATE_WINDOW = 60  # seconds over which arrivals are averaged
 
 # Keys that are used here; store.lua describes all of them.
@@ -173,9 +172,9 @@ class JobStore:
         self._call("renew", job_id)
 
     @_redis_answers()
-    def give_back(self, job_id: str) -> None:
-        """Give a job back that has been taken, so that it is tried again, before all others."""
-        self._call("give_back", job_id)
+    def give_back(self, job: TakenJob) -> None:
+        """Give a job back, so that it is tried again, before all others. Nothing happens if another worker has it."""
+        self._call("give_back", job.id, job.tries)
 
     @_redis_answers()
     def finish(self, job_id: str, result: str, seconds: float = 0, *, failed: bool = False) -> None:
@@ -237,7 +236,10 @@ class JobStore:
     @_redis_answers()
     def keep_region(self, job_id: str, region: str) -> None:
         """Keep the region of the photo that a job is about."""
-        self._redis.hset(JOB + job_id, "region", region)
+        with self._redis.pipeline() as pipeline:
+            pipeline.hset(JOB + job_id, "region", region)
+            pipeline.expire(JOB + job_id, ANSWER_LIFETIME)
+            pipeline.execute()
 
     @_redis_answers()
     def region(self, job_id: str) -> str:
@@ -264,7 +266,7 @@ class JobStore:
     def heartbeat(self, worker: WorkerInfo) -> int:
         """Record that a worker is taking jobs at this moment, and give back the jobs of those that are gone.
 
-        :return: how many tokens are to be sent, because there are jobs for which the broker has none.
+        :return: how many jobs wait, if the broker may not have a token for each of them; otherwise 0.
         """
         return int(self._call("heartbeat", json.dumps(asdict(worker))))
 
@@ -285,7 +287,6 @@ def _script() -> str:
         "LEASE": LEASE,
         "LONGEST_WAIT": LONGEST_WAIT,
         "LOST_AFTER": LOST_AFTER,
-        "MOST_TOKENS": MOST_TOKENS,
         "RATE_WINDOW": RATE_WINDOW,
         "SERVICE_TIME_WINDOW": SERVICE_TIME_WINDOW,
         "TOKEN_LOST_AFTER": TOKEN_LOST_AFTER,

@@ -6,13 +6,16 @@ missing (``bootsteps.py``).
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 from celery import Celery
 
-from . import NO_BROKER, TASK
-from .celery_config import BROKER_TIMEOUT
+from . import NO_BROKER, QUEUE, TASK
+from .celery_config import BROKER_TIMEOUT, CONNECT_TIMEOUT
 from .errors import UnavailableError
 from .messages import VERSION, encode_version_1
+
+MOST_TOKENS = 100  # that are sent at once
 
 
 @contextlib.contextmanager
@@ -34,6 +37,30 @@ def send_token(app: Celery) -> None:
     """
     with broker_answers():
         app.send_task(TASK, kwargs={"version": VERSION}, ignore_result=True, confirm_timeout=BROKER_TIMEOUT)
+
+
+def count_tokens(app: Celery) -> int:
+    """Count the tokens that the broker has and no worker has received. Amazon SQS knows their number only roughly.
+
+    :raises UnavailableError: the broker does not answer.
+    """
+    connections: Any = app.pool  # celery-types takes it for a pool of producers
+    with broker_answers(), connections.acquire(block=True, timeout=CONNECT_TIMEOUT) as connection:
+        declared: Any = app.amqp.queues[QUEUE](connection.default_channel).queue_declare()
+    return int(declared.message_count)
+
+
+def send_missing_tokens(app: Celery, waiting: int) -> int:
+    """Send the tokens that the broker has lost.
+
+    :param waiting: how many jobs wait, each of which needs one.
+    :return: how many were sent.
+    :raises UnavailableError: the broker does not answer.
+    """
+    missing = min(waiting - count_tokens(app), MOST_TOKENS)
+    for _ in range(missing):
+        send_token(app)
+    return max(missing, 0)
 
 
 def send_version_1(app: Celery, job_id: str, pixels: bytes) -> None:

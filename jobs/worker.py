@@ -116,7 +116,7 @@ class IdentifyTask(Task[..., Any]):
             self._end(job, None, begun)
             raise Ignore from error
         with contextlib.suppress(UnavailableError):  # the token leads to the job, or its lease ends
-            self.store.give_back(job.id)
+            self.store.give_back(job)
         raise Reject(str(error), requeue=True) from error
 
     def _end(self, job: TakenJob, answer: dict[str, Any] | None, begun: float) -> None:

@@ -60,6 +60,8 @@ def look_up(job_id: str) -> tuple[bytes, Identification | Position]:
     try:
         return current_services().classifier.look_up(job_id)
     except UnknownJobError as error:
+        if request.method == "POST":  # the store has lost what it was just given
+            raise JobLostError from error
         raise NotFound(
             Sentence("There is no such answer here, or it is more than an hour old. Please send the photo again.")
         ) from error

@@ -91,7 +91,10 @@ def _remaining(limit: RequestLimit) -> float:
 def seconds_until_reset() -> int:
     """Whole seconds until the client of this request, which has sent too much, may send again; at least 1."""
     limit = limiter.current_limit
-    return _seconds_until(limit.reset_at) if limit else 1
+    try:
+        return _seconds_until(limit.reset_at) if limit else 1
+    except limiter.storage.base_exceptions:  # Redis has stopped answering since the limit was reached
+        return 1
 
 
 def _seconds_until(timestamp: float) -> int:

@@ -16,14 +16,17 @@ from inference.engine import EngineInfo
 from inference.input_range import InputRange
 from inference.options import EngineName, Precision
 from inference.regions import Region
+from jobs.celery_config import celery_app
 from jobs.client import RemoteClassifier
 from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError, UnknownJobError
 from jobs.messages import VERSION, decode_picture, decode_pixels, encode_identification
 from jobs.pending import PendingJob, Position
 from jobs.queue_state import WorkerInfo
 from jobs.store import WORKERS, JobStore
+from jobs.tokens import count_tokens, send_missing_tokens
 from tests.support import brokers
 from tests.support.brokers import Broker
+from tests.support.servers import until
 
 BLACK = np.zeros((224, 224, 3), dtype="uint8")
 NOISE = np.random.default_rng(6).integers(0, 256, (224, 224, 3), dtype="uint8")  # cannot be compressed
@@ -216,6 +219,19 @@ def test_the_message_of_a_job_is_a_small_token_that_says_its_version(tmp_path, s
     arguments, options, _ = json.loads(json.loads(message.body)["body"])
     assert (arguments, options) == ([], {"version": VERSION})
     np.testing.assert_array_equal(decode_pixels(redis.get(f"{{birds}}:pixels:{pending.id}")), NOISE)
+
+
+@pytest.mark.parametrize("kind", brokers.BROKERS)
+def test_only_tokens_that_the_broker_does_not_have_are_sent_again(tmp_path, kind):
+    with brokers.started(brokers.BROKERS[kind](tmp_path)) as broker:
+        brokers.make_as_new(broker)
+        app = celery_app(broker.url, "redis://", for_web=True)
+        assert count_tokens(app) == 0
+        assert send_missing_tokens(app, waiting=3) == 3
+        until(lambda: count_tokens(app) == 3)
+        assert [send_missing_tokens(app, waiting) for waiting in (2, 3, 5)] == [0, 0, 2]
+        until(lambda: count_tokens(app) == 5)
+        app.close()
 
 
 def test_while_a_worker_is_of_the_release_before_a_message_holds_the_pixels_and_the_id(client, redis, server):

@@ -28,6 +28,7 @@ WORKER = WorkerInfo("a@birds", "c0ffee", 121)
 PIXELS = b"RIFF"
 RESULT = encode_result("job", {})
 PICTURE = "{birds}:picture:job"
+KEPT_FOR_JOBS = (b"birds}:job", b"turns", b"line", b"shares")  # parts of keys
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def jobs(redis: Broker) -> JobStore:
 
 def left_of_jobs(jobs: JobStore) -> set[str]:
     """The keys of jobs that are in Redis."""
-    return {key.decode() for key in jobs._redis.keys("*") if b"birds}:job" in key or b"turns" in key or b"line" in key}
+    return {key.decode() for key in jobs._redis.keys("*") if any(name in key for name in KEPT_FOR_JOBS)}
 
 
 def test_of_a_thousand_jobs_at_once_as_many_are_added_as_may_wait(jobs):
@@ -118,7 +119,7 @@ def test_the_tries_of_a_job_are_counted_and_a_job_that_is_done_or_dropped_is_not
     jobs.add("given up", PIXELS, 5)
     jobs.drop("given up")
     for job_id in ("job", "given up", "never heard of"):
-        jobs.give_back(job_id)
+        jobs.give_back(TakenJob(job_id, 1, PIXELS))
         jobs.renew(job_id)
         assert jobs.take_this(job_id, PIXELS) is None
     assert jobs.take("token") is jobs.take("another") is None
@@ -152,8 +153,9 @@ def test_a_job_whose_worker_was_lost_late_is_tried_again(redis, jobs, monkeypatc
     time.sleep(0.4)
     assert jobs.heartbeat(WORKER) == 1
     assert jobs.state().waiting == 1
-    assert jobs.take("another token") == TakenJob("job", 2, PIXELS)
-    jobs.give_back("job")
+    again = jobs.take("another token")
+    assert again == TakenJob("job", 2, PIXELS)
+    jobs.give_back(again)
     time.sleep(0.7)
     assert jobs.state().waiting == 0
     assert jobs.take("third token") is None
@@ -338,9 +340,21 @@ def test_a_job_that_is_given_back_is_the_next_one(jobs):
     for number in range(3):
         jobs.add(f"job {number}", PIXELS, 5)
     taken = jobs.take("token")
-    jobs.give_back(taken.id)
+    jobs.give_back(taken)
     assert jobs.position(taken.id) == Position(0, 1)
     assert [jobs.take(f"token {number}").id for number in range(3)] == ["job 0", "job 1", "job 2"]
+
+
+def test_a_worker_that_has_lost_a_job_cannot_give_it_back(redis, jobs, monkeypatch):
+    monkeypatch.setattr(store, "LEASE", 0.1)
+    jobs = JobStore(redis.url)
+    jobs.add("job", PIXELS, 5)
+    lost = jobs.take("token")
+    time.sleep(0.2)
+    jobs.heartbeat(WORKER)
+    assert jobs.take("another token") == TakenJob("job", 2, PIXELS)
+    jobs.give_back(lost)
+    assert jobs.take("third token") is None
 
 
 def test_tokens_are_sent_again_if_jobs_wait_beside_an_idle_worker(redis, jobs, monkeypatch):
@@ -407,6 +421,28 @@ def test_one_client_may_have_half_of_the_places(jobs):
     jobs.add("job 5", PIXELS, 9, Sender("many"))
 
 
+@pytest.mark.parametrize("is_batch", [True, False])
+def test_a_job_that_is_dropped_makes_room_for_another_of_its_client(jobs, is_batch):
+    many, few = Sender("many", is_batch), Sender("few", is_batch)
+    jobs.add("other", PIXELS, 9, few)
+    for number in range(5):
+        jobs.add(f"job {number}", PIXELS, 9, many)
+    jobs.drop("job 0")
+    jobs.add("job 5", PIXELS, 9, many)
+    with pytest.raises(BusyError, match=r"^5 photos from your address are still in line"):
+        jobs.add("job 6", PIXELS, 9, many)
+
+
+def test_a_job_that_is_tried_again_takes_no_place_of_its_client(jobs):
+    for number in range(5):
+        jobs.add(f"job {number}", PIXELS, 9, Sender("many"))
+    jobs.give_back(jobs.take("token"))
+    jobs.add("job 5", PIXELS, 9, Sender("many"))
+    for number in range(6):
+        jobs.take(f"token {number}")
+    assert {key for key in left_of_jobs(jobs) if "{birds}:job" not in key} == set()
+
+
 def test_batches_leave_a_quarter_of_the_places_to_people(jobs):
     for number in range(9):
         jobs.add(f"job {number}", PIXELS, 11, Sender(f"program {number}", is_batch=True))
@@ -421,9 +457,9 @@ def test_batches_leave_a_quarter_of_the_places_to_people(jobs):
 def test_pixels_stay_until_the_job_is_answered(jobs):
     pixels = "{birds}:pixels:job"
     jobs.add("job", PIXELS, 5)
-    jobs.take("token")
+    job = jobs.take("token")
     assert 0 < jobs._redis.ttl(pixels) <= store.LOST_AFTER
-    jobs.give_back("job")
+    jobs.give_back(job)
     assert jobs._redis.get(pixels) == PIXELS
     jobs.finish("job", RESULT)
     assert not jobs._redis.exists(pixels)
@@ -465,7 +501,7 @@ def test_what_happens_to_jobs_is_counted_with_its_times_and_rates(redis, jobs, m
         jobs.check(2)
     time.sleep(0.1)
     assert jobs.figures().oldest >= 0.1
-    jobs.give_back(jobs.take("token").id)
+    jobs.give_back(jobs.take("token"))
     jobs.finish(jobs.take("token").id, RESULT, 0.2)
     jobs.finish(jobs.take("token").id, RESULT, 0.4, failed=True)
     jobs.heartbeat(WorkerInfo("b@birds", "c0ffee", 121, processes=4))

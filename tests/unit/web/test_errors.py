@@ -7,7 +7,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from inference.errors import TooThinError
-from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError
+from jobs.errors import BusyError, JobFailedError, JobLostError, UnavailableError, UnknownJobError
 from jobs.retry_after import LEAST_SPREAD
 from tests.support.clients import MIB
 from tests.support.pages import sentence_on
@@ -110,10 +110,11 @@ def test_a_job_without_an_answer_gets_the_same_sentence_in_every_form(make_faili
     assert page.headers.get("Refresh") == retry_after
 
 
-@pytest.mark.parametrize("path", ["/cards", IDENTIFICATIONS])
-def test_a_photo_whose_job_is_lost_at_once_is_worth_sending_again(make_client, photo, path):
+@pytest.mark.parametrize("path", ["/", "/cards", IDENTIFICATIONS])
+@pytest.mark.parametrize("error", [JobLostError(), UnknownJobError()])
+def test_a_photo_whose_job_is_lost_at_once_is_worth_sending_again(make_client, photo, path, error):
     workers = ColorWorkers()
-    workers.found = JobLostError()
+    workers.found = error
     assert post(make_client(workers), photo, path).status_code == 503
 
 
