@@ -18,6 +18,8 @@ from .runs import Conditions, cut, kill_workers, restart, run
 LONGEST_WAIT = 15  # seconds that a job may wait, beside the time in which something is broken
 #: Two thirds of what these workers can do, since they lose time to each fault.
 FEW_WORKERS: dict[str, Any] = {"rate": 8, "workers": 2}
+#: What piles up during the longest cut is done within ``LONGEST_WAIT`` after it.
+FOR_CUTS: dict[str, Any] = {"rate": 5, "workers": 2}
 COLUMNS = (
     "broken",
     "queue",
@@ -136,7 +138,7 @@ def short(runs: Runs) -> None:
     for broker in (REDIS, RABBITMQ):
         runs.kills(Conditions(broker, workers=4), jobs=80, number=5)
     runs.restarts(Conditions(REDIS, has_own_store=True, **FEW_WORKERS), 1)
-    runs.cuts(Conditions(REDIS, **FEW_WORKERS), 1, longest=4)
+    runs.cuts(Conditions(REDIS, **FOR_CUTS), 1, longest=4)
 
 
 def everything(runs: Runs) -> None:
@@ -150,7 +152,7 @@ def everything(runs: Runs) -> None:
             runs.restarts(conditions, 50)
         runs.restarts(beside, 50, of_store=True)
     for broker in (REDIS, RABBITMQ):
-        runs.cuts(Conditions(broker, **FEW_WORKERS), 50, longest=30)
+        runs.cuts(Conditions(broker, **FOR_CUTS), 50, longest=30)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ import re
 from dataclasses import replace
 
 import pytest
+from flask_limiter import RequestLimit
 from PIL import Image
 from werkzeug.test import TestResponse
 
 from tests.support.drawings import encoded
 from tests.support.pages import sentence_on
 from tests.support.seam import ColorClassifier
-from web.rate_limit import rate_limit_key
+from web.rate_limit import limiter, rate_limit_key
 from web.uploads import MAX_PHOTOS
 
 IDENTIFICATIONS = "/api/v1/identifications"
@@ -54,6 +55,19 @@ def test_the_page_the_cards_and_the_api_share_one_limit(make_client, photo):
     client = make_client(env={"BIRD_RATE_LIMIT": "3 per hour"})
     paths = ("/", "/cards", IDENTIFICATIONS, "/", "/cards", IDENTIFICATIONS)
     assert [send(client, photo, path=path).status_code for path in paths] == [200, 200, 200, 429, 429, 429]
+
+
+def test_a_redis_that_goes_away_after_a_photo_was_counted_changes_nothing(make_client, photo, monkeypatch):
+    class GoneError(Exception):
+        """That this happens within the same millisecond cannot be arranged with a real one."""
+
+    def reset_at(_limit: RequestLimit) -> float:
+        raise GoneError
+
+    client = make_client(env={"BIRD_RATE_LIMIT": "1 per hour"})
+    monkeypatch.setattr(RequestLimit, "reset_at", property(reset_at))
+    monkeypatch.setattr(type(limiter.storage), "base_exceptions", GoneError)
+    assert [send(client, photo).status_code for _ in range(2)] == [200, 429]
 
 
 def test_each_photo_of_a_form_counts(make_client, photo):
