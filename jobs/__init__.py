@@ -9,7 +9,9 @@ worker nothing of ``web``.
 TASK = "identify"  # name of the only Celery task
 QUEUE = "birds"  # name of the queue at the broker
 
-MAX_TRIES = 2  # of each job: a photo that kills the process working on it must not kill all of them
+#: Of each job: a photo that kills the process working on it must not kill all of them. A try counts as soon as the job
+#: is handed out, even if the worker never learns of it because the connection breaks at that moment.
+MAX_TRIES = 2
 TIME_LIMIT = 20  # seconds that one try may take; then the pool process that works on it is killed
 LEASE = 5  # seconds after which a job is handed to another worker if its own has not renewed the lease
 #: Seconds after which the broker gives a token to another worker if the first has not acknowledged it. Longer than a

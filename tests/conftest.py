@@ -30,15 +30,17 @@ BIRDS = servers.ROOT.parent / "shared" / "birds"
 
 #: The files that take longest. They come first, so that neither process ends long after the other.
 LONGEST = [
+    "system/training/test_training",
     "system/jobs/test_queue",
+    "system/jobs/test_worker",
     "system/web/test_api",
     "system/web/test_startup",
-    "system/training/test_training",
     "system/training/test_more",
     "system/feedback/test_loop",
     "system/web/test_load",
     "system/inference/test_closer_look",
     "system/web/test_files",
+    "system/jobs/test_releases",
     "system/web/browser/test_obstacles",
     "system/web/browser/test_regions",
     "system/web/browser/test_sending",
