@@ -3,7 +3,6 @@
 import contextlib
 import secrets
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +20,7 @@ from inference.regions import Region
 
 from . import NO_REDIS
 from .celery_config import celery_app
-from .errors import JobFailedError, JobLostError, UnavailableError
+from .errors import JobFailedError, JobLostError, UnavailableError, unavailable_on
 from .messages import VERSION, decode_identification, encode_picture, encode_pixels
 from .pending import PendingJob, Position
 from .queue_state import QueueFigures, QueueState
@@ -31,18 +30,6 @@ from .tokens import count_tokens, send_token, send_version_1
 
 # What Celery raises when a broker or the Redis does not answer; a RuntimeError when it could not connect again.
 _UNREACHABLE = (OperationalError, RedisError, OSError, RuntimeError)
-
-
-@contextlib.contextmanager
-def _redis_answers() -> Iterator[None]:
-    """Turn what Celery raises in the block when the Redis does not answer into one exception.
-
-    :raises UnavailableError: the Redis does not answer.
-    """
-    try:
-        yield
-    except _UNREACHABLE as error:
-        raise UnavailableError(NO_REDIS) from error
 
 
 class RemoteClassifier:
@@ -164,7 +151,7 @@ class RemoteClassifier:
                 self.keep_picture(job_id, picture)
             if region:
                 self._store.keep_region(job_id, str(region))
-            with _redis_answers():
+            with unavailable_on(NO_REDIS, *_UNREACHABLE):
                 self._backend.result_consumer.consume_from(job_id)
             if version < VERSION:
                 send_version_1(self._celery, job_id, content)
@@ -208,7 +195,7 @@ class RemoteClassifier:
         :raises UnavailableError: the Redis does not answer.
         """
         thumbnail = self._store.thumbnail(job_id)
-        with _redis_answers():
+        with unavailable_on(NO_REDIS, *_UNREACHABLE):
             identification = _answer(AsyncResult(job_id, app=self._celery))
         if identification is None:
             return thumbnail, self._store.position(job_id)

@@ -1,5 +1,8 @@
 """Why a photo gets no answer from the classifier, local or remote. Each message is a sentence for its sender."""
 
+import contextlib
+from collections.abc import Iterator
+
 from inference.sentences import Sentence, counted
 
 from . import retry_after
@@ -38,6 +41,18 @@ class UnavailableError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(Sentence("No photo can be identified at the moment. Please try again in a few seconds."))
         self.reason = reason
+
+
+@contextlib.contextmanager
+def unavailable_on(reason: str, *errors: type[Exception]) -> Iterator[None]:
+    """Turn these exceptions in the block, which a broker or a Redis that does not answer raises, into one.
+
+    :raises UnavailableError: with this reason.
+    """
+    try:
+        yield
+    except errors as error:
+        raise UnavailableError(reason) from error
 
 
 class JobFailedError(Exception):

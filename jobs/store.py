@@ -6,9 +6,9 @@ of the machines need not agree.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +27,7 @@ from . import (
     REDIS_CONNECTIONS,
     TIME_LIMIT,
 )
-from .errors import BusyError, JobLostError, UnavailableError, UnknownJobError
+from .errors import BusyError, JobLostError, UnknownJobError, unavailable_on
 from .pending import Position
 from .queue_state import QueueFigures, QueueState, WorkerInfo, read_queue_figures, read_queue_state
 from .retry_after import INITIAL_SERVICE_TIME, SERVICE_TIME_WINDOW
@@ -50,6 +50,8 @@ LOST_AFTER = LONGEST_WAIT + 2 * MAX_TRIES * TIME_LIMIT
 TOKEN_LOST_AFTER = 3  # seconds that a job waits beside an idle worker before there is another token for it
 RATE_WINDOW = 60  # seconds over which arrivals are averaged
 
+_redis_answers = partial(unavailable_on, NO_REDIS, RedisError)
+
 # Keys that are used here; store.lua describes all of them.
 WAITING = "{birds}:line"
 WORKERS = "{birds}:workers"
@@ -67,18 +69,6 @@ class TakenJob:
     id: str
     tries: int
     pixels: bytes
-
-
-@contextmanager
-def _redis_answers() -> Iterator[None]:
-    """Turn the errors of redis-py in the block into one.
-
-    :raises UnavailableError: Redis does not answer.
-    """
-    try:
-        yield
-    except RedisError as error:
-        raise UnavailableError(NO_REDIS) from error
 
 
 class JobStore:

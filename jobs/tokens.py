@@ -4,30 +4,21 @@ A token may be lost, or be one too many: the job store knows which jobs there ar
 missing (``bootsteps.py``).
 """
 
-import contextlib
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from celery import Celery
 
 from . import NO_BROKER, QUEUE, TASK
 from .celery_config import BROKER_TIMEOUT, CONNECT_TIMEOUT
-from .errors import UnavailableError
+from .errors import unavailable_on
 from .messages import VERSION, encode_version_1
 
 MOST_TOKENS = 100  # that are sent at once
 
 
-@contextlib.contextmanager
-def broker_answers() -> Iterator[None]:
-    """Turn every exception of the block into one: each kind of broker raises exceptions of its own.
-
-    :raises UnavailableError: the broker does not answer.
-    """
-    try:
-        yield
-    except Exception as error:
-        raise UnavailableError(NO_BROKER) from error
+#: Each kind of broker raises exceptions of its own.
+_broker_answers = partial(unavailable_on, NO_BROKER, Exception)
 
 
 def send_token(app: Celery) -> None:
@@ -35,7 +26,7 @@ def send_token(app: Celery) -> None:
 
     :raises UnavailableError: the broker does not answer.
     """
-    with broker_answers():
+    with _broker_answers():
         app.send_task(TASK, kwargs={"version": VERSION}, ignore_result=True, confirm_timeout=BROKER_TIMEOUT)
 
 
@@ -45,7 +36,7 @@ def count_tokens(app: Celery) -> int:
     :raises UnavailableError: the broker does not answer.
     """
     connections: Any = app.pool  # celery-types takes it for a pool of producers
-    with broker_answers(), connections.acquire(block=True, timeout=CONNECT_TIMEOUT) as connection:
+    with _broker_answers(), connections.acquire(block=True, timeout=CONNECT_TIMEOUT) as connection:
         declared: Any = app.amqp.queues[QUEUE](connection.default_channel).queue_declare()
     return int(declared.message_count)
 
@@ -70,5 +61,5 @@ def send_version_1(app: Celery, job_id: str, pixels: bytes) -> None:
     :raises UnavailableError: the broker does not answer.
     """
     arguments = (encode_version_1(pixels),)
-    with broker_answers():
+    with _broker_answers():
         app.send_task(TASK, arguments, task_id=job_id, argsrepr="pixels", confirm_timeout=BROKER_TIMEOUT)
