@@ -85,6 +85,13 @@ class JobStore:
         """Call a function of ``store.lua``."""
         return self._script(args=[function, *arguments])
 
+    def _keep(self, job_id: str, field: str, value: str | bytes | int, seconds: int) -> None:
+        """Keep a value with a job, which then lives so long; even if the store has lost the job meanwhile."""
+        with self._redis.pipeline() as pipeline:
+            pipeline.hset(JOB + job_id, field, value)
+            pipeline.expire(JOB + job_id, seconds)
+            pipeline.execute()
+
     # --- The queue
 
     @_redis_answers()
@@ -199,10 +206,7 @@ class JobStore:
     @_redis_answers()
     def keep_thumbnail(self, job_id: str, jpeg: bytes) -> None:
         """Keep the thumbnail that is shown beside the answer."""
-        with self._redis.pipeline() as pipeline:
-            pipeline.hset(JOB + job_id, "thumbnail", jpeg)
-            pipeline.expire(JOB + job_id, ANSWER_LIFETIME)
-            pipeline.execute()
+        self._keep(job_id, "thumbnail", jpeg, ANSWER_LIFETIME)
 
     @_redis_answers()
     def thumbnail(self, job_id: str) -> bytes:
@@ -226,10 +230,7 @@ class JobStore:
     @_redis_answers()
     def keep_region(self, job_id: str, region: str) -> None:
         """Keep the region of the photo that a job is about."""
-        with self._redis.pipeline() as pipeline:
-            pipeline.hset(JOB + job_id, "region", region)
-            pipeline.expire(JOB + job_id, ANSWER_LIFETIME)
-            pipeline.execute()
+        self._keep(job_id, "region", region, ANSWER_LIFETIME)
 
     @_redis_answers()
     def region(self, job_id: str) -> str:
@@ -240,10 +241,7 @@ class JobStore:
     @_redis_answers()
     def mark_fetched(self, job_id: str) -> None:
         """Let a job expire soon, because its answer was fetched. The worker may still have to mark it as done."""
-        with self._redis.pipeline() as pipeline:
-            pipeline.hset(JOB + job_id, "answered", 1)
-            pipeline.expire(JOB + job_id, FETCHED_LIFETIME)
-            pipeline.execute()
+        self._keep(job_id, "answered", 1, FETCHED_LIFETIME)
 
     @_redis_answers()
     def drop(self, job_id: str) -> None:
